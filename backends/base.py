@@ -1,0 +1,165 @@
+"""The words of a backend: what is sent, what comes back.
+
+    BackendError                 retryable
+      ConnectFailed                yes   nothing was sent, or nobody answered
+      Overloaded    retry_after    yes   429 or 503 before the first byte
+      TimedOut
+        FirstTokenTimeout          yes   the backend was silent
+        IdleTimeout                no    it stopped in the middle of a reply
+        DeadlineExceeded           no    the request's own time is over
+      Rejected      status, body   no    its own 4xx: the caller shall see it as it came
+      Broken        status         yes   its own 5xx, or an answer that is not HTTP
+      StreamBroken                 no    a reply ended before it was complete
+
+No I/O happens here.
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+
+class BackendError(Exception):
+    """A backend did not give a whole answer."""
+
+    retryable: ClassVar[bool] = False
+
+
+class ConnectFailed(BackendError):
+    """No connection, or it was closed before any byte of an answer."""
+
+    retryable = True
+
+
+class Overloaded(BackendError):
+    """The backend refused for lack of room.
+
+    Attributes:
+        retry_after: seconds to wait, or None when it did not say.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TimedOut(BackendError):
+    """Some span of time was over."""
+
+
+class FirstTokenTimeout(TimedOut):
+    """No byte of an answer came in time."""
+
+    retryable = True
+
+
+class IdleTimeout(TimedOut):
+    """The gap between two chunks was too long."""
+
+
+class DeadlineExceeded(TimedOut):
+    """The request's deadline passed."""
+
+
+class Rejected(BackendError):
+    """The backend answered 4xx (not 429).
+
+    Attributes:
+        status: its HTTP status.
+        body: its answer, unchanged.
+        media_type: its content type.
+    """
+
+    def __init__(self, status: int, body: bytes, media_type: str) -> None:
+        super().__init__(f"backend answered {status}")
+        self.status, self.body, self.media_type = status, body, media_type
+
+
+class Broken(BackendError):
+    """The backend answered 5xx, or something that is not a usable HTTP answer.
+
+    Attributes:
+        status: its HTTP status, or None when there was none.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class StreamBroken(BackendError):
+    """A reply that had begun ended before it was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one attempt in disjoint buckets: their sum is what was processed.
+
+    Attributes:
+        fresh_input: prompt tokens that were computed.
+        cached_input: prompt tokens read from a prefix cache; None when the backend does not say.
+        output: completion tokens, reasoning included.
+    """
+
+    fresh_input: int
+    cached_input: int | None
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one backend.
+
+    Attributes:
+        path: below the backend's base URL, such as "/chat/completions".
+        body: JSON as the caller sent it, the model's name already that of the backend.
+        stream: whether the caller asked for server-sent events.
+        deadline: on the clock of `time.monotonic`, seconds.
+        request_id: sent as `x-request-id`.
+    """
+
+    path: str
+    body: bytes
+    stream: bool
+    deadline: float
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What comes back, as it comes.
+
+    Attributes:
+        chunks: the body's bytes unchanged, in pieces of any size; an unstreamed answer is one piece.
+            Raises a `BackendError` where it breaks. Whoever receives the reply closes it (`aclosing`).
+        media_type: the backend's content type.
+        replica: which server answered, for records: "host:port".
+    """
+
+    chunks: AsyncGenerator[bytes, None]
+    media_type: str
+    replica: str
+
+
+class Backend(Protocol):
+    """Something that answers calls; a wrapper around one is one itself."""
+
+    async def send(self, call: Call) -> Reply:
+        """Return a reply as soon as the first byte of a 2xx answer's body is there.
+
+        Raises:
+            BackendError: nothing was answered; nothing has been given to the caller yet.
+        """
+        ...
+
+    async def is_ready(self) -> bool:
+        """Tell whether a call sent now would find a server that is ready; never raises."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections and end what was started."""
+        ...

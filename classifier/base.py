@@ -1,0 +1,76 @@
+"""The words of scoring: what may be looked at, what comes out. No I/O.
+
+    ClassifierError              the caller falls back to its default tier
+      WeightsError               the weights are missing, damaged or of another version
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class ClassifierError(Exception):
+    """No score could be given."""
+
+
+class WeightsError(ClassifierError):
+    """The weights cannot be used with this code; the message names file and reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation; `text` is empty where it has none (images, tool calls)."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a classifier may look at.
+
+    Attributes:
+        turns: the conversation, oldest first.
+        tools: how many tools the caller offers.
+        max_tokens: the caller's limit on the answer, None when it set none.
+    """
+
+    turns: tuple[Turn, ...]
+    tools: int = 0
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How likely it is that Mini is not enough.
+
+    Attributes:
+        value: calibrated probability, 0.0 to 1.0.
+        source: "name@version" of what scored.
+    """
+
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One feature's part in a score; `weight` is in logits, positive means towards Large."""
+
+    feature: str
+    weight: float
+
+
+class Classifier(Protocol):
+    """Prompt -> score."""
+
+    def score(self, prompt: Prompt) -> Score:
+        """Return the score of the conversation as a whole.
+
+        Raises:
+            ClassifierError: this prompt cannot be scored.
+        """
+        ...
+
+    def explain(self, prompt: Prompt, *, top: int) -> tuple[Contribution, ...]:
+        """Return the `top` features that moved the score most, strongest first."""
+        ...

@@ -1,0 +1,3 @@
+"""Tandem's roof: answers, decides, records."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,295 @@
+"""The words of the roof: what was asked, decided, done and kept.
+
+    GatewayError                 status, code
+      BadRequest                 400     param
+      Unauthorized               401
+      UnknownModel               404
+      TooLarge                   413
+      Unsupported                415
+      RateLimited   retry_after  429
+      RoutesFailed  causes       502 or 504
+      Unavailable   retry_after  503
+
+No I/O happens here.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from backends.base import BackendError, TimedOut, Usage
+from classifier.base import Prompt, Score
+
+
+class GatewayError(Exception):
+    """A request cannot be answered; says which HTTP answer the caller gets instead."""
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "server_error"
+
+    def __init__(self, message: str, *, code: str, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code, self.param, self.retry_after = code, param, retry_after
+
+
+class BadRequest(GatewayError):
+    """What was sent cannot be understood or is not allowed."""
+
+    status = 400
+    kind = "invalid_request_error"
+
+
+class Unauthorized(GatewayError):
+    """No key, or none that is known."""
+
+    status = 401
+    kind = "authentication_error"
+
+
+class UnknownModel(GatewayError):
+    """The model's name is none of ours."""
+
+    status = 404
+    kind = "invalid_request_error"
+
+
+class TooLarge(GatewayError):
+    """The body is over the limit."""
+
+    status = 413
+    kind = "invalid_request_error"
+
+
+class Unsupported(GatewayError):
+    """The media type, or an encoding, is none we read."""
+
+    status = 415
+    kind = "invalid_request_error"
+
+
+class RateLimited(GatewayError):
+    """A backend, or a limit of ours, asks the caller to come back later."""
+
+    status = 429
+    kind = "rate_limit_error"
+
+
+class Unavailable(GatewayError):
+    """Nobody can answer now, or the answer could not be recorded."""
+
+    status = 503
+    kind = "server_error"
+
+
+class RoutesFailed(GatewayError):
+    """Each route was tried and none answered.
+
+    Attributes:
+        causes: what each attempt failed with, in order.
+    """
+
+    status = 502
+    kind = "server_error"
+
+    def __init__(self, causes: tuple[BackendError, ...]) -> None:
+        timed_out = any(isinstance(cause, TimedOut) for cause in causes)
+        super().__init__(
+            "no backend answered in time" if timed_out else "no backend could answer",
+            code="upstream_timeout" if timed_out else "upstream_error",
+        )
+        self.causes = causes
+        self.timed_out = timed_out
+
+
+class Tier(StrEnum):
+    """Which of the two models."""
+
+    LARGE = "large"
+    MINI = "mini"
+
+    @property
+    def other(self) -> "Tier":
+        """The one that stands in."""
+        return Tier.MINI if self is Tier.LARGE else Tier.LARGE
+
+
+class Outcome(StrEnum):
+    """How a request ended; every record has exactly one."""
+
+    ANSWERED = "answered"
+    KEPT = "kept"  # answered from the cache
+    REJECTED = "rejected"  # the backend's own 4xx went to the caller
+    FAILED = "failed"  # no route answered, or the ledger refused
+    BROKEN = "broken"  # a reply that had begun was cut
+    HUNG_UP = "hung_up"  # the caller left
+    INTERRUPTED = "interrupted"  # the gateway died; closed at the next start
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One parsed request.
+
+    Attributes:
+        id: unique, minted here, ordered by time.
+        caller_id: the caller's `x-request-id`, echoed to them; "" when they sent none.
+        tenant: from the key alone.
+        path: the endpoint below "/v1", such as "/chat/completions".
+        body: as it came.
+        model: as the caller named it.
+        wanted: the tier that model or header ask for; None lets the policy choose.
+        prompt: what the classifier may see.
+        stream: the caller wants server-sent events.
+        wants_usage: the caller asked for the usage chunk itself.
+        cacheable: the caller did not forbid kept replies, and a kept one could be right.
+        received: `time.monotonic` at the first byte, seconds.
+        deadline: on the same clock.
+    """
+
+    id: str
+    caller_id: str
+    tenant: str
+    path: str
+    body: bytes
+    model: str
+    wanted: Tier | None
+    prompt: Prompt
+    stream: bool
+    wants_usage: bool
+    cacheable: bool
+    received: float
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which tier and why; enough to be replayed and evaluated off-line.
+
+    Attributes:
+        score: None where none was needed or none could be given.
+        threshold: the score from which Large is chosen; None where no score decided.
+        reason: one of a few words, such as "score", "asked" or "default".
+        arm: of an experiment; "" outside one.
+        propensity: probability with which this tier was chosen, 0.0 exclusive to 1.0.
+        policy: "name@version".
+    """
+
+    tier: Tier
+    reason: str
+    score: Score | None
+    threshold: float | None
+    policy: str
+    arm: str = ""
+    propensity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One call to one backend, also when it failed.
+
+    Attributes:
+        kind: "primary" or "failover".
+        usage: None where the backend told none.
+        cost: nano-USD; None where usage or price are unknown.
+        price_version: of the price book; "" where unpriced.
+        error: the error's class name, "" when all went well.
+    """
+
+    kind: str
+    tier: Tier
+    model: str
+    replica: str
+    usage: Usage | None
+    cost: int | None
+    price_version: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is known before the first byte goes out; `started` is wall time, seconds since 1970."""
+
+    id: str
+    caller_id: str
+    tenant: str
+    model: str
+    stream: bool
+    started: float
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of a request; no text of it.
+
+    Attributes:
+        id: of the intent that it settles.
+        status: the HTTP status that the caller got.
+        first_byte: seconds from the request's first byte to the first byte of the body; None if there was none.
+        duration: seconds to the last.
+        baseline: nano-USD that Large would have cost for the same tokens; None where unknown.
+    """
+
+    id: str
+    outcome: Outcome
+    status: int
+    attempts: tuple[Attempt, ...]
+    first_byte: float | None
+    duration: float
+    baseline: int | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model's tokens cost, in pico-USD a token (the same number as micro-USD per million tokens)."""
+
+    model: str
+    version: str
+    fresh_input: int
+    cached_input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Keys of tenants, by SHA-256 digest; empty means that no key is needed."""
+
+    tenants: dict[bytes, str] = field(default_factory=dict)
+
+
+class Policy(Protocol):
+    """Request and score -> decision; pure."""
+
+    @property
+    def version(self) -> str:
+        """Return "name@version": part of each decision and of each cache key."""
+        ...
+
+    @property
+    def needs_score(self) -> bool:
+        """Tell whether a score would change anything."""
+        ...
+
+    def decide(self, request: Request, score: Score | None) -> Decision:
+        """Return where the request goes; `score` is None where none could be given."""
+        ...
+
+
+class Ledger(Protocol):
+    """Keeps one record for each request."""
+
+    async def open(self, intent: Intent) -> None:
+        """Return when the intent is with the operating system.
+
+        Raises:
+            Unavailable: it could not be written; no answer may be given.
+        """
+        ...
+
+    def settle(self, record: Record) -> None:
+        """Hand over the end of a request; returns at once, never raises."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what was handed over and close."""
+        ...
