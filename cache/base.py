@@ -1,7 +1,7 @@
 """The words of remembering. No I/O.
 
-    CacheError                   a miss for whoever asked; never a failed request
-      StoreAway                  the store cannot be reached, or was too slow
+CacheError                   a miss for whoever asked; never a failed request
+  StoreAway                  the store cannot be reached, or was too slow
 """
 
 from dataclasses import dataclass

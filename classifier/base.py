@@ -63,6 +63,11 @@ class Contribution:
 class Classifier(Protocol):
     """Prompt -> score."""
 
+    @property
+    def threshold(self) -> float:
+        """Return the score from which Large was worth its price on the data that this was fitted on."""
+        ...
+
     def score(self, prompt: Prompt) -> Score:
         """Return the score of the conversation as a whole.
 

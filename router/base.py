@@ -6,25 +6,27 @@
       UnknownModel               404
       TooLarge                   413
       Unsupported                415
-      RateLimited   retry_after  429
-      RoutesFailed  causes       502 or 504
+      RoutesFailed  causes       502, 503 or 504
       Unavailable   retry_after  503
 
 No I/O happens here.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from backends.base import BackendError, TimedOut, Usage
+from msgspec import Raw
+
+from backends.base import BackendError, Overloaded, TimedOut, Usage
 from classifier.base import Prompt, Score
 
 
 class GatewayError(Exception):
     """A request cannot be answered; says which HTTP answer the caller gets instead."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     kind: ClassVar[str] = "server_error"
 
     def __init__(self, message: str, *, code: str, param: str | None = None, retry_after: float | None = None) -> None:
@@ -67,13 +69,6 @@ class Unsupported(GatewayError):
     kind = "invalid_request_error"
 
 
-class RateLimited(GatewayError):
-    """A backend, or a limit of ours, asks the caller to come back later."""
-
-    status = 429
-    kind = "rate_limit_error"
-
-
 class Unavailable(GatewayError):
     """Nobody can answer now, or the answer could not be recorded."""
 
@@ -85,20 +80,19 @@ class RoutesFailed(GatewayError):
     """Each route was tried and none answered.
 
     Attributes:
-        causes: what each attempt failed with, in order.
+        causes: what each attempt failed with, in order; at least one.
     """
 
-    status = 502
-    kind = "server_error"
-
     def __init__(self, causes: tuple[BackendError, ...]) -> None:
-        timed_out = any(isinstance(cause, TimedOut) for cause in causes)
-        super().__init__(
-            "no backend answered in time" if timed_out else "no backend could answer",
-            code="upstream_timeout" if timed_out else "upstream_error",
-        )
+        waits = [cause.retry_after for cause in causes if isinstance(cause, Overloaded)]
+        if len(waits) == len(causes):
+            self.status, message, code = 503, "every backend is full", "overloaded"
+        elif any(isinstance(cause, TimedOut) for cause in causes):
+            self.status, message, code = 504, "no backend answered in time", "upstream_timeout"
+        else:
+            self.status, message, code = 502, "no backend could answer", "upstream_error"
+        super().__init__(message, code=code, retry_after=min((wait for wait in waits if wait), default=None))
         self.causes = causes
-        self.timed_out = timed_out
 
 
 class Tier(StrEnum):
@@ -134,12 +128,12 @@ class Request:
         caller_id: the caller's `x-request-id`, echoed to them; "" when they sent none.
         tenant: from the key alone.
         path: the endpoint below "/v1", such as "/chat/completions".
-        body: as it came.
         model: as the caller named it.
         wanted: the tier that model or header ask for; None lets the policy choose.
         prompt: what the classifier may see.
         stream: the caller wants server-sent events.
         wants_usage: the caller asked for the usage chunk itself.
+        fields: the body's top-level fields as raw JSON, in their order.
         cacheable: the caller did not forbid kept replies, and a kept one could be right.
         received: `time.monotonic` at the first byte, seconds.
         deadline: on the same clock.
@@ -149,12 +143,12 @@ class Request:
     caller_id: str
     tenant: str
     path: str
-    body: bytes
     model: str
     wanted: Tier | None
     prompt: Prompt
     stream: bool
     wants_usage: bool
+    fields: Mapping[str, Raw]
     cacheable: bool
     received: float
     deadline: float
@@ -204,6 +198,16 @@ class Attempt:
     error: str = ""
 
 
+def total_cost(attempts: Sequence[Attempt]) -> int | None:
+    """Return the sum in nano-USD; None as soon as one attempt's cost is unknown."""
+    total = 0
+    for attempt in attempts:
+        if attempt.cost is None:
+            return None
+        total += attempt.cost
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What is known before the first byte goes out; `started` is wall time, seconds since 1970."""
@@ -238,6 +242,11 @@ class Record:
     baseline: int | None
     error: str = ""
 
+    @property
+    def cost(self) -> int | None:
+        """Return nano-USD of all attempts together; None as soon as one of them is unknown."""
+        return total_cost(self.attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -250,13 +259,6 @@ class Price:
     output: int
 
 
-@dataclass(frozen=True, slots=True)
-class Keyring:
-    """Keys of tenants, by SHA-256 digest; empty means that no key is needed."""
-
-    tenants: dict[bytes, str] = field(default_factory=dict)
-
-
 class Policy(Protocol):
     """Request and score -> decision; pure."""
 
@@ -266,8 +268,12 @@ class Policy(Protocol):
         ...
 
     @property
-    def needs_score(self) -> bool:
-        """Tell whether a score would change anything."""
+    def threshold(self) -> float | None:
+        """Return the score from which Large is chosen; None where no score decides."""
+        ...
+
+    def needs_score(self, request: Request) -> bool:
+        """Tell whether a score could change where this request goes."""
         ...
 
     def decide(self, request: Request, score: Score | None) -> Decision:
@@ -278,11 +284,11 @@ class Policy(Protocol):
 class Ledger(Protocol):
     """Keeps one record for each request."""
 
-    async def open(self, intent: Intent) -> None:
-        """Return when the intent is with the operating system.
+    def open(self, intent: Intent) -> Awaitable[None]:
+        """Hand over an intent at once; what is returned ends when the operating system has it.
 
         Raises:
-            Unavailable: it could not be written; no answer may be given.
+            Unavailable: when awaited; it could not be written and no answer may be given.
         """
         ...
 

@@ -7,7 +7,7 @@ Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural netw
 coefficients are theirs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class Muon(torch.optim.Optimizer):
         )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure is used
+    def step(self) -> None:
         """Update each matrix in place from its gradient."""
         for group in self.param_groups:
             for matrix in group["params"]:

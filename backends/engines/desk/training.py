@@ -132,7 +132,8 @@ def train(
 
 def _optimisers(model: PreTrainedModel, recipe: Recipe) -> tuple[Muon, torch.optim.AdamW]:
     """Give the matrices to Muon; embeddings, the experts' router and the norms to AdamW."""
-    matrices, rest = [], []
+    matrices: list[torch.nn.Parameter] = []
+    rest: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         is_router = name.endswith("gate.weight")
         is_matrix = parameter.ndim >= 2 and "embed" not in name and not is_router  # noqa: PLR2004

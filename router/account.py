@@ -1,0 +1,105 @@
+"""One request's account: opened once, closed once, whatever happens between.
+
+Collects attempts and times and hands exactly one record to the ledger and to the metrics. Closing is a
+plain call, so that a caller who hangs up cannot cancel it. Knows nothing of HTTP.
+"""
+
+import time
+
+from backends.base import BackendError, Broken, ConnectFailed, Overloaded, Rejected, Usage
+from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, total_cost
+from router.ledger.money import cost
+from router.metrics import Metrics
+from router.routes import Route
+
+_COSTS_NOTHING = (ConnectFailed, Overloaded, Rejected, Broken)
+
+
+class Account:
+    """What one request has cost so far and how it ended."""
+
+    def __init__(self, request: Request, decision: Decision, *, ledger: Ledger, metrics: Metrics) -> None:
+        """Open the account; `opened` ends when the intent is with the operating system."""
+        self.request, self.decision = request, decision
+        self._ledger, self._metrics = ledger, metrics
+        self._attempts: list[Attempt] = []
+        self._first_byte: float | None = None
+        self.baseline: int | None = None
+        self._closed = False
+        metrics.begin()
+        self.opened = ledger.open(
+            Intent(
+                id=request.id,
+                caller_id=request.caller_id,
+                tenant=request.tenant,
+                model=request.model,
+                stream=request.stream,
+                started=time.time() - (time.monotonic() - request.received),
+                decision=decision,
+            )
+        )
+
+    def failed(self, route: Route, error: BackendError) -> None:
+        """Note an attempt that gave nothing; one that was never worked on costs nothing."""
+        self._attempts.append(
+            Attempt(
+                kind=self._kind(),
+                tier=route.tier,
+                model=route.model,
+                replica="",
+                usage=None,
+                cost=0 if isinstance(error, _COSTS_NOTHING) else None,
+                price_version="" if route.price is None else route.price.version,
+                error=type(error).__name__,
+            )
+        )
+
+    def served(self, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> Attempt:
+        """Note the attempt that answered, whole or broken; returns it with its cost."""
+        price = route.price
+        attempt = Attempt(
+            kind=self._kind(),
+            tier=route.tier,
+            model=route.model,
+            replica=replica,
+            usage=usage,
+            cost=None if usage is None or price is None else cost(price, usage),
+            price_version="" if price is None else price.version,
+            error=error,
+        )
+        self._attempts.append(attempt)
+        return attempt
+
+    def first_byte(self) -> None:
+        """Note the moment in which the first byte of the body goes out."""
+        self._first_byte = time.monotonic() - self.request.received
+
+    def compare(self, large: Price | None, usage: Usage | None) -> None:
+        """Note what Large would have cost for the same tokens: an estimate, in nano-USD."""
+        self.baseline = None if large is None or usage is None else cost(large, usage)
+
+    @property
+    def cost(self) -> int | None:
+        """Return nano-USD of the attempts so far; None when one of them is unknown."""
+        return total_cost(self._attempts)
+
+    def close(self, outcome: Outcome, *, status: int, error: str = "") -> None:
+        """Hand over the record; only the first call counts."""
+        if self._closed:
+            return
+        self._closed = True
+        record = Record(
+            id=self.request.id,
+            outcome=outcome,
+            status=status,
+            attempts=tuple(self._attempts),
+            first_byte=self._first_byte,
+            duration=time.monotonic() - self.request.received,
+            baseline=self.baseline,
+            error=error,
+        )
+        self._ledger.settle(record)
+        self._metrics.end(self.decision, record)
+
+    def _kind(self) -> str:
+        return "failover" if self._attempts else "primary"

@@ -1,0 +1,91 @@
+"""Tries routes in order until one begins to answer.
+
+A route is left only while nothing has been given to the caller and the failure is one that a repeat
+elsewhere can mend. Knows nothing of scores, caches or records; says of each failure what it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Raw
+
+from backends.base import BackendError, Broken, Call, Rejected, Reply, StreamBroken
+from router.base import Request, RoutesFailed
+from router.routes import Route
+
+_TAKES_USAGE = Raw(b'{"include_usage":true}')
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A reply whose first bytes are here; `reply.chunks` gives what follows them."""
+
+    route: Route
+    reply: Reply
+    first: bytes
+    attempt: int
+
+
+async def begin(routes: tuple[Route, ...], request: Request, *, failed: Callable[[Route, BackendError], None]) -> Begun:
+    """Return the first reply that begins.
+
+    Args:
+        failed: told of each attempt that failed, before the next one.
+
+    Raises:
+        Rejected: the backend's own 4xx.
+        RoutesFailed: no route is left.
+    """
+    causes: list[BackendError] = []
+    for attempt, route in enumerate(routes):
+        try:
+            reply = await route.backend.send(_call(request, route))
+            return Begun(route, reply, await _first(reply), attempt)
+        except BackendError as error:
+            failed(route, error)
+            if isinstance(error, Rejected):
+                raise
+            causes.append(error)
+            if not error.retryable:
+                break
+    raise RoutesFailed(tuple(causes)) from causes[-1]
+
+
+async def _first(reply: Reply) -> bytes:
+    """Return the first bytes; a reply that breaks before them has given nothing, so another may be tried."""
+    try:
+        return await anext(reply.chunks)
+    except StopAsyncIteration:
+        raise Broken("the backend answered 2xx without a body") from None
+    except StreamBroken as error:
+        raise Broken(str(error)) from error
+
+
+def _call(request: Request, route: Route) -> Call:
+    return Call(
+        path=request.path,
+        body=body_for(request, route.model),
+        stream=request.stream,
+        deadline=request.deadline,
+        request_id=request.caller_id or request.id,
+    )
+
+
+def body_for(request: Request, model: str) -> bytes:
+    """Return the caller's body for this model: every value as it came, but for two.
+
+    The model is the backend's name for it; a stream always carries its usage, since the ledger needs
+    it (the relay takes the extra event out again for callers that did not ask).
+    """
+    fields = dict(request.fields)
+    fields["model"] = Raw(msgspec.json.encode(model))
+    if request.stream and not request.wants_usage:
+        asked = fields.get("stream_options")
+        fields["stream_options"] = _TAKES_USAGE if asked is None else _with_usage(asked)
+    return msgspec.json.encode(fields)
+
+
+def _with_usage(options: Raw) -> Raw:
+    fields = msgspec.json.decode(options, type=dict[str, Raw] | None) or {}
+    return Raw(msgspec.json.encode({**fields, "include_usage": True}))

@@ -1,0 +1,42 @@
+"""Answer -> the headers that tell how it came about.
+
+Values are numbers, names from the configuration, or a caller's id that was checked to be plain ASCII;
+no text of a body ever reaches a header.
+"""
+
+from router.endpoints.errors import Header
+from router.ledger.money import usd
+from router.pipeline import Answer
+
+_JSON = [(b"content-type", b"application/json")]
+_STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+def answer_headers(answer: Answer, *, request_id: str, config: str) -> list[Header]:
+    """Return the head of a 200 answer, content length aside."""
+    decision = answer.decision
+    failed_over = answer.tier is not decision.tier
+    head = [
+        *(_STREAM if answer.media_type.startswith("text/event-stream") else _JSON),
+        (b"x-request-id", request_id.encode()),
+        (b"x-tandem-tier", answer.tier.encode()),
+        (b"x-tandem-model", answer.model.encode("latin-1", "replace")),
+        (b"x-tandem-reason", b"failover" if failed_over else decision.reason.encode()),
+        (b"x-tandem-policy", decision.policy.encode()),
+        (b"x-tandem-cache", b"hit" if answer.kept else b"miss"),
+        (b"x-tandem-overhead-ms", b"%.3f" % (answer.overhead * 1e3)),
+        (b"x-tandem-config", config.encode()),
+    ]
+    if decision.score is not None:
+        head.append((b"x-tandem-score", b"%.4f" % decision.score.value))
+    if decision.threshold is not None:
+        head.append((b"x-tandem-threshold", b"%.4f" % decision.threshold))
+    if answer.cost is not None:
+        head.append((b"x-tandem-cost-usd", usd(answer.cost).encode()))
+    if answer.baseline is not None:
+        head.append((b"x-tandem-baseline-usd", usd(answer.baseline).encode()))
+    return head

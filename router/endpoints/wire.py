@@ -1,0 +1,188 @@
+"""Headers and body of a chat request -> a `Request`, or a refusal.
+
+Only what routing needs is read into types; the fields themselves travel on as raw JSON. The order is
+that of trust: media type, size, bytes, shape, then meaning.
+"""
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from classifier.base import Prompt, Turn
+from router.base import BadRequest, Request, Tier, TooLarge, UnknownModel, Unsupported
+from router.guards.documents import read_document
+from router.guards.parameters import refuse_steering
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Headers = Mapping[bytes, bytes]
+
+AUTO = "auto"
+MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
+MAX_MESSAGES = 2_048
+MAX_CALLER_ID = 128  # characters
+
+_Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+_PositiveInt = Annotated[int, Meta(ge=1, le=1 << 31)]
+
+
+class _Part(Struct):
+    type: str
+    text: str | None = None
+
+
+class _Message(Struct):
+    role: _Role
+    content: str | list[_Part] | None = None
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _Chat(Struct):
+    """The fields of a chat request that routing reads."""
+
+    model: str
+    messages: Annotated[list[_Message], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    tools: list[dict[str, Any]] | None = None
+    max_tokens: _PositiveInt | None = None
+    max_completion_tokens: _PositiveInt | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+
+
+async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
+    """Return the whole body.
+
+    Raises:
+        Unsupported: the media type is not JSON, or the body is encoded.
+        TooLarge: over `limit` bytes; said before it is read where the length is announced.
+        ConnectionAbortedError: the caller left before the end.
+    """
+    media_type = headers.get(b"content-type", b"application/json").partition(b";")
+    if media_type[0].strip().lower() != b"application/json" or not _is_utf8(media_type[2]):
+        raise Unsupported("send the body as application/json in UTF-8", code="unsupported_media_type")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise Unsupported("send the body without a content-encoding", code="unsupported_encoding")
+    announced = headers.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced[:20]) > limit:
+        raise _too_large(limit)
+    parts, length = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionAbortedError("the caller left before the end of the body")
+        part = message.get("body", b"")
+        parts.append(part)
+        length += len(part)
+        if length > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_chat(
+    body: bytes, headers: Headers, *, tenant: str, received: float, timeout: float, keep_sampled: bool
+) -> Request:
+    """Return the request.
+
+    Args:
+        received: `time.monotonic` at the request's first byte.
+        timeout: seconds that the whole answer may take.
+        keep_sampled: whether an answer drawn with a temperature may be kept for the next equal request.
+
+    Raises:
+        BadRequest: it cannot be understood; `param` says which field.
+        UnknownModel: the model is none of ours.
+    """
+    document = read_document(body)
+    refuse_steering(body, document)
+    try:
+        chat = msgspec.convert(document, _Chat)
+    except msgspec.ValidationError as error:
+        raise _invalid(error) from error
+    if chat.model not in MODELS:
+        known = ", ".join(MODELS)
+        raise UnknownModel(
+            f"the model {chat.model[:80]!a} does not exist: use {known}", code="model_not_found", param="model"
+        )
+    return Request(
+        id=new_id(),
+        caller_id=caller_id(headers),
+        tenant=tenant,
+        path="/chat/completions",
+        model=chat.model,
+        wanted=_tier(headers) or MODELS[chat.model],
+        prompt=_prompt(chat),
+        stream=bool(chat.stream),
+        wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        fields=msgspec.json.decode(body, type=dict[str, Raw]),
+        cacheable=b"x-tandem-no-cache" not in headers
+        and (keep_sampled or chat.temperature == 0)
+        and chat.n in (None, 1),
+        received=received,
+        deadline=received + timeout,
+    )
+
+
+def new_id() -> str:
+    """Return a new id, ordered by time so that the ledger appends: 12 hex digits of ms, 16 of chance."""
+    return f"req_{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+
+
+def caller_id(headers: Headers) -> str:
+    """Return the caller's `x-request-id` where it is short, printable ASCII; "" otherwise."""
+    sent = headers.get(b"x-request-id", b"")[: MAX_CALLER_ID + 1].decode("latin-1")
+    return sent if len(sent) <= MAX_CALLER_ID and sent.isascii() and sent.isprintable() else ""
+
+
+def _prompt(chat: _Chat) -> Prompt:
+    return Prompt(
+        turns=tuple(Turn(message.role, _text(message.content)) for message in chat.messages),
+        tools=len(chat.tools or ()),
+        max_tokens=chat.max_completion_tokens or chat.max_tokens,
+    )
+
+
+def _text(content: str | list[_Part] | None) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n".join(part.text for part in content or () if part.text)
+
+
+def _tier(headers: Headers) -> Tier | None:
+    sent = headers.get(b"x-tandem-tier")
+    if sent is None:
+        return None
+    try:
+        return Tier(sent.decode("latin-1").strip().lower())
+    except ValueError:
+        raise BadRequest("x-tandem-tier must be large or mini", code="invalid_value", param="x-tandem-tier") from None
+
+
+def _is_utf8(parameters: bytes) -> bool:
+    name, _, value = parameters.strip().lower().partition(b"=")
+    return name != b"charset" or value.strip(b'"') in (b"utf-8", b"utf8")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit} bytes", code="body_too_large")
+
+
+def _invalid(error: msgspec.ValidationError) -> BadRequest:
+    """Turn msgspec's "Expected `int`, got `str` - at `$.n`" into a refusal with its param."""
+    fact, _, where = str(error).partition(" - at `$")
+    param = where.rstrip("`").lstrip(".") or None
+    if fact.startswith("Object missing required field"):
+        name = fact.split("`")[1]
+        path = f"{param}.{name}" if param else name
+        return BadRequest(f"the field {path} is missing", code="missing_required_parameter", param=path)
+    code = "invalid_type" if ", got " in fact else "invalid_value"
+    return BadRequest(f"{param or 'the body'} is wrong: {fact[0].lower()}{fact[1:]}", code=code, param=param)

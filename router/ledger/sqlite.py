@@ -1,0 +1,238 @@
+"""Intents and records -> rows of one SQLite file, in write-ahead mode.
+
+Everything is handed to one writer thread, which commits whatever has gathered since its last commit.
+A commit survives the death of the process, not the loss of power. Intents that no record closed are
+closed as interrupted at the next start. Reading lives in `reading.py`.
+"""
+
+import asyncio
+import fcntl
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import IO
+
+from router.base import Intent, Outcome, Record, Unavailable
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS requests (
+    id TEXT PRIMARY KEY, caller_id TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
+    stream INTEGER NOT NULL, started REAL NOT NULL,
+    tier TEXT NOT NULL, reason TEXT NOT NULL, score REAL, threshold REAL, scorer TEXT,
+    policy TEXT NOT NULL, arm TEXT NOT NULL, propensity REAL NOT NULL,
+    outcome TEXT, status INTEGER, first_byte REAL, duration REAL,
+    cost INTEGER, baseline INTEGER, error TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS requests_started ON requests(started);
+CREATE TABLE IF NOT EXISTS attempts (
+    request_id TEXT NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, tier TEXT NOT NULL,
+    model TEXT NOT NULL, replica TEXT NOT NULL,
+    fresh_input INTEGER, cached_input INTEGER, output INTEGER, cost INTEGER,
+    price_version TEXT NOT NULL, error TEXT NOT NULL,
+    PRIMARY KEY (request_id, position)
+) WITHOUT ROWID;
+"""
+VERSION = 1
+CHECKPOINT_PAGES = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
+RETRY = 0.5  # seconds between tries when the disk refuses a settled record
+
+_INSERT_INTENT = """
+INSERT INTO requests (id, caller_id, tenant, model, stream, started, tier, reason, score, threshold, scorer,
+                      policy, arm, propensity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_CLOSE = """
+UPDATE requests SET outcome = ?, status = ?, first_byte = ?, duration = ?, cost = ?, baseline = ?, error = ?
+WHERE id = ? AND outcome IS NULL
+"""
+_INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_log = logging.getLogger(__name__)
+
+_Row = tuple[object, ...]
+
+
+class SqliteLedger:
+    """The one writer of a ledger file; a second one is refused."""
+
+    def __init__(self, path: Path, *, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the file, close what an earlier process left open, start the writer.
+
+        Raises:
+            Unavailable: the file is in use by another gateway, or cannot be written.
+        """
+        self._path, self._loop = path, loop
+        self._lock = _locked(path)
+        try:
+            self._connection = _connected(path)
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise Unavailable(f"the ledger {path} cannot be opened: {error}", code="ledger_unavailable") from error
+        self._intents: deque[tuple[_Row, asyncio.Future[None]]] = deque()
+        self._records: deque[Record] = deque()
+        self._work = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._write_until_closed, name="ledger", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"<SqliteLedger {self._path} waiting: {len(self._intents)} intents, {len(self._records)} records>"
+
+    def open(self, intent: Intent) -> Awaitable[None]:
+        """Hand over an intent; see `router.base.Ledger`."""
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._intents.append((_intent_row(intent), written))
+        self._work.set()
+        return written
+
+    def settle(self, record: Record) -> None:
+        """Hand over the end of a request; see `router.base.Ledger`."""
+        self._records.append(record)
+        self._work.set()
+
+    async def aclose(self) -> None:
+        """Write what was handed over, close the file."""
+        self._closing = True
+        self._work.set()
+        await asyncio.to_thread(self._thread.join)
+        self._connection.close()
+        self._lock.close()
+
+    def _write_until_closed(self) -> None:
+        while True:
+            self._work.wait()
+            self._work.clear()
+            intents = [self._intents.popleft() for _ in range(len(self._intents))]
+            records = [self._records.popleft() for _ in range(len(self._records))]
+            written = self._write(intents, records) if intents or records else True
+            if self._closing and (not written or not (self._intents or self._records)):
+                return  # what could not be written stays open in the file and is closed at the next start
+
+    def _write(self, intents: list[tuple[_Row, asyncio.Future[None]]], records: list[Record]) -> bool:
+        """Commit a batch: intents first, since a record may close one of the same batch."""
+        error = self._commit([row for row, _ in intents], records)
+        if error is not None:
+            _log.error("the ledger %s cannot be written: %s", self._path, error)
+            self._records.extendleft(reversed(records))  # an answer was given: try until it is recorded
+            if records and not self._closing:
+                threading.Timer(RETRY, self._work.set).start()
+        if intents:
+            waiting = [future for _, future in intents]
+            self._loop.call_soon_threadsafe(_resolve, waiting, error)
+        return error is None
+
+    def _commit(self, intents: list[_Row], records: list[Record]) -> sqlite3.Error | None:
+        connection = self._connection
+        try:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_INSERT_INTENT, intents)
+                connection.executemany(_CLOSE, [_closing_row(record) for record in records])
+                connection.executemany(_INSERT_ATTEMPT, [row for record in records for row in _attempt_rows(record)])
+        except sqlite3.Error as error:
+            return error
+        return None
+
+
+def _resolve(waiting: list[asyncio.Future[None]], error: sqlite3.Error | None) -> None:
+    """Tell those who wait for their intent; runs on the loop."""
+    for future in waiting:
+        if future.done():
+            continue  # the caller left meanwhile
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(
+                Unavailable("the ledger cannot be written, so nothing is answered", code="ledger_unavailable")
+            )
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Hold the ledger's lock file for as long as the returned file is open."""
+    lock_path = path.with_name(f"{path.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = lock_path.open("ab")
+    except OSError as error:
+        raise Unavailable(f"the ledger {path} cannot be written: {error}", code="ledger_unavailable") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Unavailable(
+            f"the ledger {path} is in use by another gateway: stop it or choose another path",
+            code="ledger_unavailable",
+        ) from error
+    return lock
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version not in (0, VERSION):
+        connection.close()
+        raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {VERSION}")
+    connection.executescript(SCHEMA)
+    connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("UPDATE requests SET outcome = ? WHERE outcome IS NULL", (Outcome.INTERRUPTED,))
+    return connection
+
+
+def _intent_row(intent: Intent) -> _Row:
+    decision = intent.decision
+    score = decision.score
+    return (
+        intent.id,
+        intent.caller_id,
+        intent.tenant,
+        intent.model,
+        intent.stream,
+        intent.started,
+        decision.tier,
+        decision.reason,
+        None if score is None else score.value,
+        decision.threshold,
+        None if score is None else score.source,
+        decision.policy,
+        decision.arm,
+        decision.propensity,
+    )
+
+
+def _closing_row(record: Record) -> _Row:
+    return (
+        record.outcome,
+        record.status,
+        record.first_byte,
+        record.duration,
+        record.cost,
+        record.baseline,
+        record.error,
+        record.id,
+    )
+
+
+def _attempt_rows(record: Record) -> list[_Row]:
+    return [
+        (
+            record.id,
+            position,
+            attempt.kind,
+            attempt.tier,
+            attempt.model,
+            attempt.replica,
+            None if attempt.usage is None else attempt.usage.fresh_input,
+            None if attempt.usage is None else attempt.usage.cached_input,
+            None if attempt.usage is None else attempt.usage.output,
+            attempt.cost,
+            attempt.price_version,
+            attempt.error,
+        )
+        for position, attempt in enumerate(record.attempts)
+    ]

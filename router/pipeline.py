@@ -1,0 +1,190 @@
+"""What a request meets, in order: kept reply, score, decision, routes, reply, record.
+
+Read `answer` from top to bottom; each step is one module. A kept reply ends the walk early; a score
+that cannot be given sends the request to the default tier. Knows nothing of HTTP.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from backends.base import Rejected, Usage
+from cache.base import KeptReply
+from cache.replies import Replies
+from classifier.base import Classifier, ClassifierError, Score
+from router.account import Account
+from router.base import Decision, GatewayError, Ledger, Outcome, Policy, Price, Request, Tier
+from router.dispatch import begin
+from router.metrics import Metrics
+from router.relay import Relay
+from router.routes import Routes
+
+HUNG_UP = 499  # the status that nginx logs when the caller left first
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller gets.
+
+    Attributes:
+        first: the first bytes of the body; of an unstreamed answer, all of it.
+        rest: what follows; ends the request's record when it is used up or closed.
+        tier: who answered, which failover makes another than the decided one.
+        cost: nano-USD, None while unknown (a stream has not been counted yet).
+        baseline: nano-USD that Large would have cost, an estimate; None likewise.
+        overhead: seconds that the gateway itself spent before it waited for a backend.
+    """
+
+    decision: Decision
+    tier: Tier
+    model: str
+    kept: bool
+    media_type: str
+    first: bytes
+    rest: AsyncGenerator[bytes, None]
+    cost: int | None
+    baseline: int | None
+    overhead: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The parts that one configuration has chosen."""
+
+    classifier: Classifier | None
+    policy: Policy
+    replies: Replies | None
+    key_of: Callable[[Request, str], bytes]
+    routes: Routes
+    ledger: Ledger
+    metrics: Metrics
+
+    async def answer(self, request: Request) -> Answer:
+        """Walk the house.
+
+        Raises:
+            GatewayError: nobody answered, or the answer could not be recorded.
+            Rejected: the backend's own 4xx, for the caller as it came.
+            BackendError: the reply broke before its first byte could be given.
+        """
+        replies, key = self.replies, b""
+        if replies is not None and request.cacheable:
+            key = self.key_of(request, self.policy.version)
+            kept = await replies.get(key)
+            if kept is not None:
+                return await self._replay(request, kept)
+        decision = self.decide(request)
+        account = self._account(request, decision)
+        try:
+            overhead = time.monotonic() - request.received
+            begun = await begin(self.routes.plan(request, decision), request, failed=account.failed)
+            keep = partial(replies.put, key) if replies is not None and key else None
+            chunks = Relay(account, self._large_price, keep).chunks(begun)
+            async with _closed_on_error(begun.reply.chunks):
+                await account.opened
+                first = await anext(chunks)
+        except BaseException as error:
+            _close_unanswered(account, error)
+            raise
+        return Answer(
+            decision=decision,
+            tier=begun.route.tier,
+            model=begun.route.model,
+            kept=False,
+            media_type=begun.reply.media_type,
+            first=first,
+            rest=chunks,
+            cost=account.cost,
+            baseline=account.baseline,
+            overhead=overhead,
+        )
+
+    def decide(self, request: Request) -> Decision:
+        """Score the request, where that could matter, and choose."""
+        score = self._score(request) if self.policy.needs_score(request) else None
+        return self.policy.decide(request, score)
+
+    def _score(self, request: Request) -> Score | None:
+        if self.classifier is None:
+            return None
+        try:
+            return self.classifier.score(request.prompt)
+        except ClassifierError as error:
+            _log.warning("request %s has no score: %s", request.id, error)
+            return None
+
+    async def _replay(self, request: Request, kept: KeptReply) -> Answer:
+        """Answer with a kept reply: it costs nothing, and what Large would have cost is saved."""
+        tier = Tier(kept.tier)
+        decision = Decision(tier, "kept", None, None, self.policy.version)
+        account = self._account(request, decision)
+        if kept.fresh_input is not None and kept.output is not None:
+            account.compare(self._large_price, Usage(kept.fresh_input, kept.cached_input, kept.output))
+        overhead = time.monotonic() - request.received
+        chunks = _replayed(account, kept.body)
+        try:
+            await account.opened
+            first = await anext(chunks)
+        except BaseException as error:
+            _close_unanswered(account, error)
+            raise
+        return Answer(
+            decision=decision,
+            tier=tier,
+            model=kept.model,
+            kept=True,
+            media_type=kept.media_type,
+            first=first,
+            rest=chunks,
+            cost=0,
+            baseline=account.baseline,
+            overhead=overhead,
+        )
+
+    def _account(self, request: Request, decision: Decision) -> Account:
+        return Account(request, decision, ledger=self.ledger, metrics=self.metrics)
+
+    @property
+    def _large_price(self) -> Price | None:
+        return self.routes.by_tier[Tier.LARGE].price
+
+
+async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, None]:
+    """Yield a kept body as one piece; its record is closed when the caller has taken it."""
+    outcome = Outcome.HUNG_UP
+    try:
+        account.first_byte()
+        yield body
+        outcome = Outcome.KEPT
+    finally:
+        account.close(outcome, status=200)
+
+
+@asynccontextmanager
+async def _closed_on_error(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[None, None]:
+    """Close the chunks when the block raises: the backend must not go on for nobody."""
+    try:
+        yield
+    except BaseException:
+        await chunks.aclose()
+        raise
+
+
+def _close_unanswered(account: Account, error: BaseException) -> None:
+    """Close the account of a request whose caller gets no reply of a backend, and say why."""
+    name = type(error).__name__
+    match error:
+        case asyncio.CancelledError():
+            account.close(Outcome.HUNG_UP, status=HUNG_UP)
+        case Rejected():
+            account.close(Outcome.REJECTED, status=error.status, error=name)
+        case GatewayError():
+            account.close(Outcome.FAILED, status=error.status, error=name)
+        case _:
+            account.close(Outcome.FAILED, status=500, error=name)

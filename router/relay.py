@@ -1,0 +1,133 @@
+"""A begun reply -> the bytes the caller gets, measured on the way.
+
+Bytes pass unchanged, but for the usage event that only we asked for. Whatever happens, the account is
+closed exactly once, by plain calls. Knows nothing of HTTP or of why this route was chosen.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from backends.base import BackendError, StreamBroken, Usage
+from backends.sse import StreamReader, reply_is_whole, usage_of
+from cache.base import KeptReply
+from router.account import Account
+from router.base import Outcome, Price
+from router.dispatch import Begun
+
+LONGEST_KEPT = 1 << 20  # bytes of a stream that are gathered for the cache; longer ones are not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What a relay needs beside the reply.
+
+    Attributes:
+        baseline: Large's price, for the estimate of what Large would have cost.
+        keep: takes a whole reply for the cache; None where it may not be kept.
+    """
+
+    account: Account
+    baseline: Price | None
+    keep: Callable[[KeptReply], None] | None
+
+    def chunks(self, begun: Begun) -> AsyncGenerator[bytes, None]:
+        """Return the caller's bytes; whoever takes them closes the generator.
+
+        Raises:
+            BackendError: the reply broke; what was yielded before has gone out.
+        """
+        return self._events(begun) if self.account.request.stream else self._whole(begun)
+
+    async def _whole(self, begun: Begun) -> AsyncGenerator[bytes, None]:
+        """Yield an unstreamed answer; its cost is noted before, since it goes into the headers."""
+        body, outcome = begun.first, Outcome.HUNG_UP
+        usage = usage_of(body)
+        try:
+            self._note(begun, usage)
+            self.account.first_byte()
+            async with aclosing(begun.reply.chunks):
+                yield body
+            outcome = Outcome.ANSWERED
+            if self.keep is not None and _is_worth_keeping(body) and reply_is_whole(body):
+                self.keep(_kept(begun, body, usage))
+        finally:
+            self.account.close(outcome, status=200)
+
+    async def _events(self, begun: Begun) -> AsyncGenerator[bytes, None]:
+        """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
+        reader = StreamReader(strip_usage=not self.account.request.wants_usage)
+        gathered = _Gathered(wanted=self.keep is not None)
+        outcome, error = Outcome.HUNG_UP, ""
+        chunk: bytes | None = begun.first
+        try:
+            async with aclosing(begun.reply.chunks) as following:
+                while chunk is not None:
+                    data = reader.feed(chunk)
+                    if data:
+                        if not gathered.length:
+                            self.account.first_byte()
+                        gathered.add(data)
+                        yield data
+                    chunk = await anext(following, None)
+            rest = reader.finish()
+            if rest:
+                gathered.add(rest)
+                yield rest
+            if not reader.finished:
+                raise StreamBroken("the stream ended without a finish reason or without [DONE]")
+            outcome = Outcome.ANSWERED
+            body = gathered.body()
+            if self.keep is not None and body is not None and _is_worth_keeping(body):
+                self.keep(_kept(begun, body, reader.usage))
+        except BackendError as broken:
+            outcome, error = Outcome.BROKEN, type(broken).__name__
+            raise
+        finally:
+            self._note(begun, reader.usage, error)
+            self.account.close(outcome, status=200, error=error)
+
+    def _note(self, begun: Begun, usage: Usage | None, error: str = "") -> None:
+        self.account.served(begun.route, begun.reply.replica, usage, error=error)
+        self.account.compare(self.baseline, usage)
+
+
+class _Gathered:
+    """The events of a stream, as long as they may still be kept."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._parts: list[bytes] | None = [] if wanted else None
+        self.length = 0
+
+    def add(self, data: bytes) -> None:
+        self.length += len(data)
+        if self._parts is None:
+            return
+        self._parts.append(data)
+        if self.length > LONGEST_KEPT:
+            self._parts = None
+
+    def body(self) -> bytes | None:
+        return None if self._parts is None else b"".join(self._parts)
+
+
+def _is_worth_keeping(body: bytes) -> bool:
+    """Tell a plain answer from one that calls tools, was cut short or was filtered; those are never kept."""
+    return (
+        b'"tool_calls":[' not in body
+        and b'"length"' not in body
+        and b'"content_filter"' not in body
+        and b'"refusal":"' not in body
+    )
+
+
+def _kept(begun: Begun, body: bytes, usage: Usage | None) -> KeptReply:
+    return KeptReply(
+        body=body,
+        media_type=begun.reply.media_type,
+        tier=begun.route.tier,
+        model=begun.route.model,
+        fresh_input=None if usage is None else usage.fresh_input,
+        cached_input=None if usage is None else usage.cached_input,
+        output=None if usage is None else usage.output,
+    )

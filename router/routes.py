@@ -1,0 +1,34 @@
+"""Decision -> the routes that may be tried, in order.
+
+Own tier first. The other tier stands in only where the caller left the choice to us.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from backends.base import Backend
+from router.base import Decision, Price, Request, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A model on a backend, with its price; `price` None means unpriced, never free."""
+
+    tier: Tier
+    model: str
+    backend: Backend
+    price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Both tiers' routes."""
+
+    by_tier: Mapping[Tier, Route]
+
+    def plan(self, request: Request, decision: Decision) -> tuple[Route, ...]:
+        """Return the decided route and, where the choice was ours, the one that stands in."""
+        own = self.by_tier[decision.tier]
+        if request.wanted is not None:
+            return (own,)
+        return (own, self.by_tier[decision.tier.other])
