@@ -11,23 +11,19 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from pathlib import Path
 
-import msgspec
 from tokenizers import Tokenizer
 
-from backends.base import Backend, Call
 from backends.engines.desk import gguf_file, training, vocabulary
 from backends.engines.desk.accuracy import Accuracy
+from backends.engines.desk.asking import answer_of
 from backends.engines.desk.card import Candidate, write_card
-from backends.engines.desk.questions import LANGUAGES, Difficulty, Question, unseen
+from backends.engines.desk.questions import LANGUAGES, Difficulty, unseen
 from backends.engines.options import LocalOptions
 
 MODELS = Path(__file__).parent.parent / "models"
 UNSEEN = 500  # questions of each difficulty
-_ANSWER_TOKENS = 64
-_SECONDS = 60.0
 
 Say = Callable[[str], None]
 
@@ -98,26 +94,3 @@ async def _examine(weights: Path) -> dict[tuple[Difficulty, str], Accuracy]:
         return {key: Accuracy(*counts) for key, counts in right.items()}
     finally:
         await engine.aclose()
-
-
-async def answer_of(engine: Backend, question: Question) -> str:
-    """Return what a model answers to one question, drawn greedily.
-
-    Raises:
-        BackendError: it does not answer.
-    """
-    body = msgspec.json.encode(
-        {
-            "model": "desk",
-            "messages": [{"role": "user", "content": question.text}],
-            "temperature": 0,
-            "max_tokens": _ANSWER_TOKENS,
-        }
-    )
-    deadline = time.monotonic() + _SECONDS
-    call = Call(path="/chat/completions", body=body, stream=False, deadline=deadline, request_id="desk")
-    reply = await engine.send(call)
-    async with aclosing(reply.chunks) as chunks:
-        whole = b"".join([chunk async for chunk in chunks])
-    answer: str = msgspec.json.decode(whole)["choices"][0]["message"]["content"]
-    return answer

@@ -1,0 +1,77 @@
+"""What can be chosen of a backend -> the backend.
+
+Knows the keys of the configuration, not the file they stand in.
+"""
+
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from backends.base import Backend
+
+_LOWEST_PRINTABLE: Final = "!"
+_HIGHEST_PRINTABLE: Final = "~"
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"url has the scheme {parts.scheme!r}: use http or https")
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("url names no host or port 0: write it as http://host:8000/v1")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("url has a user, a query or a fragment: give host and path, and the key as api_key")
+    if not _is_plain(url):
+        raise ValueError("url has a space or a character that is not ASCII: quote it")
+    return url.rstrip("/")
+
+
+def _header_safe(key: SecretStr) -> SecretStr:
+    if not _is_plain(key.get_secret_value()):
+        raise ValueError(
+            "api_key is empty, or has a space or a character that is not printable ASCII: check for a line end"
+        )
+    return key
+
+
+def _is_plain(text: str) -> bool:
+    return bool(text) and all(_LOWEST_PRINTABLE <= character <= _HIGHEST_PRINTABLE for character in text)
+
+
+class HttpOptions(BaseModel):
+    """A server that speaks the OpenAI API.
+
+    Attributes:
+        urls: base URLs of the replicas, with the path below which the endpoints lie, such as "/v1".
+        model: the name by which the server knows its model.
+        price: the model's entry in the price book.
+        connect_timeout: seconds.
+        first_byte_timeout: seconds; an unstreamed answer sends its first byte when it is whole.
+        idle_timeout: seconds between two pieces of a reply.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    use: Literal["openai_http"]
+    urls: Annotated[tuple[Annotated[str, AfterValidator(_base_url)], ...], Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)]
+    price: Annotated[str, Field(min_length=1)]
+    api_key: Annotated[SecretStr, AfterValidator(_header_safe)] | None = None
+    connect_timeout: Seconds = 1.0
+    first_byte_timeout: Seconds = 60.0
+    idle_timeout: Seconds = 30.0
+
+    def build(self) -> Backend:
+        """Return the backend; it opens no connection before the first call."""
+        from backends.openai_http import OpenAIHttp  # noqa: PLC0415 - loaded where it is chosen
+
+        return OpenAIHttp(
+            self.urls,
+            api_key=None if self.api_key is None else self.api_key.get_secret_value(),
+            connect_timeout=self.connect_timeout,
+            first_byte_timeout=self.first_byte_timeout,
+            idle_timeout=self.idle_timeout,
+        )

@@ -1,0 +1,249 @@
+"""Bytes of an answer -> the same bytes, and what they said.
+
+A stream of server-sent events passes through unread, but for the few events that tell how much was used, that a
+choice is finished, that all is done, or that something failed. Text is never looked at.
+
+Source: WHATWG HTML, section 9.2 "Server-sent events"; OpenAI API reference, "Chat completion chunk".
+"""
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+
+from backends.base import StreamBroken, Usage
+
+MAX_EVENT: Final = 1024 * 1024
+"""Bytes of one event."""
+
+# A blank line ends an event. A CR counts only once the next byte shows that it is not half of a CRLF.
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?=[^\n]))(?:\r\n|\n|\r(?=[^\n]))")
+_LONGEST_BLANK_LINE: Final = 4
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+# An index other than 0 may be that of a choice which was not seen until now.
+_TOLD: Final = re.compile(rb'"(?:finish_reason|usage)"(?![ \t]*:[ \t]*null)|"index"(?![ \t]*:[ \t]*0)')
+_DONE: Final = b"[DONE]"
+
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: _Tokens | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: _Tokens | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: _Tokens
+    completion_tokens: _Tokens = 0
+    total_tokens: _Tokens | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+
+_NOTHING: Final = msgspec.Raw(b"null")
+_EMPTY: Final = msgspec.Raw(b'""')
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for damaged JSON, for text that is not UTF-8, and for very deep nesting."""
+
+
+class _Body(msgspec.Struct):
+    usage: msgspec.Raw = _NOTHING
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    finish_reason: str | None = None
+    delta: msgspec.Raw = _NOTHING
+    text: msgspec.Raw = _NOTHING
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = _NOTHING
+    object: str | None = None
+
+
+class _Whole(msgspec.Struct):
+    choices: list[_Choice]
+
+
+_read_usage: Final = msgspec.json.Decoder(_Usage).decode
+_read_body: Final = msgspec.json.Decoder(_Body).decode
+_read_chunk: Final = msgspec.json.Decoder(_Chunk).decode
+_read_whole: Final = msgspec.json.Decoder(_Whole).decode
+_read_delta: Final = msgspec.json.Decoder(dict[str, object] | None).decode
+
+
+class StreamReader:
+    """Reads along with one stream.
+
+    Attributes:
+        usage: the last that was told; None where none was, or where its figures cannot be true.
+        failed: an event told of an error, or was not JSON.
+        has_content: some choice said something.
+    """
+
+    __slots__ = ("_done", "_finished", "_held", "_seen", "_strip_usage", "failed", "has_content", "usage")
+
+    def __init__(self, *, strip_usage: bool) -> None:
+        self._strip_usage = strip_usage
+        self._held = bytearray()
+        self._seen: set[int] = set()
+        self._finished: set[int] = set()
+        self._done = False
+        self.usage: Usage | None = None
+        self.failed = False
+        self.has_content = False
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether each choice that was seen told why it ended, and the stream that it is done."""
+        return self._done and not self.failed and bool(self._seen) and self._seen == self._finished
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what came and return what may go on: whole events, unchanged.
+
+        Raises:
+            StreamBroken: one event is longer than `MAX_EVENT`.
+        """
+        held = self._held
+        if not held and self.has_content and data.endswith((b"\n\n", b"\n\r\n")) and not _matters(data):
+            return data
+        searched = max(0, len(held) - _LONGEST_BLANK_LINE + 1)
+        held += data
+        ends = [match.end() for match in _BLANK_LINE.finditer(held, searched)]
+        if not ends:
+            _check_size(len(held))
+            return b""
+        whole = bytes(held[: ends[-1]])
+        del held[: ends[-1]]
+        _check_size(len(held))
+        if self.has_content and not _matters(whole):
+            return whole
+        if len(ends) == 1:
+            return self._read_and_pass(whole)
+        starts = [0, *ends]
+        return b"".join([self._pass(whole[start:end]) for start, end in zip(starts, ends, strict=False)])
+
+    def finish(self) -> bytes:
+        """Return what was held back at the end of the stream; an event counts there without its blank line."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return self._pass(rest) if rest else b""
+
+    def _pass(self, event: bytes) -> bytes:
+        return event if self.has_content and not _matters(event) else self._read_and_pass(event)
+
+    def _read_and_pass(self, event: bytes) -> bytes:
+        _check_size(len(event))
+        told = self._read(event)
+        if told is None:
+            return event
+        blank = len(event) - len(event.lstrip(b"\r\n"))  # belongs to the event before
+        return event[:blank] if self._strip_usage and _is_pure_usage(told) else event
+
+    def _read(self, event: bytes) -> _Chunk | None:
+        payload, is_error = _payload_of(event)
+        if is_error:
+            self.failed = True
+        if payload == _DONE:
+            self._done = True
+            return None
+        if not payload:
+            return None
+        try:
+            chunk = _read_chunk(payload)
+        except msgspec.ValidationError:
+            return None  # JSON of a shape unknown here passes; a stream of nothing else never counts as finished
+        except _UNREADABLE:
+            self.failed = True
+            return None
+        self._learn(chunk)
+        return chunk
+
+    def _learn(self, chunk: _Chunk) -> None:
+        if chunk.error != _NOTHING or chunk.object == "error":
+            self.failed = True
+        if chunk.usage != _NOTHING:
+            self.usage = _buckets(chunk.usage)
+        for choice in chunk.choices or ():
+            self._seen.add(choice.index)
+            if choice.finish_reason is not None:
+                self._finished.add(choice.index)
+            if not self.has_content:
+                self.has_content = _says_something(choice)
+
+
+def usage_of(body: bytes) -> Usage | None:
+    """Return what an unstreamed answer used; None where it does not say, or says what cannot be true."""
+    try:
+        usage = _read_body(body).usage
+    except _UNREADABLE:
+        return None
+    return None if usage == _NOTHING else _buckets(usage)
+
+
+def reply_is_whole(body: bytes) -> bool:
+    """Tell whether an unstreamed answer has choices and each of them told why it ended."""
+    try:
+        choices = _read_whole(body).choices
+    except _UNREADABLE:
+        return False
+    return bool(choices) and all(choice.finish_reason is not None for choice in choices)
+
+
+def _matters(data: bytes) -> bool:
+    """Tell whether some event must be read; never false for a run of events where it is true for one of them."""
+    return (
+        _TOLD.search(data) is not None
+        or _DONE in data
+        or b'"error"' in data
+        or b"event:" in data
+        or len(data) > MAX_EVENT
+    )
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_EVENT:
+        raise StreamBroken(f"one event is longer than {MAX_EVENT} bytes")
+
+
+def _payload_of(event: bytes) -> tuple[bytes, bool]:
+    if event.startswith(b"data: ") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2], False
+    lines = _LINE_END.split(event)
+    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    return b"\n".join(data), any(line.startswith(b"event:") and line[6:].strip() == b"error" for line in lines)
+
+
+def _says_something(choice: _Choice) -> bool:
+    if choice.text not in (_NOTHING, _EMPTY):
+        return True
+    try:
+        delta = _read_delta(choice.delta) or {}
+    except _UNREADABLE:
+        return False
+    return any(value for key, value in delta.items() if key != "role")
+
+
+def _is_pure_usage(chunk: _Chunk) -> bool:
+    return chunk.choices == [] and chunk.usage != _NOTHING and chunk.error == _NOTHING
+
+
+def _buckets(raw: msgspec.Raw) -> Usage | None:
+    try:
+        told = _read_usage(raw)
+    except _UNREADABLE:
+        return None
+    cached = None if told.prompt_tokens_details is None else told.prompt_tokens_details.cached_tokens
+    reasoning = None if told.completion_tokens_details is None else told.completion_tokens_details.reasoning_tokens
+    total = told.prompt_tokens + told.completion_tokens
+    if (cached or 0) > told.prompt_tokens or (reasoning or 0) > told.completion_tokens:
+        return None
+    if told.total_tokens is not None and told.total_tokens != total:
+        return None
+    return Usage(fresh_input=told.prompt_tokens - (cached or 0), cached_input=cached, output=told.completion_tokens)

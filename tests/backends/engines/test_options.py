@@ -1,0 +1,60 @@
+"""Tests backends/engines/options.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from backends.engines.options import SHIPPED, LocalOptions
+
+
+def chosen(**values: Any) -> LocalOptions:
+    return LocalOptions.model_validate({"use": "local", **values})
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_name_is_enough(name: str, root: Path) -> None:
+    options = chosen(name=name)
+    assert (options.model, options.price) == (name, name)
+    served = options.build().process._options
+    assert served.weights == root / "backends" / "engines" / "models" / f"{name}.gguf"
+    assert (served.name, served.threads, served.slots, served.port) == (name, 1, 4, 0)
+
+
+def test_weights_of_ones_own_may_have_any_name() -> None:
+    options = chosen(name="mine", weights="/srv/mine.gguf", model="m-7b", price="p", threads=8, slots=16, context=8192)
+    served = options.build().process._options
+    assert served.weights == Path("/srv/mine.gguf")
+    assert (served.name, served.threads, served.slots, served.context) == ("m-7b", 8, 16, 8192)
+    assert options.price == "p"
+
+
+@pytest.mark.parametrize(
+    ("values", "at", "message"),
+    [
+        ({}, ("name",), "Field required"),
+        ({"name": "other"}, (), "no weights are shipped as 'other': take desk-large or desk-mini, or give weights"),
+        ({"name": "desk-mini", "model": ""}, ("model",), "at least 1 character"),
+        ({"name": "desk-mini", "slots": 0}, ("slots",), "greater than or equal to 1"),
+        ({"name": "desk-mini", "threads": 0}, ("threads",), "greater than or equal to 1"),
+        ({"name": "desk-mini", "thread": 1}, ("thread",), "Extra inputs"),
+    ],
+)
+def test_a_wrong_choice_is_named_where_it_stands(values: dict[str, Any], at: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        chosen(**values)
+    (fault,) = refusal.value.errors()
+    assert fault["loc"] == at
+    assert message in fault["msg"]
+
+
+def test_choosing_loads_no_engine(root: Path) -> None:
+    program = (
+        "import sys; from backends.engines.options import LocalOptions\n"
+        "LocalOptions(use='local', name='desk-mini').build()\n"
+        "sys.exit('xllamacpp' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, timeout=10, check=False).returncode == 0

@@ -1,0 +1,93 @@
+"""Tests backends/engines/server.py as a process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def finished(command: list[str], *arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*command, *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--model=x"], ["--model=x", "--name=x", "--port=70000"], ["--slots=0"]])
+def test_a_wrong_command_line_ends_with_code_2(server_command: list[str], root: Path, arguments: list[str]) -> None:
+    ended = finished(server_command, *arguments, root=root)
+    assert ended.returncode == 2
+    assert "usage:" in ended.stderr
+
+
+def test_a_missing_file_ends_with_code_3(server_command: list[str], root: Path) -> None:
+    ended = finished(server_command, "--model=/nowhere/x.gguf", "--name=x", root=root)
+    assert ended.returncode == 3
+    assert ended.stderr == (
+        "cannot read model file /nowhere/x.gguf: No such file or directory; give the path of a GGUF file\n"
+    )
+
+
+def test_a_file_that_is_no_gguf_ends_with_code_3(server_command: list[str], root: Path, tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.gguf"
+    garbage.write_bytes(b"PK\3\4" + bytes(1000))
+    ended = finished(server_command, f"--model={garbage}", "--name=x", root=root)
+    assert ended.returncode == 3
+    assert f"{garbage} is no GGUF file" in ended.stderr
+
+
+def test_a_torn_file_ends_with_code_3_and_the_reasons(
+    server_command: list[str], root: Path, broken_weights: Path
+) -> None:
+    ended = finished(server_command, f"--model={broken_weights}", "--name=x", root=root)
+    assert ended.returncode == 3
+    assert "corrupted or incomplete" in ended.stderr
+    assert f"llama.cpp cannot serve {broken_weights}" in ended.stderr
+
+
+def test_a_taken_port_ends_with_code_4(server_command: list[str], root: Path, weights: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
+        ended = finished(server_command, f"--model={weights}", "--name=x", f"--port={port}", root=root)
+    assert ended.returncode == 4
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+
+
+def test_an_engine_whose_parent_is_gone_does_not_start(server_command: list[str], root: Path, weights: Path) -> None:
+    arguments = (f"--model={weights}", "--name=x", "--die-with-parent=1")
+    ended = finished(server_command, *arguments, root=root)
+    assert ended.returncode == 1
+    assert "parent process 1 has ended" in ended.stderr
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_answers_and_ends_at_once_though_a_caller_is_listening(
+    server_command: list[str], root: Path, weights: Path, ending: signal.Signals
+) -> None:
+    command = [*server_command, f"--model={weights}", "--name=desk-mini"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("desk-mini answers on http://127.0.0.1:")
+        port = int(line.rpartition(":")[2].removesuffix("/v1\n"))
+        body = json.dumps({"prompt": "<s>", "ignore_eos": True, "max_tokens": 1000, "stream": True}).encode()
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as caller:
+            caller.sendall(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            assert caller.recv(4096)
+            asked = time.monotonic()
+            process.send_signal(ending)
+            assert process.wait(5) == 0
+            assert time.monotonic() - asked < 1.0
+
+
+def test_the_weights_are_checked_before_llama_cpp_is_loaded(root: Path) -> None:
+    program = (
+        "import sys; from backends.engines.server import main\n"
+        "code = main(['--model=/nowhere', '--name=x'])\n"
+        "sys.exit('xllamacpp' in sys.modules or code != 3)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, timeout=10, check=False).returncode == 0

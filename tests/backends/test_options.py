@@ -1,0 +1,87 @@
+"""Tests backends/options.py: what may stand in the configuration."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from backends.openai_http import OpenAIHttp
+from backends.options import HttpOptions
+
+LEAST = {"use": "openai_http", "urls": ["http://large-0:8000/v1"], "model": "mistral-large", "price": "large-2026"}
+
+
+def test_the_least_that_must_be_said_gets_the_defaults() -> None:
+    options = HttpOptions.model_validate(LEAST)
+    assert options.urls == ("http://large-0:8000/v1",)
+    assert (options.connect_timeout, options.first_byte_timeout, options.idle_timeout) == (1.0, 60.0, 30.0)
+    assert options.api_key is None
+
+
+def test_a_slash_at_the_end_of_a_url_changes_nothing() -> None:
+    assert HttpOptions.model_validate(LEAST | {"urls": ["https://h/v1/"]}).urls == ("https://h/v1",)
+
+
+async def test_the_options_build_their_backend() -> None:
+    urls = ["http://127.0.0.1:8001/v1", "http://127.0.0.1/v1", "https://host/v1", "http://[::1]:8002"]
+    backend = HttpOptions.model_validate(LEAST | {"urls": urls, "api_key": "k"}).build()
+    assert isinstance(backend, OpenAIHttp)
+    assert [part.split(": ")[0] for part in repr(backend).split("<Pool ")[1:]] == [
+        "127.0.0.1:8001",
+        "127.0.0.1:80",
+        "host:443",
+        "[::1]:8002",
+    ]
+    await backend.aclose()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"urls": []},
+        {"urls": ["ftp://host/v1"]},
+        {"urls": ["host:8000/v1"]},
+        {"urls": ["http:///v1"]},
+        {"urls": ["http://host:0/v1"]},
+        {"urls": ["http://host:99999/v1"]},
+        {"urls": ["http://[::1/v1"]},
+        {"urls": ["http://user:word@host/v1"]},
+        {"urls": ["http://host/v1?key=1"]},
+        {"urls": ["http://host/v1#part"]},
+        {"urls": ["http://host/v 1"]},
+        {"urls": ["http://host/v1\r\nx-evil: 1"]},
+        {"model": ""},
+        {"price": ""},
+        {"api_key": ""},
+        {"api_key": "key\n"},
+        {"api_key": "k\u00e9y"},
+        {"connect_timeout": 0},
+        {"first_byte_timeout": -1},
+        {"idle_timeout": "inf"},
+        {"use": "openai"},
+        {"timeout": 3},
+    ],
+)
+def test_a_fault_is_refused(fault: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        HttpOptions.model_validate(LEAST | fault)
+
+
+@pytest.mark.parametrize("fault", [{"api_key": "sesame-1234 "}, {"urls": ["http://u:sesame-1234@h"]}])
+def test_no_secret_is_shown(fault: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        HttpOptions.model_validate(LEAST | fault)
+    assert "sesame" not in str(caught.value)
+    assert "sesame" not in repr(HttpOptions.model_validate(LEAST | {"api_key": "sesame-1234"}))
+
+
+def test_options_are_frozen() -> None:
+    options = HttpOptions.model_validate(LEAST)
+    with pytest.raises(ValidationError):
+        options.model = "other"
+
+
+def test_reading_options_loads_no_http_parser() -> None:
+    probe = "import sys, backends.options; sys.exit('httptools' in sys.modules or 'ssl' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
