@@ -1,0 +1,84 @@
+"""Conversation -> the bytes of it that a classifier looks at.
+
+The last user turn speaks for the conversation, head and tail of it; earlier turns join in with a weight that
+grows as the last turn gets shorter, so that "yes, do it" looks like what it agrees to. Caps on bytes and on turns
+bound the cost, whatever the size of the prompt. System turns are left out: they are the same for every request
+of an application.
+"""
+
+from dataclasses import dataclass
+
+from classifier.base import Prompt, Turn
+
+LAST_BYTES = 400  # from each end of the last user turn
+EARLIER_BYTES = 80  # from each end of each earlier turn
+EARLIER_TURNS = 3
+TURNS_SEEN = 32  # older ones are not looked at
+SHORT = 20  # a last turn of so many bytes weighs as much as all earlier ones; one of half as many, a quarter of them
+_SPACES = bytes.maketrans(b"\t\n\r\v\f\0", b"      ")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """The bytes that are looked at.
+
+    Attributes:
+        text: the last user turn or its ends, then ends of earlier turns, a space around each; spaces are folded.
+        split: where the earlier turns begin.
+        earlier: weight of one byte of the earlier turns, 0.0 to 1.0; a byte of the last turn weighs 1.0.
+        length: characters of the last user turn.
+        lines: line breaks seen in the last user turn's part.
+    """
+
+    text: bytes
+    split: int
+    earlier: float
+    length: int
+    lines: int
+
+
+def window(prompt: Prompt) -> Window:
+    """Return what of the conversation is looked at: capped, whatever its size."""
+    turns = prompt.turns[-TURNS_SEEN:]
+    at = len(turns) - 1
+    while at > 0 and turns[at].role != "user":
+        at -= 1
+    last = turns[at] if turns and turns[at].role == "user" else _last_with_text(turns)
+    ends = _ends(last.text, LAST_BYTES)
+    text, earlier = _folded(ends), _folded(_earlier(turns, last))
+    body = b" " + text + b" "
+    weight = min(1.0, SHORT * SHORT / max(len(text), 1) / max(len(earlier), 1))
+    return Window(body + earlier + b" " if earlier else body, len(body), weight, len(last.text), ends.count(b"\n"))
+
+
+def _last_with_text(turns: tuple[Turn, ...]) -> Turn:
+    return next((turn for turn in reversed(turns) if turn.text), Turn("user", ""))
+
+
+def _earlier(turns: tuple[Turn, ...], last: Turn) -> bytes:
+    """Return ends of the other turns, newest first; what tools answered after the last user turn comes first."""
+    parts: list[bytes] = []
+    for turn in reversed(turns):
+        if turn is not last and turn.text and turn.role not in {"system", "developer"}:
+            parts.append(_ends(turn.text, EARLIER_BYTES))
+            if len(parts) == EARLIER_TURNS:
+                break
+    return b" ".join(parts)
+
+
+def _ends(text: str, size: int) -> bytes:
+    """Return the text, or `size` bytes from each end of it; cut before it is encoded, as encoding costs by length."""
+    if len(text) <= 2 * size:
+        whole = text.encode("utf-8", "surrogatepass")
+        if len(whole) <= 2 * size:
+            return whole
+    head = text[:size].encode("utf-8", "surrogatepass")[:size]
+    return head + b" " + text[-size:].encode("utf-8", "surrogatepass")[-size:]
+
+
+def _folded(text: bytes) -> bytes:
+    """Return the text with each run of white space as one space."""
+    text = text.translate(_SPACES)
+    while b"  " in text:
+        text = text.replace(b"  ", b" ")
+    return text.strip()

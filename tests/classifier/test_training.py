@@ -1,0 +1,118 @@
+"""Tests classifier/training.py."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from classifier.base import Prompt, Turn
+from classifier.linear import LinearClassifier, dump, load
+from classifier.pairs import Pair, PairsError
+from classifier.training import FOLDS, Fitted, _ece, _folds, _threshold, fit, write
+
+
+def noisy(pairs: list[Pair], share: float) -> list[Pair]:
+    """Return the pairs with Mini right on that share of what it fails on."""
+    rng = random.Random("noise")
+    return [replace(pair, weak_score=1.0) if rng.random() < share else pair for pair in pairs]
+
+
+def test_fitting_twice_gives_the_same_file(seen_pairs: list[Pair], fitted: Fitted) -> None:
+    again = fit(seen_pairs, seed=0, version="test-1", name="test")
+    assert dump(again.weights) == dump(fitted.weights)
+
+
+def test_measures_are_those_of_data_that_can_be_told_apart(fitted: Fitted) -> None:
+    report = fitted.report
+    assert (report.rows, report.groups, report.needing_large) == (600, 600, 300)
+    assert report.auroc > 0.95
+    assert report.brier < 0.05
+    assert report.ece < 0.05
+    assert report.strong_mean == 1.0
+    assert report.weak_mean == 0.5
+
+
+def test_scores_mean_what_they_say_where_labels_are_noisy(seen_pairs: list[Pair], unseen_pairs: list[Pair]) -> None:
+    classifier = LinearClassifier(fit(noisy(seen_pairs, 0.45), seed=0, version="n", name="n").weights)
+    of_complex = [classifier.score(pair.prompt).value for pair in unseen_pairs if pair.needs_large]
+    assert np.mean(of_complex) == pytest.approx(0.55, abs=0.1)
+
+
+def test_labels_that_mean_nothing_are_not_learnt(seen_pairs: list[Pair]) -> None:
+    rng = random.Random("labels")
+    blind = [replace(pair, weak_score=float(rng.random() < 0.5)) for pair in seen_pairs]
+    report = fit(blind, seed=0, version="b", name="b").report
+    assert report.auroc == pytest.approx(0.5, abs=0.1)
+    assert report.brier == pytest.approx(0.25, abs=0.03)
+
+
+def test_copies_of_a_question_do_not_leak_between_folds() -> None:
+    rng = random.Random("copies")
+    texts = ["".join(rng.choice("abcdefghij ") for _ in range(40)) for _ in range(60)]
+    labels = [float(rng.random() < 0.5) for _ in texts]
+    copies = [
+        Pair(Prompt((Turn("user", text),)), 1.0, label, text)
+        for text, label in zip(texts, labels, strict=True)
+        for _ in range(4)
+    ]
+    assert fit(copies, seed=0, version="c", name="c").report.auroc < 0.75
+
+
+def test_each_group_is_in_one_fold_and_each_fold_leaves_both_classes() -> None:
+    prompt = Prompt((Turn("user", "x"),))
+    pairs = [Pair(prompt, 1.0, 0.0, f"hard {number % 5}") for number in range(30)]
+    pairs += [Pair(prompt, 1.0, 1.0, f"easy {number}") for number in range(100)]
+    for seed in range(20):
+        folds = _folds(pairs, seed)
+        where: dict[str, set[int]] = {}
+        for pair, fold in zip(pairs, folds.tolist(), strict=True):
+            where.setdefault(pair.group, set()).add(fold)
+        assert all(len(found) == 1 for found in where.values())
+        for fold in range(FOLDS):
+            assert {pair.needs_large for pair, one in zip(pairs, folds, strict=True) if one != fold} == {True, False}
+
+
+def test_the_threshold_is_the_highest_that_keeps_the_margin() -> None:
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95])
+    strong, weak = np.ones(10), np.array([1, 1, 1, 1, 0, 1, 0, 0, 0, 0.0])
+    assert _threshold(scores, strong, weak, margin=0.0) == 0.5
+    assert _threshold(scores, strong, weak, margin=0.1) == 0.7
+    assert _threshold(scores, strong, weak, margin=1.0) == 1.0
+
+
+def test_equal_scores_go_the_same_way() -> None:
+    scores = np.array([0.2, 0.5, 0.5, 0.5])
+    assert _threshold(scores, np.ones(4), np.array([1, 1, 1, 0.0]), margin=0.0) == 0.5
+
+
+def test_a_mini_that_is_better_than_large_gets_everything() -> None:
+    assert _threshold(np.array([0.2, 0.9]), np.zeros(2), np.ones(2), margin=0.0) == 1.0
+
+
+def test_the_report_states_the_mix_at_its_threshold(seen_pairs: list[Pair]) -> None:
+    report = fit(noisy(seen_pairs, 0.2), seed=0, version="m", name="m", margin=0.02, large_cost_ratio=5.0).report
+    assert report.strong_mean - 0.02 <= report.quality <= report.strong_mean
+    assert report.saved == pytest.approx((1 - report.large_share) * 0.8)
+
+
+def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
+    scores, target = np.array([0.05, 0.05, 0.95, 1.0]), np.array([0.0, 1.0, 1.0, 1.0])
+    assert _ece(scores, target) == pytest.approx((2 * 0.45 + 0.05) / 4)
+
+
+def test_too_few_pairs_are_refused(seen_pairs: list[Pair]) -> None:
+    with pytest.raises(PairsError, match="holds 20 rows"):
+        fit(seen_pairs[:10] + seen_pairs[-10:], seed=0, version="x", name="x")
+
+
+def test_weights_and_a_card_are_written_side_by_side(fitted: Fitted, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "own.json"
+    card = write(fitted, path)
+    assert card == tmp_path / "deep" / "own.md"
+    text = card.read_text(encoding="utf-8")
+    assert text.startswith("# test test-1")
+    assert f"{fitted.report.threshold:.4f}" in text
+    assert "600 pairs of 600 groups" in text
+    assert load(path).threshold == fitted.weights.threshold
