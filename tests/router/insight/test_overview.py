@@ -1,0 +1,104 @@
+"""Tests router/insight/overview.py on a ledger written by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from router.base import Outcome
+from router.insight.overview import SPANS, Overview, overview, span_for
+from router.ledger.reading import Reading, Source, Total, read_window
+from tests.router.dashboard.hand_written import MILLION, NOW, write_an_hour
+
+HOUR = SPANS["1h"].window(NOW)
+NOTHING = Reading(begun=None, totals=(), earlier=(), spreads=(), earlier_spread=None, latest=())
+
+
+@pytest.fixture
+def reading(tmp_path: Path) -> Reading:
+    write_an_hour(tmp_path / "ledger.db")
+    return read_window(tmp_path / "ledger.db", HOUR, latest=1)
+
+
+@pytest.fixture
+def seen(reading: Reading) -> Overview:
+    return overview(reading, HOUR)
+
+
+def test_the_saving_rests_on_requests_with_both_cost_and_baseline(seen: Overview) -> None:
+    saving = seen.now.saving
+    assert (saving.spent, saving.baseline, saving.saved) == (34 * MILLION, 82 * MILLION, 48 * MILLION)
+    assert saving.share == pytest.approx(48 / 82)
+    assert saving.unpriced == 1
+
+
+def test_the_parts_of_the_saving_add_up(seen: Overview) -> None:
+    saving = seen.now.saving
+    assert (saving.mini, saving.cache, saving.rest) == (38 * MILLION, 10 * MILLION, 0)
+    assert saving.mini + saving.cache + saving.rest == saving.saved
+
+
+def test_a_cost_above_the_baseline_is_a_negative_saving() -> None:
+    dear = Total(0, Source.LARGE, Outcome.ANSWERED, 1, moved=1, cost=12, unpriced=0, priced_cost=12, baseline=10)
+    saving = overview(replace(NOTHING, begun=NOW, totals=(dear,)), HOUR).now.saving
+    assert (saving.saved, saving.rest, saving.share) == (-2, -2, -0.2)
+
+
+def test_answers_are_counted_for_who_gave_them(seen: Overview) -> None:
+    assert seen.now.answers == {Source.LARGE: 1, Source.MINI: 4, Source.CACHE: 1}
+    assert seen.now.share_of(Source.MINI, Source.CACHE) == pytest.approx(5 / 6)
+    assert (seen.now.requests, seen.now.open) == (8, 1)
+
+
+def test_a_request_that_moved_and_failed_is_trouble_once(seen: Overview) -> None:
+    assert (seen.now.failed, seen.now.moved, seen.now.troubled) == (1, 2, 2)
+    assert seen.now.trouble == pytest.approx(2 / 7)
+
+
+def test_an_open_request_is_no_trouble_yet() -> None:
+    waiting = Total(0, Source.LARGE, None, 1, moved=1, cost=0, unpriced=0, priced_cost=0, baseline=0)
+    assert overview(replace(NOTHING, begun=NOW, totals=(waiting,)), HOUR).now.trouble is None
+
+
+def test_the_mean_cost_is_unknown_where_one_answer_has_no_price(seen: Overview) -> None:
+    assert seen.now.mean_cost == {Source.LARGE: 30 * MILLION, Source.MINI: None, Source.CACHE: 0}
+
+
+def test_the_time_before_is_compared_only_where_the_ledger_reaches_back(reading: Reading, seen: Overview) -> None:
+    assert seen.earlier is not None
+    assert (seen.earlier.requests, seen.earlier.cost) == (1, 5 * MILLION)
+    assert overview(replace(reading, begun=NOW - 5_000), HOUR).earlier is None
+
+
+def test_series_have_one_value_for_each_bucket_and_add_up_to_the_totals(seen: Overview) -> None:
+    series = seen.series
+    assert {len(series.requests), len(series.baseline), len(series.cheap)} == {60}
+    assert sum(series.requests) == 8
+    assert sum(series.baseline) == 82 * MILLION
+    assert sum(map(sum, series.cost.values())) == 34 * MILLION
+    assert sum(series.answers[Source.MINI]) == 4
+    assert series.first_token[Source.CACHE][56] == 0.01
+    assert series.first_token[Source.CACHE][55] is None
+    assert series.cheap[0] is None
+
+
+def test_nothing_is_made_up_for_an_empty_ledger() -> None:
+    seen = overview(NOTHING, HOUR)
+    assert seen.empty
+    assert (seen.now.saving.share, seen.now.trouble, seen.now.first_token) == (None, None, None)
+    assert seen.now.share_of(Source.MINI) is None
+    assert seen.earlier is None
+
+
+@pytest.mark.parametrize("name", list(SPANS))
+def test_a_window_begins_on_a_whole_bucket_and_ends_with_the_one_that_holds_now(name: str) -> None:
+    window = SPANS[name].window(NOW)
+    assert window.start % window.width == 0
+    assert window.start + window.length - window.width <= NOW < window.start + window.length
+
+
+@pytest.mark.parametrize(
+    ("age", "name"), [(None, "1h"), (60, "1h"), (4_000, "24h"), (90_000, "7d"), (86_400 * 300, "7d")]
+)
+def test_the_span_follows_the_ledgers_age(age: float | None, name: str) -> None:
+    assert span_for(begun=None if age is None else NOW - age, now=NOW).name == name
