@@ -1,0 +1,61 @@
+"""`tandem bench`: measures the gateway against a mock upstream."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from router.bench.callers import CONNECTIONS, SECONDS
+from router.bench.companions import BenchError
+from router.bench.gateway import ROUNDS, Report, measure_gateway
+from router.commands.errors import CommandFailed
+
+bench = typer.Typer(no_args_is_help=True)
+
+
+@bench.callback()
+def _benches() -> None:
+    """Measure on this machine; figures of two machines do not compare."""
+
+
+@bench.command("gateway")
+def bench_gateway(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of load in each round.")] = SECONDS,
+    connections: Annotated[int, typer.Option(min=1, max=1000, help="Connections of the load.")] = CONNECTIONS,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; figures are medians over them.")] = ROUNDS,
+) -> None:
+    """Measure CPU a request and a chunk, memory, start and lost records; exit 1 where a goal is missed."""
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        say = status.update if console.is_terminal else console.print
+        try:
+            report = measure_gateway(seconds=seconds, connections=connections, rounds=rounds, say=say)
+        except BenchError as error:
+            raise CommandFailed(str(error)) from error
+    if as_json:
+        print(json.dumps(asdict(report)))
+    else:
+        _show(report)
+    if not all(goal.met for goal in report.goals):
+        raise typer.Exit(1)
+
+
+def _show(report: Report) -> None:
+    """Print the goals, what stands beside them, and the machine."""
+    table = Table("figure", "measured", "goal at most", "met")
+    for goal in report.goals:
+        table.add_row(goal.name, f"{goal.value:g}", f"{goal.goal:g}", "yes" if goal.met else "NO")
+    median = report.details["median"]
+    beside = Table("beside it", "measured")
+    for name, value in median.items() if isinstance(median, dict) else ():
+        beside.add_row(name, f"{value:g}")
+    console = Console()
+    console.print(table, beside)
+    console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()))
+    if report.details["first_error"]:
+        console.print(f"first error: {report.details['first_error']}", markup=False)

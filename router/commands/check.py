@@ -1,0 +1,78 @@
+"""A configuration file -> all its faults, or a word that there are none.
+
+With `--live` also asks each backend whether it is ready, which starts the models of our own for a moment.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from backends.base import BackendError
+from classifier.base import WeightsError
+from router.base import Tier
+from router.commands.errors import BackendAway, BadConfiguration
+from router.config.faults import Fault
+from router.config.kinds import BackendOptions
+from router.config.models import Config
+from router.config.reading import read_config
+from router.ledger.prices import PriceBookError
+from router.ledger.prices import load as load_prices
+
+_SECONDS = 30.0  # for one backend to start and to say that it is ready
+
+
+def check(
+    *,
+    config: Annotated[Path | None, Option(help="The file; else the built-in configuration.")] = None,
+    live: Annotated[bool, Option("--live", help="Ask the backends, too; exit 4 if one does not answer.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Read the file and what it names; exit 3 where it cannot be used."""
+    chosen = read_config(config)
+    if faults := _faults_of_files(chosen):
+        raise BadConfiguration(faults)
+    ready = asyncio.run(_ready(chosen)) if live else {}
+    name = str(config or "the built-in configuration")
+    if away := [tier for tier, ok in ready.items() if not ok]:
+        what = f"no answer from {' and '.join(away)}"
+        raise BackendAway(what, where=name, advice="start it, or mend its urls", ready=ready)
+    if as_json:
+        print(json.dumps({"config": None if config is None else name, "faults": [], "ready": ready or None}))
+    else:
+        print("\n".join([f"{name}: in order", *(f"{tier}: ready" for tier in ready)]))
+
+
+def _faults_of_files(chosen: Config) -> tuple[Fault, ...]:
+    """Return what is wrong with the files that a configuration names."""
+    faults = []
+    try:
+        chosen.classifier.build()
+    except WeightsError as error:
+        faults.append(Fault("", 1, 1, "classifier.weights", str(error)))
+    try:
+        load_prices(chosen.prices)
+    except PriceBookError as error:
+        faults.append(Fault("", 1, 1, "prices", str(error)))
+    return tuple(faults)
+
+
+async def _ready(chosen: Config) -> dict[str, bool]:
+    options = {Tier.LARGE: chosen.backends.large, Tier.MINI: chosen.backends.mini}
+    answers = await asyncio.gather(*(_is_ready(each) for each in options.values()))
+    return {tier.value: ok for tier, ok in zip(options, answers, strict=True)}
+
+
+async def _is_ready(options: BackendOptions) -> bool:
+    backend = options.build()
+    try:
+        async with asyncio.timeout(_SECONDS):
+            if start := getattr(backend, "start", None):
+                await start()
+            return await backend.is_ready()
+    except (BackendError, TimeoutError):
+        return False
+    finally:
+        await backend.aclose()

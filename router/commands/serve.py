@@ -1,0 +1,59 @@
+"""`tandem serve`: configuration -> a gateway that listens until it is told to stop."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import uvicorn
+from typer import Option
+
+from router.app import Tandem
+from router.commands.errors import CommandFailed
+from router.config.models import Config
+from router.config.reading import read_config
+from router.listener import BoundedProtocol
+
+
+def serve(
+    *,
+    config: Annotated[Path | None, Option(help="Configuration file; none means two local models.")] = None,
+    host: Annotated[str | None, Option(help="Address to listen on, instead of the file's.")] = None,
+    port: Annotated[int | None, Option(help="Port to listen on, instead of the file's.")] = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its own failures
+    chosen = read_config(config)
+    server = chosen.server.model_copy(
+        update={name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    )
+    failure = run(chosen.model_copy(update={"server": server}))
+    if failure is not None:
+        raise CommandFailed(f"the gateway could not start: {failure}", advice="./tandem doctor checks this machine")
+
+
+def run(config: Config) -> Exception | None:
+    """Listen until told to stop; returns what kept the gateway from starting, None where it did start."""
+    application = Tandem(config)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application,  # type: ignore[arg-type]  # uvicorn's ASGI types are TypedDicts, ours are mappings
+            host=config.server.host,
+            port=config.server.port,
+            http=BoundedProtocol,
+            loop="uvloop",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=int(config.server.drain_timeout),
+        )
+    )
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's way to say that the port is taken
+        return OSError(f"{config.server.host}:{config.server.port} cannot be listened on")
+    return application.failure

@@ -1,0 +1,98 @@
+"""`tandem up`: the whole house on this machine, shown at work, then left running.
+
+Starts the gateway (which starts its models, its cache and its ledger), sends the sample workload through
+it under four policies, prints what came of it, and stays until Ctrl-C.
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.table import Table
+from typer import Option
+
+from backends.engines.desk.accuracy import Accuracy
+from backends.engines.desk.questions import Difficulty
+from router.commands.child import GatewayChild
+from router.commands.errors import CommandFailed
+from router.commands.showing import MARGIN, Comparison, compare
+from router.config.reading import read_config
+
+_NAMES = {
+    "large": "all Large",
+    "mini": "all Mini",
+    "random": "random, Tandem's share to Large",
+    "tandem": "Tandem",
+}
+
+
+def up(
+    *,
+    config: Annotated[Path | None, Option(help="Configuration file; none means two local models.")] = None,
+    port: Annotated[int | None, Option(help="Port to listen on, 8080 unless configured.")] = None,
+    once: Annotated[bool, Option("--once", help="Stop after the table.")] = False,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object instead of the table.")] = False,
+    requests: Annotated[int, Option(min=20, max=2000, help="Sample requests under each policy.")] = 200,
+    seed: Annotated[int, Option(help="Draws the sample requests.")] = 1,
+    key: Annotated[str | None, Option(envvar="TANDEM_KEY", help="API key, where keys are configured.")] = None,
+) -> None:
+    """Start everything, send the sample requests, show the table, stay up."""
+    chosen = read_config(config)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as Ctrl-C does
+    with GatewayChild(config, host=chosen.server.host, port=chosen.server.port if port is None else port) as child:
+        _say(f"starting the gateway on {child.url} ...")
+        child.wait_until_ready(seconds=60)
+        _say(f"sending {requests} sample requests under each of {len(_NAMES)} policies ...")
+        comparison = asyncio.run(compare(child.url, ledger=chosen.ledger.path, requests=requests, seed=seed, key=key))
+        if as_json:
+            print(json.dumps(comparison.as_dict()), flush=True)
+        else:
+            _print_table(comparison)
+        if once:
+            return
+        _say(
+            f"\nTandem is up. OpenAI's API: {child.url}/v1   Dashboard: {child.url}/dashboard\nCtrl-C stops everything."
+        )
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            _say("\nstopping ...")
+            return
+        raise CommandFailed(f"the gateway ended by itself with exit code {code}", advice="its messages stand above")
+
+
+def _say(text: str) -> None:
+    """Tell a person how far it is; never on standard output, which is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _print_table(comparison: Comparison) -> None:
+    table = Table("policy", "Large / Mini / cache", "cost", "saved", "simple right", "complex right", "TTFT p50 / p95")
+    for name, words in _NAMES.items():
+        run = comparison.runs[name]
+        shares = " / ".join(f"{run.share(source):.0%}" for source in ("large", "mini", "cache"))
+        table.add_row(
+            words,
+            shares,
+            f"${run.cost / 1e9:.6f}",
+            "-" if name == "large" else f"{comparison.saved(name):.1%}",
+            *(_right(run.accuracy(difficulty)) for difficulty in Difficulty),
+            f"{run.first_token(50) * 1e3:.0f} / {run.first_token(95) * 1e3:.0f} ms",
+        )
+    difference, low, high = comparison.complex_difference()
+    console = Console()
+    console.print(table)
+    console.print(
+        f"complex requests solved, Tandem less all-Large: {difference * 100:+.1f} points "
+        f"(95 % interval {low * 100:+.1f} to {high * 100:+.1f}; margin -{MARGIN * 100:.0f})",
+        highlight=False,
+    )
+
+
+def _right(accuracy: Accuracy) -> str:
+    low, high = accuracy.interval()
+    return f"{accuracy.right}/{accuracy.asked}  {accuracy.share:.0%} [{low:.0%}, {high:.0%}]"

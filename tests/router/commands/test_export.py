@@ -1,0 +1,108 @@
+"""Tests `router/commands/export.py`, on a ledger that the gateway's own writer filled."""
+
+import asyncio
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends.base import Usage
+from classifier.base import Score
+from router.base import Attempt, Decision, Intent, Outcome, Record, Tier
+from router.commands.program import run
+from router.ledger.sqlite import SqliteLedger
+
+ROOT = Path(__file__).resolve().parents[3]
+FORMULA = '=HYPERLINK("http://a.example")'
+NEW_YEAR = 1_767_225_600.0  # 2026-01-01T00:00Z
+
+
+async def fill(path: Path, count: int) -> None:
+    """Write requests that came a second apart, from new year on."""
+    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    decision = Decision(Tier.MINI, "score", Score(0.25, "linear@1"), 0.5, "threshold@0.5/large")
+    attempt = Attempt("primary", Tier.MINI, "desk-mini", "127.0.0.1:1", Usage(10, None, 5), 1_200, "2026-01")
+    for number in range(count):
+        key = f"req_{number:08d}"
+        await ledger.open(
+            Intent(key, FORMULA, "shop", "auto", stream=False, started=NEW_YEAR + number, decision=decision)
+        )
+        ledger.settle(Record(key, Outcome.ANSWERED, 200, (attempt,), 0.1, 0.2, 12_000))
+    await ledger.aclose()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """A ledger of three requests."""
+    asyncio.run(fill(tmp_path / "a.db", 3))
+    return tmp_path / "a.db"
+
+
+def test_each_request_is_a_line_of_json_with_its_attempts(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "requests", "--ledger", str(ledger)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["id"] for row in rows] == ["req_00000000", "req_00000001", "req_00000002"]
+    assert rows[0]["cost"] == 1_200
+    assert rows[0]["baseline"] == 12_000
+    assert rows[0]["attempts"][0]["model"] == "desk-mini"
+
+
+def test_csv_has_a_head_and_no_text_that_a_spreadsheet_would_compute(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["export", "requests", "--format", "csv", "--ledger", str(ledger)]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 3
+    assert rows[0]["caller_id"] == f"'{FORMULA}"
+    assert (rows[0]["cost"], rows[0]["tenant"]) == ("1200", "shop")
+    assert json.loads(rows[0]["attempts"])[0]["kind"] == "primary"
+
+
+@pytest.mark.parametrize("start", ["2026-01-01T00:00:02Z", "2026-01-01T01:00:02+01:00"])
+def test_since_leaves_out_what_came_before(ledger: Path, start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "requests", "--ledger", str(ledger), "--since", start]) == 0
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["req_00000002"]
+
+
+def test_the_configuration_names_the_ledger(ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tandem.yaml").write_text(f"ledger: {{path: {ledger}}}\n")
+    assert run(["export", "requests", "--config", str(tmp_path / "tandem.yaml")]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_a_time_that_is_none_is_a_slip_of_the_caller(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "requests", "--ledger", str(ledger), "--since", "yesterday"]) == 2
+    assert "'yesterday' is no time (--since)" in capsys.readouterr().err
+
+
+def test_a_missing_ledger_and_a_file_that_is_none_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing, other = tmp_path / "missing.db", tmp_path / "other.db"
+    other.write_text("no database" * 100)
+    for path in (missing, other):
+        assert run(["export", "requests", "--ledger", str(path), "--json"]) == 2  # export has no --json
+        capsys.readouterr()
+        assert run(["export", "requests", "--ledger", str(path)]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert str(path) in said.err
+        assert "--ledger" in said.err
+    assert not missing.exists()
+
+
+def test_a_reader_that_closes_early_is_no_error(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path / "a.db", 500))
+    command = f"{sys.executable} -m router export requests --ledger {tmp_path}/a.db | head -n 1"
+    done = subprocess.run(
+        ["/bin/bash", "-o", "pipefail", "-c", command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["id"] == "req_00000000"

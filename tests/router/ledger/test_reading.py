@@ -1,0 +1,161 @@
+"""Tests router/ledger/reading.py on a ledger written by hand."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from router.base import Outcome
+from router.insight.overview import SPANS
+from router.ledger.reading import (
+    CallerCost,
+    LedgerUnreadable,
+    Reading,
+    Source,
+    Spread,
+    costs_by_caller_id,
+    iter_requests,
+    read_window,
+)
+from tests.router.dashboard.hand_written import MILLION, NOW, ask, ask_many, create, write_an_hour
+
+HOUR = SPANS["1h"].window(NOW)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger with space?.db"
+    write_an_hour(path)
+    return path
+
+
+@pytest.fixture
+def reading(ledger: Path) -> Reading:
+    return read_window(ledger, HOUR, latest=3)
+
+
+def test_totals_hold_each_request_of_the_window_once(reading: Reading) -> None:
+    assert sum(total.requests for total in reading.totals) == 8
+    assert {total.outcome: 0 for total in reading.totals}.keys() == {
+        Outcome.ANSWERED,
+        Outcome.KEPT,
+        Outcome.FAILED,
+        None,
+    }
+    assert sum(total.cost for total in reading.totals) == 34 * MILLION
+
+
+def test_a_request_counts_for_the_tier_that_answered_and_not_for_the_one_decided_on(reading: Reading) -> None:
+    answered = [total for total in reading.totals if total.outcome is Outcome.ANSWERED]
+    assert sum(total.requests for total in answered if total.source is Source.MINI) == 4
+    assert sum(total.requests for total in answered if total.source is Source.LARGE) == 1
+    assert sum(total.moved for total in reading.totals) == 2
+
+
+def test_buckets_lie_where_their_requests_began(reading: Reading) -> None:
+    assert [total.bucket for total in reading.totals if total.source is Source.CACHE] == [56]
+    assert {total.bucket for total in reading.totals if total.outcome is None} == {59}
+
+
+def test_the_time_before_is_told_apart_and_ends_as_far_into_its_hour(reading: Reading, ledger: Path) -> None:
+    assert [(total.bucket, total.requests, total.cost) for total in reading.earlier] == [(0, 1, 5 * MILLION)]
+    ask(ledger, "k", started=NOW - 3_599, first_byte=0.1)  # in neither: it came later in that hour than now is in this
+    again = read_window(ledger, HOUR, latest=3)
+    assert again.earlier == reading.earlier
+    assert again.totals == reading.totals
+
+
+def test_percentiles_are_nearest_ranks_of_streamed_answers(reading: Reading) -> None:
+    overall = {spread.source: spread for spread in reading.spreads if spread.bucket is None}
+    assert overall[None] == Spread(None, None, answers=5, p50=0.2, p95=0.5)
+    assert overall[Source.MINI] == Spread(None, Source.MINI, answers=3, p50=0.2, p95=0.3)
+    assert overall[Source.CACHE] == Spread(None, Source.CACHE, answers=1, p50=0.01, p95=0.01)
+    assert reading.earlier_spread == Spread(None, None, answers=1, p50=0.4, p95=0.4)
+
+
+def test_ranks_agree_with_a_sorted_list(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    create(path)
+    times = [index / 100 for index in range(1, 42)]
+    ask_many(path, ({"id": f"r{i}", "started": NOW - 10, "first_byte": seconds} for i, seconds in enumerate(times)))
+    spread = next(each for each in read_window(path, HOUR, latest=1).spreads if each.bucket is None)
+    assert (spread.answers, spread.p50, spread.p95) == (41, times[20], times[38])  # ceil(20.5), ceil(38.95)
+
+
+def test_the_latest_come_newest_first_with_who_answered(reading: Reading) -> None:
+    assert [(line.id, line.outcome, line.source) for line in reading.latest] == [
+        ("h", None, Source.MINI),
+        ("g", Outcome.ANSWERED, Source.MINI),
+        ("f", Outcome.FAILED, Source.LARGE),
+    ]
+    assert [line.stream for line in reading.latest] == [True, False, True]
+    assert reading.latest[2].moved is True
+
+
+def test_an_export_has_every_column_and_the_attempts(ledger: Path) -> None:
+    rows = {row["id"]: row for row in iter_requests(ledger)}
+    assert list(rows) == list("abcdefghij")
+    with closing(sqlite3.connect(ledger)) as connection:
+        columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(requests)")]
+    assert list(rows["a"]) == [*columns, "attempts"]
+    assert type(rows["a"]["cost"]) is int
+    assert [(each["position"], each["tier"], each["error"]) for each in rows["e"]["attempts"]] == [
+        (0, "large", "Overloaded"),
+        (1, "mini", ""),
+    ]
+    assert rows["h"]["outcome"] is None
+    assert rows["h"]["attempts"] == []
+
+
+def test_an_export_goes_on_past_its_first_page(ledger: Path) -> None:
+    ask_many(ledger, ({"id": f"z{index:05}"} for index in range(1_200)))
+    ids = [row["id"] for row in iter_requests(ledger)]
+    assert len(ids) == 1_210
+    assert ids == sorted(set(ids))
+
+
+def test_costs_of_one_caller_id_are_summed_and_unknown_where_one_is(ledger: Path) -> None:
+    assert costs_by_caller_id(ledger) == {"mine": CallerCost(requests=2, cost=None, baseline=None)}
+    ask(ledger, "k", caller_id="yours", cost=3, baseline=4)
+    ask(ledger, "l", caller_id="yours", cost=5, baseline=6)
+    assert costs_by_caller_id(ledger)["yours"] == CallerCost(requests=2, cost=8, baseline=10)
+
+
+def test_an_empty_ledger_says_so(tmp_path: Path) -> None:
+    create(tmp_path / "ledger.db")
+    reading = read_window(tmp_path / "ledger.db", HOUR, latest=3)
+    assert reading == Reading(begun=None, totals=(), earlier=(), spreads=(), earlier_spread=None, latest=())
+    assert list(iter_requests(tmp_path / "ledger.db")) == []
+
+
+def test_a_missing_ledger_is_neither_made_nor_named(tmp_path: Path) -> None:
+    path = tmp_path / "secret-place.db"
+    with pytest.raises(LedgerUnreadable) as caught:
+        read_window(path, HOUR, latest=3)
+    assert "secret-place" not in str(caught.value)
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"not a database, whatever its name says" * 100)
+    with pytest.raises(LedgerUnreadable, match="not a database"):
+        list(iter_requests(path))
+    with pytest.raises(LedgerUnreadable, match="not a database"):
+        costs_by_caller_id(path)
+
+
+def test_a_reading_is_given_up_in_time(ledger: Path) -> None:
+    ask_many(ledger, ({"id": f"z{index:05}"} for index in range(20_000)))
+    with pytest.raises(LedgerUnreadable, match=r"longer than 0\.001 s; choose a shorter span"):
+        read_window(ledger, HOUR, latest=3, timeout=0.001)
+
+
+def test_reading_while_the_writer_writes_sees_what_was_committed(ledger: Path) -> None:
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE requests SET cost = 0")
+        assert sum(total.cost for total in read_window(ledger, HOUR, latest=1).totals) == 34 * MILLION
+        writer.execute("COMMIT")
+    assert sum(total.cost for total in read_window(ledger, HOUR, latest=1).totals) == 0

@@ -1,0 +1,60 @@
+"""router/listener.py: what is refused before the application sees it, on raw sockets."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from tests.router.conftest import Served
+
+_BODY = b'{"model":"mini","messages":[{"role":"user","content":"hi"}]}'
+_HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+_WHOLE = _HEAD + b"content-length: %d\r\n\r\n" % len(_BODY) + _BODY
+
+
+async def raw(port: int, sent: bytes) -> bytes:
+    """Return what comes back for these bytes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    try:
+        async with asyncio.timeout(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            return head + await reader.readexactly(length)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (_HEAD + b"content-length: -1\r\n\r\n", 400),
+        (_HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n", 400),
+        (_HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 414),
+        (_HEAD + b"x: y\r\n" * 120 + b"\r\n", 431),
+        (_HEAD + b"x: " + b"y" * 40_000 + b"\r\n\r\n", 431),
+    ],
+)
+async def test_a_bad_head_is_refused_in_the_error_shape(sent: bytes, status: int, serve_house: Served) -> None:
+    async with serve_house() as house:
+        answer = await raw(house.client.base_url.port or 0, sent)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert set(msgspec.json.decode(body)["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_a_caller_who_leaves_at_any_byte_costs_nothing_but_the_request(serve_house: Served) -> None:
+    async with serve_house() as house:
+        port = house.client.base_url.port or 0
+        for cut in range(0, len(_WHOLE) + 1, 3):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(_WHOLE[:cut])
+            writer.transport.abort() if cut % 2 else writer.close()
+        whole = await raw(port, _WHOLE)
+        assert whole.startswith(b"HTTP/1.1 200")
+        figures = (await house.client.get("/metrics")).text
+        assert "tandem_requests_in_flight 0.0" in figures
+    assert {row["outcome"] for row in house.rows()} <= {"answered", "hung_up"}
+    assert len(house.rows()) == len(house.mini.calls)
