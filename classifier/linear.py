@@ -76,7 +76,7 @@ class LinearClassifier:
         """Return the `top` features that moved the score most; an n-gram is named by its text, in quotes."""
         found = self._features(prompt)
         parts: defaultdict[str, float] = defaultdict(float)
-        weights = 1.0 * self.weights.values[found.indices] * found.values
+        weights = self.weights.slope * self.weights.values[found.indices] * found.values
         for text, weight in zip(found.texts(), weights.tolist(), strict=True):
             parts[text] += weight
         strongest = sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0]))[:top]

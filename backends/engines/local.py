@@ -49,7 +49,7 @@ class LocalEngine:
 
     async def is_ready(self) -> bool:
         """Tell whether the engine runs and says that it is ready; starts nothing."""
-        return self._http is not None and self.process.is_running and await self._http.is_ready()
+        return self._http is not None and await self._http.is_ready()
 
     async def aclose(self) -> None:
         """Close the connections and end the engine."""

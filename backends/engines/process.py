@@ -192,14 +192,14 @@ class EngineProcess:
         process = self._process
         if process is None:
             return
-        misses, ticks = 0, 0
+        misses, ticks = 0, _cpu_ticks(process.pid)
         while misses < MISSES:
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), LOOK_EVERY)
                 break
             self._answers = await self._is_healthy()
             before, ticks = ticks, _cpu_ticks(process.pid)
-            is_computing = ticks > before > 0  # it is only flooded: killing it would make things worse
+            is_computing = ticks > before  # it is only flooded: killing it would make things worse
             misses = 0 if self._answers or is_computing else misses + 1
             self._cut_output()
         self._answers = False

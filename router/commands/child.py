@@ -27,9 +27,9 @@ _STOPS_WITHIN = 15.0  # seconds; longer than the gateway's own drain
 class GatewayChild:
     """A gateway of our own on one address; use as a context manager."""
 
-    def __init__(self, config: Path | None, *, host: str, port: int, ledger: Path | None = None) -> None:
+    def __init__(self, config: Path | None, *, host: str, port: int) -> None:
         """Take the configuration file, None for the built-in one."""
-        self._config, self._host, self._port, self._ledger = config, host, port, ledger
+        self._config, self._host, self._port = config, host, port
         self.url = f"http://{host}:{port}"
 
     def __enter__(self) -> Self:
@@ -79,6 +79,11 @@ class GatewayChild:
                     return
                 time.sleep(0.05)
         raise BackendAway(f"the gateway is not ready after {seconds:g} s", where=self.url)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self._process.pid
 
     def wait(self) -> int:
         """Return its exit code when it ends by itself."""

@@ -45,7 +45,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400), _Number]
 class Options(BaseModel):
     """One part of the file: unknown keys are faults, errors quote no values."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ServerOptions(Options):

@@ -70,7 +70,7 @@ def _document(path: Path) -> Document:
     if len(content) > MAX_BYTES:
         raise DocumentError(_TOP, f"longer than {MAX_BYTES} bytes")
     try:
-        return notation(content.decode("utf-8-sig").replace("\r\n", "\n"))
+        return notation(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         before = content[: error.start]
         place = Place(before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))

@@ -70,7 +70,7 @@ def load(path: Path | None, *, today: Callable[[], date] = utc_today) -> PriceBo
     """
     file = path or SHIPPED
     try:
-        # Every scalar stays text: a price that passed through a float would no longer be the one written.
+        # Nodes, not values: a price that passed through a float would no longer be the one written.
         root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise PriceBookError(f"{file}: cannot be read: {type(error).__name__}") from error

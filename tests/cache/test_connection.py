@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ from cache.supervisor import PrivateRedis
 
 
 async def open_connection(server: PrivateRedis) -> Connection:
-    return await connect(read_address(server.url), Tally())
+    """Try as a store would: on a busy machine a PING may be slower than its budget."""
+    for _ in range(10):
+        with suppress(StoreAway):
+            return await connect(read_address(server.url), Tally())
+    pytest.fail("no connection after ten attempts")
 
 
 async def close(connection: Connection) -> None:
@@ -44,14 +49,19 @@ async def test_commands_of_one_turn_leave_in_one_write(server: PrivateRedis) -> 
 
 async def test_one_timer_watches_all_calls_and_rests_without_any(server: PrivateRedis) -> None:
     connection = await open_connection(server)
-    await connection.ask(b"PING")
-    timer = connection._sweeper
-    for _ in range(10):
-        await connection.ask(b"PING")
-    assert connection._sweeper is timer is not None
-    await asyncio.sleep(0.12)
+    for _ in range(200):
+        if connection._sweeper is None:
+            break
+        await asyncio.sleep(0.01)
     assert connection._sweeper is None
     assert not connection._writes
+    calls, timers = [], []
+    for _ in range(3):
+        calls.append(connection.ask(b"PING"))
+        await asyncio.sleep(0)
+        timers.append(connection._sweeper)
+    assert timers[0] is timers[1] is timers[2] is not None
+    await asyncio.gather(*calls)
     await close(connection)
 
 

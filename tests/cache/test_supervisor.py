@@ -111,10 +111,14 @@ def test_a_killed_parent_leaves_no_server(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         assert not is_gone(pid)
         parent.kill()
-    deadline = time.monotonic() + 2
-    while not is_gone(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    try:
+        deadline = time.monotonic() + 2
+        while not is_gone(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        if not is_gone(pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 async def test_directories_of_dead_parents_are_removed_and_no_others(folder: Path) -> None:

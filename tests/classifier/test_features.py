@@ -92,11 +92,12 @@ def test_columns_are_the_same_on_each_machine_and_in_each_version() -> None:
     assert digest().startswith("7207f4420ae52c5e")
 
 
-def test_agreeing_to_a_proposal_looks_like_the_proposal_and_not_like_agreeing() -> None:
+def test_agreeing_to_a_proposal_looks_like_the_proposal_and_refusing_does_not() -> None:
     proposal = "I could compare the warranty of both heaters and work out which one costs less over ten years."
     agreed = Prompt((Turn("user", "Help me choose."), Turn("assistant", proposal), Turn("user", "yes, do it")))
-    assert likeness(agreed, user(proposal)) > 0.6
-    assert likeness(agreed, user("yes, do it")) < 0.4
+    refused = Prompt((*agreed.turns[:2], Turn("user", "no, where is my order? I want to cancel it today, please.")))
+    assert likeness(agreed, user(proposal)) > 0.6 > likeness(agreed, user("yes, do it"))
+    assert likeness(refused, user(proposal)) < 0.4
 
 
 def test_a_long_last_turn_speaks_for_itself() -> None:

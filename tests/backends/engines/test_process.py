@@ -105,7 +105,7 @@ async def test_a_wedged_engine_is_replaced(engine: EngineProcess, monkeypatch: p
 
 
 async def test_a_flooded_engine_is_left_to_its_work(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(process, "LOOK_EVERY", 0.3)
     url = await engine.start()
     pid, port = engine.pid, int(url.removesuffix("/v1").rpartition(":")[2])
     body = b'{"prompt": "<s>", "ignore_eos": true, "max_tokens": 1000, "stream": true}'
@@ -116,7 +116,7 @@ async def test_a_flooded_engine_is_left_to_its_work(engine: EngineProcess, monke
             callers.append(socket.create_connection(("127.0.0.1", port)))
             callers[-1].sendall(message)
         await until(engine, running=False)  # its health is not to be seen from outside
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.5)
         assert (engine.pid, engine.restarts) == (pid, 0)
     finally:
         for caller in callers:

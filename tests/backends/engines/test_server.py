@@ -53,7 +53,7 @@ def test_a_taken_port_ends_with_code_4(server_command: list[str], root: Path, we
         port = owner.getsockname()[1]
         ended = finished(server_command, f"--model={weights}", "--name=x", f"--port={port}", root=root)
     assert ended.returncode == 4
-    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+    assert ended.stderr.startswith(f"cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
 def test_an_engine_whose_parent_is_gone_does_not_start(server_command: list[str], root: Path, weights: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -32,9 +33,9 @@ async def nobody() -> Sequence[BackendHealth]:
 
 
 def client_of(ledger: Path, **more: object) -> httpx2.AsyncClient:
-    known: dict[str, object] = {"version": "9.9.9", "backends": backends, "cache_kind": "in-process store"}
+    known: dict[str, Any] = {"version": "9.9.9", "backends": backends, "cache_kind": "in-process store"}
     known |= {"policy": "threshold@1", "threshold": 0.42, "clock": lambda: NOW, **more}
-    view = DashboardView(ledger_path=ledger, **known)  # type: ignore[arg-type]  # a test replaces any of them
+    view = DashboardView(ledger_path=ledger, **known)
     transport = httpx2.ASGITransport(Starlette(routes=dashboard_routes(view)))
     return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
 
