@@ -1,7 +1,7 @@
 """The words of scoring: what may be looked at, what comes out. No I/O.
 
-    ClassifierError              the caller falls back to its default tier
-      WeightsError               the weights are missing, damaged or of another version
+ClassifierError              the caller falls back to its default tier
+  WeightsError               the weights are missing, damaged or of another version
 """
 
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ class Tandem:
                 await send_error(sending, error, request_id=caller_id(dict(scope["headers"])))
                 return
             await self._rest(scope, receive, sending)
-        except Exception as error:  # whatever fails here must become an answer, not a dropped connection
+        except Exception as error:  # noqa: BLE001  (whatever fails here must become an answer, not a dropped line)
             _log.exception("request to %s failed", scope["path"])
             if not started:
                 await send_error(send, wire_error(error), request_id=caller_id(dict(scope["headers"])))

@@ -93,6 +93,7 @@ _MEDIANS = (
     "p50_s",
     "p99_s",
     "redis_cpu_us",
+    "start_cpu_s",
     "direct_requests_per_s",
     "direct_p50_s",
     "loaded_rss_mb",

@@ -42,6 +42,7 @@ class Life:
 
     Attributes:
         first_200_s: seconds from spawning it to its first right answer.
+        start_cpu_s: CPU seconds of the gateway until it is idle; what of `first_200_s` is not the neighbours' doing.
         idle_rss_mb: of the gateway alone, a second later, millions of bytes; `loaded_rss_mb` at the end.
         cpu_us: of the gateway, microseconds for each whole answer; `redis_cpu_us` of its Redis.
         sse_cpu_us: of the gateway, microseconds for each chunk with text.
@@ -52,6 +53,7 @@ class Life:
     """
 
     first_200_s: float
+    start_cpu_s: float
     idle_rss_mb: float
     loaded_rss_mb: float
     cpu_us: float
@@ -111,6 +113,7 @@ def live(folder: Path, *, upstream: str, cores: Cores, seconds: float, connectio
     loads = (warm, load, streams)
     return Life(
         first_200_s=round(first_200, 3),
+        start_cpu_s=round(idle.gateway, 2),
         idle_rss_mb=round(idle.rss / 1e6, 1),
         loaded_rss_mb=round(end.rss / 1e6, 1),
         cpu_us=round((after.gateway - before.gateway) * 1e6 / load["requests"], 1),

@@ -24,11 +24,7 @@ def serve(
     """Serve until SIGINT or SIGTERM."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its own failures
-    chosen = read_config(config)
-    server = chosen.server.model_copy(
-        update={name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    )
-    failure = run(chosen.model_copy(update={"server": server}))
+    failure = run(read_config(config, host=host, port=port))
     if failure is not None:
         raise CommandFailed(f"the gateway could not start: {failure}", advice="./tandem doctor checks this machine")
 
@@ -38,7 +34,7 @@ def run(config: Config) -> Exception | None:
     application = Tandem(config)
     server = uvicorn.Server(
         uvicorn.Config(
-            application,  # type: ignore[arg-type]  # uvicorn's ASGI types are TypedDicts, ours are mappings
+            application,
             host=config.server.host,
             port=config.server.port,
             http=BoundedProtocol,

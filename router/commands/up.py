@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from typer import Option
@@ -22,10 +23,11 @@ from router.commands.errors import CommandFailed
 from router.commands.showing import MARGIN, Comparison, compare
 from router.config.reading import read_config
 
+WIDTH = 100  # columns, so that a file or a pipe gets whole rows
 _NAMES = {
     "large": "all Large",
     "mini": "all Mini",
-    "random": "random, Tandem's share to Large",
+    "random": "random",
     "tandem": "Tandem",
 }
 
@@ -71,28 +73,33 @@ def _say(text: str) -> None:
 
 
 def _print_table(comparison: Comparison) -> None:
-    table = Table("policy", "Large / Mini / cache", "cost", "saved", "simple right", "complex right", "TTFT p50 / p95")
+    table = Table("", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Large/Mini/cache %", "cost USD", "saved", "simple right", "complex right", "TTFT ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, words in _NAMES.items():
         run = comparison.runs[name]
-        shares = " / ".join(f"{run.share(source):.0%}" for source in ("large", "mini", "cache"))
         table.add_row(
             words,
-            shares,
-            f"${run.cost / 1e9:.6f}",
-            "-" if name == "large" else f"{comparison.saved(name):.1%}",
+            "/".join(f"{run.share(source) * 100:.0f}" for source in ("large", "mini", "cache")),
+            f"{run.cost / 1e9:.6f}",
+            "" if name == "large" else f"{comparison.saved(name):.1%}",
             *(_right(run.accuracy(difficulty)) for difficulty in Difficulty),
-            f"{run.first_token(50) * 1e3:.0f} / {run.first_token(95) * 1e3:.0f} ms",
+            f"{run.first_token(50) * 1e3:.0f}/{run.first_token(95) * 1e3:.0f}",
         )
     difference, low, high = comparison.complex_difference()
-    console = Console()
+    console = Console(width=max(WIDTH, Console().width))
     console.print(table)
     console.print(
-        f"complex requests solved, Tandem less all-Large: {difference * 100:+.1f} points "
-        f"(95 % interval {low * 100:+.1f} to {high * 100:+.1f}; margin -{MARGIN * 100:.0f})",
+        "Replies are compared with the true answers; in brackets the 95 % interval of the share in %.\n"
+        "TTFT: time to first token, p50/p95. random sends Large the share that Tandem did. Saved: against\n"
+        "all Large without a cache.\n"
+        f"Complex requests solved, Tandem less all Large: {difference * 100:+.1f} points "
+        f"(95 % interval {low * 100:+.1f} to {high * 100:+.1f}; margin -{MARGIN * 100:.0f}).",
         highlight=False,
+        markup=False,
     )
 
 
 def _right(accuracy: Accuracy) -> str:
     low, high = accuracy.interval()
-    return f"{accuracy.right}/{accuracy.asked}  {accuracy.share:.0%} [{low:.0%}, {high:.0%}]"
+    return f"{accuracy.right}/{accuracy.asked} ({low * 100:.0f}-{high * 100:.0f})"

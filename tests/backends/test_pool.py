@@ -506,7 +506,7 @@ async def test_a_slow_reader_holds_the_server_back_and_loses_nothing(serve: Serv
 async def test_an_answer_that_is_no_success_is_given_whole(serve: Serve, connect: Connect) -> None:
     async def script(visit: Visit) -> None:
         message = chunked(b"no", b" such", b" model").replace(b"200 OK", b"404 Not Found")
-        await visit.send(message[:-30], message[-30:], gap=0.05)
+        await visit.send(message[:-25], message[-25:], gap=0.05)
 
     given = await ask(connect(await serve(script)))
     assert (given.status, given.is_success) == (404, False)

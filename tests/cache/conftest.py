@@ -5,8 +5,23 @@ from collections.abc import AsyncGenerator, Generator
 import pytest
 import redis
 
+from cache import connection
 from cache.redis_store import RedisStore
 from cache.supervisor import PrivateRedis, find_binary
+
+TRUE_BUDGET = connection.BUDGET
+
+
+@pytest.fixture(autouse=True)
+def ample_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine answers late; tests that are not about time must not fail for it."""
+    monkeypatch.setattr(connection, "BUDGET", 1.0)
+
+
+@pytest.fixture
+def true_budget(ample_budget: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a call may take outside tests."""
+    monkeypatch.setattr(connection, "BUDGET", TRUE_BUDGET)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import uvloop
 
 from cache.addresses import Address, read_address
 from cache.base import StoreAway
-from cache.connection import Connection, Fault, Tally, connect
+from cache.connection import Answer, Connection, Fault, Tally, connect
 from cache.supervisor import PrivateRedis
 
 
@@ -47,6 +47,7 @@ async def test_commands_of_one_turn_leave_in_one_write(server: PrivateRedis) -> 
     await close(connection)
 
 
+@pytest.mark.usefixtures("true_budget")
 async def test_one_timer_watches_all_calls_and_rests_without_any(server: PrivateRedis) -> None:
     connection = await open_connection(server)
     for _ in range(200):
@@ -55,7 +56,8 @@ async def test_one_timer_watches_all_calls_and_rests_without_any(server: Private
         await asyncio.sleep(0.01)
     assert connection._sweeper is None
     assert not connection._writes
-    calls, timers = [], []
+    calls: list[asyncio.Future[Answer]] = []
+    timers: list[asyncio.TimerHandle | None] = []
     for _ in range(3):
         calls.append(connection.ask(b"PING"))
         await asyncio.sleep(0)
@@ -88,6 +90,7 @@ async def test_cancelled_calls_never_shift_the_answers_of_others(server: Private
     await close(connection)
 
 
+@pytest.mark.usefixtures("true_budget")
 async def test_an_answer_that_comes_too_late_is_dropped(server: PrivateRedis) -> None:
     assert server.pid
     connection = await open_connection(server)
@@ -203,6 +206,7 @@ async def test_a_cancelled_opening_leaves_no_connection_behind(server: PrivateRe
     assert len(clients) == 1
 
 
+@pytest.mark.usefixtures("true_budget")
 def test_a_loop_that_stood_still_blames_no_server(server: PrivateRedis) -> None:
     async def main() -> tuple[object, int]:
         assert server.pid

@@ -60,16 +60,15 @@ def test_a_stream_has_usage_only_where_it_was_asked_for(client: openai.OpenAI, i
 
 def test_an_equal_request_is_answered_from_the_cache_byte_for_byte(gateway: Running) -> None:
     body = {"model": "auto", "messages": MESSAGES, "temperature": 0, "stream": True, "seed": 77}
-    answers = []
-    for tenant in ("acme", "acme", "rival"):
-        answers.append(
-            httpx2.post(
-                f"{gateway.url}/v1/chat/completions",
-                json=body,
-                headers={"authorization": f"Bearer {KEYS[tenant]}"},
-                trust_env=False,
-            )
+    answers = [
+        httpx2.post(
+            f"{gateway.url}/v1/chat/completions",
+            json=body,
+            headers={"authorization": f"Bearer {KEYS[tenant]}"},
+            trust_env=False,
         )
+        for tenant in ("acme", "acme", "rival")
+    ]
     assert [answer.headers["x-tandem-cache"] for answer in answers] == ["miss", "hit", "miss"]
     assert answers[0].content == answers[1].content
     assert answers[1].headers["x-tandem-cost-usd"].rstrip("0").rstrip(".") == "0"

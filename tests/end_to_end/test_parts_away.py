@@ -1,4 +1,7 @@
-"""A running gateway whose parts are killed: slower or dearer, never failing."""
+"""A running gateway whose parts are killed: slower or dearer, never failing.
+
+router/endpoints/ops.py, router/gateway.py
+"""
 
 import os
 import signal
@@ -38,7 +41,10 @@ def test_a_killed_engine_is_stood_in_for_and_comes_back(own_gateway: Running) ->
     answer = ask(own_gateway)
     assert answer.status_code == 200
     until = time.monotonic() + 10
-    while time.monotonic() < until and ask(own_gateway, seed=time.monotonic_ns() % 10**9).headers["x-tandem-tier"] != "mini":
+    while (
+        time.monotonic() < until
+        and ask(own_gateway, seed=time.monotonic_ns() % 10**9).headers["x-tandem-tier"] != "mini"
+    ):
         time.sleep(0.1)
     assert ask(own_gateway, seed=1).headers["x-tandem-tier"] == "mini"
 

@@ -1,4 +1,7 @@
-"""router/commands/up.py, child.py and showing.py: the first command of the README, as a newcomer runs it."""
+"""The first command of the README, as a newcomer runs it.
+
+router/commands/up.py, router/commands/child.py, router/commands/showing.py, router/commands/serve.py
+"""
 
 import json
 import os
@@ -56,7 +59,16 @@ def test_once_prints_one_json_object_and_leaves_nothing_behind(tmp_path: Path) -
     policies = json.loads(out)["policies"]
     assert set(policies) == {"tandem", "large", "mini", "random"}
     for policy in policies.values():
-        assert set(policy) >= {"requests", "share", "cost_usd", "saved", "simple", "complex", "ttft_p50_s", "ttft_p95_s"}
+        assert set(policy) >= {
+            "requests",
+            "share",
+            "cost_usd",
+            "saved",
+            "simple",
+            "complex",
+            "ttft_p50_s",
+            "ttft_p95_s",
+        }
         assert policy["requests"] == 40 == policy["simple"]["n"] + policy["complex"]["n"]
         assert sum(policy["share"].values()) == 1
     assert policies["large"]["share"]["large"] == 1

@@ -80,7 +80,7 @@ def serve_house(tmp_path: Path) -> Served:
     @asynccontextmanager
     async def served(**more: object) -> AsyncGenerator[House, None]:
         app = Tandem(config_of(tmp_path, **more))
-        options = uvicorn.Config(app, port=0, http=BoundedProtocol, log_config=None, lifespan="on", ws="none")  # type: ignore[arg-type]  # as in serve
+        options = uvicorn.Config(app, port=0, http=BoundedProtocol, log_config=None, lifespan="on", ws="none")
         server = uvicorn.Server(options)
         serving = asyncio.create_task(server.serve())
         while not server.started:

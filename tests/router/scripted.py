@@ -15,13 +15,12 @@ COMPLETION = (
     b'{"role":"assistant","content":"hello"},"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":2}}}'
 )
+_HEAD = b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"up","choices":['
+_USAGE = b'{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":2}}'
 EVENTS = (
-    b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"up",'
-    b'"choices":[{"index":0,"delta":{"role":"assistant","content":"hel"},"finish_reason":null}]}\n\n',
-    b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"up",'
-    b'"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n',
-    b'data: {"id":"c1","object":"chat.completion.chunk","created":1,"model":"up","choices":[],'
-    b'"usage":{"prompt_tokens":10,"completion_tokens":4,"total_tokens":14,"prompt_tokens_details":{"cached_tokens":2}}}\n\n',
+    _HEAD + b'{"index":0,"delta":{"role":"assistant","content":"hel"},"finish_reason":null}]}\n\n',
+    _HEAD + b'{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n',
+    _HEAD + b'],"usage":' + _USAGE + b"}\n\n",
     b"data: [DONE]\n\n",
 )
 

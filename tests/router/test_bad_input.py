@@ -1,4 +1,10 @@
-"""router/endpoints/wire.py, router/guards/documents.py and parameters.py: what is refused, and how."""
+"""What is refused, and how.
+
+router/endpoints/wire.py, router/endpoints/errors.py, router/endpoints/models.py, router/guards/documents.py,
+router/guards/parameters.py, router/app.py
+"""
+
+from collections.abc import AsyncGenerator
 
 import httpx2
 import pytest
@@ -86,7 +92,8 @@ LEGAL = {
     "a refused word as a tool's argument": _OK
     + b',"tools":[{"type":"function","function":{"name":"f","parameters":{"properties":{"base_url":{}}}}}]}',
     "null content": b'{"model":"auto","messages":[{"role":"assistant","content":null,"tool_calls":[]}]}',
-    "an image": b'{"model":"auto","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:,"}}]}]}',
+    "an image": b'{"model":"auto","messages":[{"role":"user","content":'
+    b'[{"type":"image_url","image_url":{"url":"data:,"}}]}]}',
 }
 
 
@@ -101,7 +108,7 @@ async def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_
     async with open_house() as house:
         announced = await house.client.post(CHAT, json=chat("x" * (5 << 20)))
 
-        async def parts() -> object:
+        async def parts() -> AsyncGenerator[bytes, None]:
             for _ in range(5):
                 yield b"x" * (1 << 20)
 

@@ -1,4 +1,9 @@
-"""router/pipeline.py, dispatch.py, relay.py and account.py: what a request meets and what is kept of it."""
+"""What a request meets and what is kept of it, in process.
+
+router/pipeline.py, router/dispatch.py, router/relay.py, router/account.py, router/routes.py, router/gateway.py,
+router/policies/threshold.py, router/policies/explicit.py, router/metrics.py, router/endpoints/chat.py,
+router/endpoints/headers.py, router/endpoints/decisions.py
+"""
 
 import asyncio
 
@@ -9,10 +14,17 @@ import pytest
 from backends.base import BackendError, ConnectFailed, DeadlineExceeded, Overloaded, Rejected, StreamBroken, Usage
 from router.ledger.money import cost
 from router.ledger.prices import load
-from tests.router.conftest import House, OpenHouse, Served, chat
+from tests.router.conftest import House, OpenHouse, Row, Served, chat
 from tests.router.scripted import COMPLETION, EVENTS
 
 CHAT = "/v1/chat/completions"
+
+
+def attempts_of(row: Row) -> list[Row]:
+    """Return a request's attempts."""
+    attempts = row["attempts"]
+    assert isinstance(attempts, list)
+    return attempts
 
 
 async def test_the_named_tier_answers_and_the_record_says_so(open_house: OpenHouse) -> None:
@@ -61,12 +73,12 @@ async def test_cost_and_baseline_are_those_of_the_price_book(open_house: OpenHou
     mini, large = book.price_of("desk-mini"), book.price_of("desk-large")
     assert mini is not None
     assert large is not None
-    (attempt,) = row["attempts"]  # type: ignore[misc]
+    (attempt,) = attempts_of(row)
     assert (attempt["fresh_input"], attempt["cached_input"], attempt["output"]) == (8, 2, 4)
     expected = 8 * mini.fresh_input + 2 * mini.cached_input + 4 * mini.output
     assert row["cost"] == attempt["cost"] == expected // 1000
     assert row["baseline"] == 10 * expected // 1000
-    assert float(answer.headers["x-tandem-cost-usd"]) == pytest.approx(row["cost"] / 1e9)
+    assert float(answer.headers["x-tandem-cost-usd"]) == pytest.approx(expected // 1000 / 1e9)
     assert cost(large, Usage(8, 2, 4)) == row["baseline"]
 
 
@@ -78,7 +90,7 @@ async def test_a_stream_passes_unchanged_but_for_the_usage_that_nobody_asked_for
     assert plain.content == EVENTS[0] + EVENTS[1] + EVENTS[3]
     assert asked.content == b"".join(EVENTS)
     assert plain.headers["content-type"].startswith("text/event-stream")
-    assert [row["cost"] for row in house.rows()][0] is not None
+    assert house.rows()[0]["cost"] is not None
     assert len({row["cost"] for row in house.rows()}) == 1
 
 
@@ -93,7 +105,9 @@ async def test_a_stream_and_a_whole_answer_of_one_request_cost_the_same(open_hou
 
 async def test_stream_options_of_the_caller_are_kept_when_usage_is_added(open_house: OpenHouse) -> None:
     async with open_house() as house:
-        await house.client.post(CHAT, json=chat(model="mini", stream=True, stream_options={"include_obfuscation": False}))
+        await house.client.post(
+            CHAT, json=chat(model="mini", stream=True, stream_options={"include_obfuscation": False})
+        )
         assert house.mini.body()["stream_options"] == {"include_obfuscation": False, "include_usage": True}
 
 
@@ -104,8 +118,8 @@ async def test_a_failed_tier_is_stood_in_for_where_the_choice_was_ours(open_hous
     assert answer.status_code == 200
     assert (answer.headers["x-tandem-tier"], answer.headers["x-tandem-reason"]) == ("large", "failover")
     (row,) = house.rows()
-    assert [attempt["error"] for attempt in row["attempts"]] == ["ConnectFailed", ""]  # type: ignore[attr-defined]
-    assert [attempt["kind"] for attempt in row["attempts"]] == ["primary", "failover"]  # type: ignore[attr-defined]
+    assert [attempt["error"] for attempt in attempts_of(row)] == ["ConnectFailed", ""]
+    assert [attempt["kind"] for attempt in attempts_of(row)] == ["primary", "failover"]
 
 
 async def test_a_tier_that_was_asked_for_is_not_exchanged(open_house: OpenHouse) -> None:
@@ -231,9 +245,7 @@ async def test_a_decision_can_be_asked_for_without_an_answer(open_house: OpenHou
 
 async def test_an_unpriced_model_is_counted_and_never_free(open_house: OpenHouse) -> None:
     kind = "tests.router.scripted:ScriptedOptions"
-    backends = {
-        tier: {"use": kind, "tier": tier, "model": "x", "price": "nobody knows"} for tier in ("large", "mini")
-    }
+    backends = {tier: {"use": kind, "tier": tier, "model": "x", "price": "nobody knows"} for tier in ("large", "mini")}
     async with open_house(backends=backends) as house:
         answer = await house.client.post(CHAT, json=chat())
         figures = (await house.client.get("/metrics")).text

@@ -23,8 +23,7 @@ def workload(requests: int, *, seed: int) -> tuple[Question, ...]:
         *unseen(f"workload/{seed}", Difficulty.COMPLEX, complex_ones),
     ]
     rng.shuffle(questions)
-    asked = rng.choices(range(distinct), k=requests - distinct)
-    for question in [questions[index] for index in asked]:
-        earliest = questions.index(question) + GAP
-        questions.insert(rng.randint(min(earliest, len(questions)), len(questions)), question)
+    gap = min(GAP, distinct // 2)
+    for question in rng.choices(questions[: distinct - gap], k=requests - distinct):
+        questions.insert(rng.randint(questions.index(question) + gap, len(questions)), question)
     return tuple(questions)

@@ -57,6 +57,9 @@ async def test_a_started_engine_is_ready_and_streams(local: LocalEngine) -> None
     body = await answer_of(local, {**CANCEL, "stream": True})
     assert body.startswith(b"data: ")
     assert body.endswith(b"data: [DONE]\n\n")
+    await local.aclose()
+    assert local.process.pid is None
+    assert not await local.is_ready()
 
 
 async def test_leaving_a_stream_frees_the_slot(local: LocalEngine) -> None:

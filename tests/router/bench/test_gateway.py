@@ -7,6 +7,7 @@ from router.bench.lives import Life
 
 GOOD = Life(
     first_200_s=0.7,
+    start_cpu_s=0.4,
     idle_rss_mb=60.0,
     loaded_rss_mb=70.0,
     cpu_us=200.0,

@@ -22,6 +22,7 @@ def test_one_life_of_the_real_gateway_gives_every_figure_and_loses_no_record(ups
     assert life.sent == life.settled > 10
     assert life.left_open == 0
     assert 0.1 < life.first_200_s < 30
+    assert 0.1 < life.start_cpu_s < 30
     assert 20 < life.idle_rss_mb < 300
     assert 10 < life.cpu_us < 100_000
     assert life.direct_requests_per_s > life.requests_per_s > 0

@@ -1,6 +1,7 @@
 """Tests router/bench/upstream.py."""
 
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -74,11 +75,13 @@ def test_requests_that_come_in_one_piece_or_in_many_are_answered_in_order(upstre
     answers = exchange(upstream, post(b"{}") + stream + b"GET /health HTTP/1.1\r\n\r\n")
     assert answers.count(b"HTTP/1.1 200 OK") == 3
     assert answers.index(b"chat.completion") < answers.index(b"[DONE]") < answers.index(b'{"status":"ok"}')
-    target = urlsplit(upstream)
+    target, request = urlsplit(upstream), post(b'{"model":"auto"}')
     with socket.create_connection((target.hostname or "", target.port or 0), timeout=5) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in post(b'{"model":"auto"}'):
-            connection.sendall(bytes([byte]))
+        for piece in (request[:20], request[20:-9], request[-9:-1]):
+            connection.sendall(piece)
+            assert not select.select([connection], [], [], 0.05)[0], "it answers before the request is whole"
+        connection.sendall(request[-1:])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK")
         connection.sendall(b"GET /health HTTP/1.1\r\n\r\n")
         assert connection.recv(65536).endswith(b'{"status":"ok"}')

@@ -1,4 +1,4 @@
-"""Tests `router/commands/backend.py`: a real engine in a process of its own."""
+"""Tests `router/commands/backend.py` and `router/commands/weights.py`: a real engine in a process of its own."""
 
 import os
 import re

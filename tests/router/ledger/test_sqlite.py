@@ -17,7 +17,9 @@ from router.ledger.sqlite import SqliteLedger
 
 
 def intent(name: str) -> Intent:
-    return Intent(name, "", "acme", "auto", stream=False, started=1.0, decision=Decision(Tier.MINI, "asked", None, None, "p@1"))
+    return Intent(
+        name, "", "acme", "auto", stream=False, started=1.0, decision=Decision(Tier.MINI, "asked", None, None, "p@1")
+    )
 
 
 def record(name: str, *, cost: int | None = 5) -> Record:

