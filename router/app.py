@@ -4,8 +4,8 @@ The chat endpoint stands in front, since it is the hot path; everything else goe
 """
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -50,26 +50,17 @@ class Tandem:
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
             return
-        started = False
-
-        async def sending(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            if scope["path"] == CHAT and self._chat is not None:
-                if scope["method"] == "POST":
-                    await self._chat(scope, receive, sending)
-                    return
-                error = _method_not_allowed(scope["method"], "POST")
-                await send_error(sending, error, request_id=caller_id(dict(scope["headers"])))
-                return
-            await self._rest(scope, receive, sending)
+            if scope["path"] != CHAT or self._chat is None:
+                await self._rest(scope, receive, send)
+            elif scope["method"] == "POST":
+                await self._chat(scope, receive, send)
+            else:
+                await _send_error(scope, send, _method_not_allowed(scope["method"], "POST"))
         except Exception as error:  # noqa: BLE001  (whatever fails here must become an answer, not a dropped line)
             _log.exception("request to %s failed", scope["path"])
-            if not started:
-                await send_error(send, wire_error(error), request_id=caller_id(dict(scope["headers"])))
+            with suppress(RuntimeError):  # what the server raises when an answer has begun; it then cuts that one
+                await _send_error(scope, send, wire_error(error))
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
@@ -99,6 +90,10 @@ class Tandem:
             _log.info("ready; replies are kept in: %s", gateway.cache_kind)
             yield
             self._chat = None
+
+
+async def _send_error(scope: Scope, send: Send, error: WireError) -> None:
+    await send_error(send, error, request_id=caller_id(dict(scope["headers"])))
 
 
 def _routes(gateway: Gateway, chat: ChatCompletions) -> list[Route]:

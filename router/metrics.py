@@ -1,78 +1,115 @@
 """Records -> counters for Prometheus.
 
-Every label has a fixed, small set of values, whatever clients send.
+Counting is plain arithmetic on the loop, since it happens for every request; families are built when
+somebody asks. Every label has a fixed, small set of values, whatever clients send.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from router.base import Decision, Outcome, Record, Tier
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_CACHE = "cache"
 
 
-class Metrics:
-    """The gateway's own figures; children of labels are looked up once, here."""
+class _Histogram:
+    """Observations by bucket; the last bucket has no upper bound."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_SECONDS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(_SECONDS, seconds)] += 1
+        self.sum += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Return (upper bound, observations up to it), as Prometheus wants them."""
+        bounds = [*(f"{second:g}" for second in _SECONDS), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))
+
+
+class Metrics(Collector):
+    """The gateway's own figures; touched by the loop alone."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        requests = Counter(
-            "tandem_requests", "Requests by tier and outcome", ["tier", "outcome"], registry=self.registry
-        )
-        reasons = Counter(
-            "tandem_decisions", "Decisions by tier and reason", ["tier", "reason"], registry=self.registry
-        )
-        first_byte = Histogram(
-            "tandem_time_to_first_token_seconds",
-            "From a request's first byte to the first byte of its answer",
-            ["answered_by"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        tokens = Counter("tandem_tokens", "Tokens by tier and bucket", ["tier", "bucket"], registry=self.registry)
-        cost = Counter("tandem_cost_nano_usd", "Cost by tier", ["tier"], registry=self.registry)
-        self._refused = Counter(
-            "tandem_refused_requests",
-            "Requests answered with an error before routing",
-            ["status"],
-            registry=self.registry,
-        )
-        self._unpriced = Counter("tandem_unpriced_requests", "Requests whose cost is unknown", registry=self.registry)
-        self._failures = Counter(
-            "tandem_attempt_failures", "Failed attempts by tier and cause", ["tier", "cause"], registry=self.registry
-        )
-        self._running = Gauge("tandem_requests_in_flight", "Requests being answered", registry=self.registry)
-        self._requests = {(t, o): requests.labels(t.value, o.value) for t in Tier for o in Outcome}
-        self._first_byte = {name: first_byte.labels(name) for name in (*Tier, "cache")}
-        self._tokens = {
-            (t, b): tokens.labels(t.value, b) for t in Tier for b in ("fresh_input", "cached_input", "output")
-        }
-        self._cost = {tier: cost.labels(tier.value) for tier in Tier}
-        self._reasons = reasons
+        self.registry.register(self)
+        self._running = 0
+        self._unpriced = 0
+        self._requests: Counter[tuple[str, str]] = Counter()
+        self._decisions: Counter[tuple[str, str]] = Counter()
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._tokens: Counter[tuple[str, str]] = Counter()
+        self._cost: Counter[str] = Counter()
+        self._refused: Counter[int] = Counter()
+        self._first_byte = {by: _Histogram() for by in (Tier.LARGE, Tier.MINI, _CACHE)}
 
     def begin(self) -> None:
         """Count a request in."""
-        self._running.inc()
+        self._running += 1
 
     def end(self, decision: Decision, record: Record) -> None:
         """Count a request out, with what it took."""
-        self._running.dec()
-        self._requests[decision.tier, record.outcome].inc()
-        self._reasons.labels(decision.tier.value, decision.reason).inc()
+        self._running -= 1
+        tier = decision.tier
+        self._requests[tier, record.outcome] += 1
+        self._decisions[tier, decision.reason] += 1
         if record.first_byte is not None:
-            by = "cache" if record.outcome is Outcome.KEPT else decision.tier
-            self._first_byte[by].observe(record.first_byte)
-        if record.cost is None:
-            self._unpriced.inc()
+            self._first_byte[_CACHE if record.outcome is Outcome.KEPT else tier].observe(record.first_byte)
         for attempt in record.attempts:
             if attempt.error:
-                self._failures.labels(attempt.tier.value, attempt.error).inc()
-            if attempt.cost:
-                self._cost[attempt.tier].inc(attempt.cost)
-            if attempt.usage is not None:
-                self._tokens[attempt.tier, "fresh_input"].inc(attempt.usage.fresh_input)
-                self._tokens[attempt.tier, "cached_input"].inc(attempt.usage.cached_input or 0)
-                self._tokens[attempt.tier, "output"].inc(attempt.usage.output)
+                self._failures[attempt.tier, attempt.error] += 1
+            if attempt.cost is None:
+                self._unpriced += 1
+            else:
+                self._cost[attempt.tier] += attempt.cost
+            usage = attempt.usage
+            if usage is not None:
+                self._tokens[attempt.tier, "fresh_input"] += usage.fresh_input
+                self._tokens[attempt.tier, "cached_input"] += usage.cached_input or 0
+                self._tokens[attempt.tier, "output"] += usage.output
 
     def refuse(self, status: int) -> None:
         """Count a request that never reached the pipeline."""
-        self._refused.labels(str(status)).inc()
+        self._refused[status] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families, as Prometheus' client wants them."""
+        yield GaugeMetricFamily("tandem_requests_in_flight", "Requests being answered", value=self._running)
+        yield CounterMetricFamily("tandem_unpriced_attempts", "Attempts whose cost is unknown", value=self._unpriced)
+        for name, words, labels, counts in (
+            ("tandem_requests", "Requests by decided tier and outcome", ("tier", "outcome"), self._requests.items()),
+            ("tandem_decisions", "Decisions by tier and reason", ("tier", "reason"), self._decisions.items()),
+            ("tandem_attempt_failures", "Failed attempts by tier and cause", ("tier", "cause"), self._failures.items()),
+            ("tandem_tokens", "Tokens by tier and bucket", ("tier", "bucket"), self._tokens.items()),
+        ):
+            yield _counter(name, words, labels, counts)
+        yield _counter(
+            "tandem_cost_nano_usd", "Cost by tier", ("tier",), [((tier,), nano) for tier, nano in self._cost.items()]
+        )
+        refused = [((str(status),), count) for status, count in self._refused.items()]
+        yield _counter("tandem_refused_requests", "Requests refused before routing", ("status",), refused)
+        histogram = HistogramMetricFamily(
+            "tandem_time_to_first_token_seconds",
+            "From a request's first byte to the first byte of its answer",
+            labels=("answered_by",),
+        )
+        for by, observed in self._first_byte.items():
+            histogram.add_metric((str(by),), observed.buckets(), observed.sum)
+        yield histogram
+
+
+def _counter(
+    name: str, words: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, words, labels=labels)
+    for values, count in counts:
+        family.add_metric([str(value) for value in values], count)
+    return family

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -86,9 +85,12 @@ class Pipeline:
             begun = await begin(self.routes.plan(request, decision), request, failed=account.failed)
             keep = partial(replies.put, key) if replies is not None and key else None
             chunks = Relay(account, self._large_price, keep).chunks(begun)
-            async with _closed_on_error(begun.reply.chunks):
+            try:
                 await account.opened
                 first = await anext(chunks)
+            except BaseException:
+                await begun.reply.chunks.aclose()  # the backend must not go on for nobody
+                raise
         except BaseException as error:
             _close_unanswered(account, error)
             raise
@@ -164,16 +166,6 @@ async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, None
         outcome = Outcome.KEPT
     finally:
         account.close(outcome, status=200)
-
-
-@asynccontextmanager
-async def _closed_on_error(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[None, None]:
-    """Close the chunks when the block raises: the backend must not go on for nobody."""
-    try:
-        yield
-    except BaseException:
-        await chunks.aclose()
-        raise
 
 
 def _close_unanswered(account: Account, error: BaseException) -> None:

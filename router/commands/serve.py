@@ -43,6 +43,7 @@ def run(config: Config) -> Exception | None:
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=int(config.server.drain_timeout),

@@ -6,10 +6,11 @@ A raw ASGI callable, since this is the hot path. Knows HTTP and nothing of how a
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from backends.base import BackendError, Rejected
 from router.base import GatewayError, Request
@@ -57,7 +58,7 @@ class ChatCompletions:
             self.metrics.refuse(error.status)
             await send_error(send, wire_error(error), request_id=echo)
             return
-        async with _cancelled_when_the_caller_leaves(receive) as caller:
+        async with _Caller(receive) as caller:
             await self._answer(request, send, caller)
 
     async def _read(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, received: float) -> Request:
@@ -104,34 +105,39 @@ class ChatCompletions:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-@dataclass(slots=True)
 class _Caller:
-    """Whether the caller has everything; set in the same step in which the last byte was handed over."""
+    """Cancels the block when the caller hangs up, so that the backend stops working for nobody.
 
-    is_served: bool = False
+    Attributes:
+        is_served: the caller has everything; set in the same step in which the last byte was handed over.
+    """
 
+    __slots__ = ("_answering", "_receive", "_watching", "is_served")
 
-@asynccontextmanager
-async def _cancelled_when_the_caller_leaves(receive: Receive) -> AsyncGenerator[_Caller, None]:
-    """Cancel the block when the caller hangs up, so that the backend stops working for nobody."""
-    caller, answering = _Caller(), asyncio.current_task()
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.is_served = False
 
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
+    async def __aenter__(self) -> Self:
+        self._answering = asyncio.current_task()
+        self._watching = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        left = self._watching.done() and not self._watching.cancelled() and not self.is_served
+        self._watching.cancel()
+        if kind is not asyncio.CancelledError or not left or self._answering is None:
+            return False  # nothing was raised, or the server itself cancels
+        self._answering.uncancel()
+        return True
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not caller.is_served and answering is not None:
-            answering.cancel("the caller left")
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield caller
-    except asyncio.CancelledError:
-        if not watching.done() or watching.cancelled():
-            raise  # cancelled by the server, not by the caller
-        if answering is not None:
-            answering.uncancel()
-    finally:
-        watching.cancel()
+        if not self.is_served and self._answering is not None:
+            self._answering.cancel("the caller left")
 
 
 async def send_error(send: Send, error: WireError, *, request_id: str) -> None:

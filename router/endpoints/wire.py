@@ -4,6 +4,7 @@ Only what routing needs is read into types; the fields themselves travel on as r
 that of trust: media type, size, bytes, shape, then meaning.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -25,6 +26,8 @@ MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MI
 MAX_MESSAGES = 2_048
 MAX_CALLER_ID = 128  # characters
 
+_PROCESS = os.urandom(5).hex()
+_COUNTER = itertools.count()
 _Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 _PositiveInt = Annotated[int, Meta(ge=1, le=1 << 31)]
 
@@ -133,8 +136,8 @@ def read_chat(
 
 
 def new_id() -> str:
-    """Return a new id, ordered by time so that the ledger appends: 12 hex digits of ms, 16 of chance."""
-    return f"req_{time.time_ns() // 1_000_000:012x}{os.urandom(8).hex()}"
+    """Return a new id: ordered by time so that the ledger appends, then what no other process or call has."""
+    return f"req_{time.time_ns() // 1_000_000:012x}{_PROCESS}{next(_COUNTER) & 0xFFFFFF:06x}"
 
 
 def caller_id(headers: Headers) -> str:

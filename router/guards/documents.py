@@ -30,13 +30,7 @@ def read_document(body: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start}", code="invalid_unicode") from error
     try:
-        document = json.loads(
-            text,
-            object_pairs_hook=_distinct,
-            parse_int=_int64,
-            parse_float=_finite,
-            parse_constant=_no_constant,
-        )
+        document = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise BadRequest(f"the body is not JSON: {error.msg.lower()} at {where}", code="invalid_json") from error
@@ -110,3 +104,8 @@ def _without_lone_surrogates(text: str, document: Document) -> None:
         json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise BadRequest("a text holds half a surrogate pair", code="invalid_unicode") from error
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_int=_int64, parse_float=_finite, parse_constant=_no_constant
+)

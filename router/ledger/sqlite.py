@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS attempts (
 """
 VERSION = 1
 CHECKPOINT_PAGES = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
+SETTLED_WITHIN = 0.02  # seconds until a record that no intent follows is written
 RETRY = 0.5  # seconds between tries when the disk refuses a settled record
 
 _INSERT_INTENT = """
@@ -74,7 +75,8 @@ class SqliteLedger:
         self._intents: deque[tuple[_Row, asyncio.Future[None]]] = deque()
         self._records: deque[Record] = deque()
         self._work = threading.Event()
-        self._closing = False
+        self._closing = self._waking = False
+        self._later: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger", daemon=True)
         self._thread.start()
 
@@ -85,18 +87,28 @@ class SqliteLedger:
         """Hand over an intent; see `router.base.Ledger`."""
         written: asyncio.Future[None] = self._loop.create_future()
         self._intents.append((_intent_row(intent), written))
-        self._work.set()
+        if not self._waking:  # once for all that is handed over in this round of the loop
+            self._waking = True
+            self._loop.call_soon(self._wake)
         return written
 
     def settle(self, record: Record) -> None:
         """Hand over the end of a request; see `router.base.Ledger`."""
         self._records.append(record)
+        if self._later is None:  # nobody waits for it: the next intent takes it along, or this timer
+            self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self._work.set()
 
     async def aclose(self) -> None:
         """Write what was handed over, close the file."""
         self._closing = True
-        self._work.set()
+        self._wake()
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
         self._lock.close()

@@ -3,7 +3,7 @@
 What the caller asks for by name goes first; where no score could be given, the default tier answers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from classifier.base import Score
 from router.base import Decision, Request, Tier
@@ -16,15 +16,16 @@ class Threshold:
     Attributes:
         threshold: 0.0 to 1.0.
         default: where a request goes that has no score.
+        version: "name@version".
     """
 
     threshold: float
     default: Tier
+    version: str = field(init=False)
 
-    @property
-    def version(self) -> str:
-        """Return "name@version"; the threshold is part of it, since another one is another policy."""
-        return f"threshold@{self.threshold:.4g}/{self.default}"
+    def __post_init__(self) -> None:
+        """Name this policy: another threshold is another one."""
+        object.__setattr__(self, "version", f"threshold@{self.threshold:.4g}/{self.default}")
 
     def needs_score(self, request: Request) -> bool:
         """Tell whether the caller left the choice to us."""

@@ -69,25 +69,33 @@ def test_equal_prompts_have_equal_features_and_others_have_not() -> None:
 
 def test_columns_are_the_same_on_each_machine_and_in_each_version() -> None:
     # Whoever changes these raises features.VERSION: weights that users fitted stand on them.
-    columns = featurise(user("Lamp 价?")).indices.tolist()[: -len(NUMBERS)]
+    columns = featurise(user("Lamp or 价?")).indices.tolist()[: -len(NUMBERS)]
     assert columns == [
         9929,
         19520,
         27008,
         27911,
-        18520,
+        30581,
+        1192,
+        17081,
+        26256,
         3308,
         14710,
         28527,
         28988,
-        6992,
-        19180,
-        1678,
-        10361,
+        1663,
+        23096,
+        31659,
+        10328,
+        8677,
+        27980,
+        18097,
         3442,
         14463,
         31195,
         20329,
+        14386,
+        19804,
     ]
     assert digest().startswith("7207f4420ae52c5e")
 
@@ -106,6 +114,14 @@ def test_a_long_last_turn_speaks_for_itself() -> None:
         (Turn("user", "Compare the warranty of both heaters."), Turn("assistant", "Sure."), Turn("user", last))
     )
     assert likeness(talk, user(last)) > 0.95
+
+
+def test_words_before_a_chinese_turn_stay_small_though_it_has_none() -> None:
+    last = "你们星期三几点开门，我可以来店里吗？请告诉我。"
+    talk = Prompt(
+        (Turn("user", "Compare the warranty of both heaters."), Turn("assistant", "Sure."), Turn("user", last))
+    )
+    assert likeness(talk, user(last)) > 0.8
 
 
 def test_case_and_white_space_change_little() -> None:

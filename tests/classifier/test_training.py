@@ -38,6 +38,7 @@ def test_scores_mean_what_they_say_where_labels_are_noisy(seen_pairs: list[Pair]
     classifier = LinearClassifier(fit(noisy(seen_pairs, 0.45), seed=0, version="n", name="n").weights)
     of_complex = [classifier.score(pair.prompt).value for pair in unseen_pairs if pair.needs_large]
     assert np.mean(of_complex) == pytest.approx(0.55, abs=0.1)
+    assert np.std(of_complex) < 0.2
 
 
 def test_labels_that_mean_nothing_are_not_learnt(seen_pairs: list[Pair]) -> None:
@@ -70,6 +71,7 @@ def test_each_group_is_in_one_fold_and_each_fold_leaves_both_classes() -> None:
         for pair, fold in zip(pairs, folds.tolist(), strict=True):
             where.setdefault(pair.group, set()).add(fold)
         assert all(len(found) == 1 for found in where.values())
+        assert set.union(*(where[f"hard {number}"] for number in range(5))) == set(range(FOLDS))
         for fold in range(FOLDS):
             assert {pair.needs_large for pair, one in zip(pairs, folds, strict=True) if one != fold} == {True, False}
 
@@ -85,6 +87,9 @@ def test_the_threshold_is_the_highest_that_keeps_the_margin() -> None:
 def test_equal_scores_go_the_same_way() -> None:
     scores = np.array([0.2, 0.5, 0.5, 0.5])
     assert _threshold(scores, np.ones(4), np.array([1, 1, 1, 0.0]), margin=0.0) == 0.5
+    # Half of the tie would do, but a tie cannot be halved.
+    scores, weak = np.array([0.2, 0.5, 0.5, 0.9]), np.array([0, 1, 0, 0.0])
+    assert _threshold(scores, np.array([1, 0, 1, 1.0]), weak, margin=0.0) == 0.2
 
 
 def test_a_mini_that_is_better_than_large_gets_everything() -> None:

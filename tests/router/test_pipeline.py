@@ -251,4 +251,4 @@ async def test_an_unpriced_model_is_counted_and_never_free(open_house: OpenHouse
         figures = (await house.client.get("/metrics")).text
     assert "x-tandem-cost-usd" not in answer.headers
     assert house.rows()[0]["cost"] is None
-    assert "tandem_unpriced_requests_total 1.0" in figures
+    assert "tandem_unpriced_attempts_total 1.0" in figures
