@@ -26,8 +26,19 @@ from router.endpoints.models import get_model, list_models
 from router.endpoints.ops import Ops
 from router.endpoints.wire import Receive, caller_id
 from router.gateway import Gateway, open_gateway
+from router.guards.password import Password
 
 CHAT = "/v1/chat/completions"
+
+_CLOSED = plain_error(
+    403, "the dashboard is shown on loopback only, until dashboard.password is configured", code="dashboard_closed"
+)
+_ASKS_PASSWORD = plain_error(
+    401,
+    "the dashboard wants its password",
+    code="invalid_password",
+    headers=((b"www-authenticate", b'Basic realm="tandem", charset="UTF-8"'),),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +63,8 @@ class Tandem:
             return
         try:
             if scope["path"] != CHAT or self._chat is None:
-                await self._rest(scope, receive, send)
+                refusal = self._refusal(scope)
+                await (self._rest(scope, receive, send) if refusal is None else _send_error(scope, send, refusal))
             elif scope["method"] == "POST":
                 await self._chat(scope, receive, send)
             else:
@@ -61,6 +73,16 @@ class Tandem:
             _log.exception("request to %s failed", scope["path"])
             with suppress(RuntimeError):  # what the server raises when an answer has begun; it then cuts that one
                 await _send_error(scope, send, wire_error(error))
+
+    def _refusal(self, scope: Scope) -> WireError | None:
+        """Return why this caller may not see the dashboard; None for every other path."""
+        if not scope["path"].startswith("/dashboard"):
+            return None
+        password = self._config.dashboard.password
+        if password is None:
+            return None if self._config.server.is_loopback else _CLOSED
+        admitted = Password(password.get_secret_value()).admits(scope["headers"])
+        return None if admitted else _ASKS_PASSWORD
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:

@@ -163,6 +163,16 @@ class KeyOptions(Options):
         return bytes.fromhex(self.sha256 or "")
 
 
+class DashboardOptions(Options):
+    """Who may look at the dashboard.
+
+    Attributes:
+        password: asked for by HTTP Basic, with any user name; without one, only a gateway on loopback shows it.
+    """
+
+    password: SecretStr | None = Field(default=None, min_length=12)
+
+
 class Config(Options):
     """All that can be chosen.
 
@@ -179,6 +189,7 @@ class Config(Options):
     ledger: LedgerOptions = LedgerOptions()
     keys: tuple[KeyOptions, ...] = Field(default=(), validate_default=True)
     prices: Path | None = None
+    dashboard: DashboardOptions = DashboardOptions()
 
     @field_validator("keys")
     @classmethod
