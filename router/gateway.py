@@ -56,7 +56,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
     """
     prices = load_prices(config.prices)
     classifier = config.classifier.build()
-    policy = _policy(config, classifier)
+    policy = policy_of(config, classifier)
     async with AsyncExitStack() as owned:
         ledger = SqliteLedger(config.ledger.path, loop=asyncio.get_running_loop())
         owned.push_async_callback(ledger.aclose)
@@ -93,7 +93,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
         )
 
 
-def _policy(config: Config, classifier: Classifier | None) -> Policy:
+def policy_of(config: Config, classifier: Classifier | None) -> Policy:
     """Return what the file chose; the threshold is that of the weights where the file names none."""
     chosen = config.policy
     if isinstance(chosen, ExplicitOptions):

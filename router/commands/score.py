@@ -17,11 +17,9 @@ from classifier.base import Classifier, Contribution, WeightsError
 from router.base import Decision, GatewayError, Policy
 from router.commands.errors import BadConfiguration, BadUsage, CommandFailed
 from router.config.faults import Fault
-from router.config.models import Config, ExplicitOptions
 from router.config.reading import read_config
 from router.endpoints.wire import AUTO, read_chat
-from router.policies.explicit import Explicit
-from router.policies.threshold import Threshold
+from router.gateway import policy_of
 
 _READ = ("messages", "tools", "max_tokens", "max_completion_tokens")  # what a score rests on
 
@@ -82,19 +80,11 @@ def score(
         classifier = chosen.classifier.build()
     except WeightsError as error:
         raise BadConfiguration((Fault("", 1, 1, "classifier.weights", str(error)),)) from error
-    policy = _policy(chosen, classifier)
+    policy = policy_of(chosen, classifier)
     bodies = [("the text", {"prompt": text})] if file is None else _rows(file)
     for place, body in bodies:
         scored = _scored(_messages(body, place), place, classifier=classifier, policy=policy, top=top)
         print(scored.as_json() if as_json else scored.as_text())
-
-
-def _policy(config: Config, classifier: Classifier | None) -> Policy:
-    chosen = config.policy
-    if isinstance(chosen, ExplicitOptions):
-        return Explicit(chosen.tier)
-    suggested = 1.0 if classifier is None else classifier.threshold
-    return Threshold(suggested if chosen.threshold is None else chosen.threshold, chosen.default_tier)
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
