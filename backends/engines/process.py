@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
@@ -205,7 +206,7 @@ class EngineProcess:
         self._answers = False
         if process.returncode is None:
             _log.warning("engine %s does not answer, killing it", self._options.name)
-            process.kill()
+            _tell(process, signal.SIGKILL)
             await process.wait()
 
     async def _is_healthy(self) -> bool:
@@ -225,12 +226,11 @@ class EngineProcess:
         process = self._process
         if process is None or process.returncode is not None:
             return
-        with suppress(ProcessLookupError):
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), STOP_WITHIN)
-            except TimeoutError:
-                process.kill()
+        _tell(process, signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_WITHIN)
+        except TimeoutError:
+            _tell(process, signal.SIGKILL)
         await process.wait()
 
     def _cut_output(self) -> None:
@@ -289,3 +289,9 @@ async def _read_all(descriptor: int) -> str:
         return (await reader.read()).decode()
     finally:
         transport.close()
+
+
+def _tell(process: Process, number: signal.Signals) -> None:
+    """Send a signal past `Popen`, which would collect an ended child itself and so lose its exit code."""
+    with suppress(ProcessLookupError):  # it ended meanwhile
+        os.kill(process.pid, number)
