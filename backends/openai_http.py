@@ -158,6 +158,8 @@ async def _refusal(answer: Answer) -> BackendError:
     status = answer.status
     if status in (429, 503):
         return Overloaded(f"backend answered {status}", retry_after=retry_after_of(answer.headers))
+    if status in (401, 403):  # the gateway's own credentials are wrong, which is no caller's business
+        return Broken(f"backend answered {status}: check its api_key", status=status)
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Rejected(status, body, answer.media_type)
     return Broken(f"backend answered {status}", status=status)

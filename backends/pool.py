@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Final, NoReturn, cast
 
 import httptools
+import msgspec
 
 from backends.base import (
     BackendError,
@@ -354,8 +355,7 @@ def _ends_by_close(exchange: Exchange) -> bool:
     return b"content-length" not in exchange.headers and b"transfer-encoding" not in exchange.headers
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a server answered.
 
     Attributes:

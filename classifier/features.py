@@ -37,7 +37,6 @@ NUMBERS = (
 Bits = NDArray[np.uint64]
 Places = NDArray[np.int64]
 Reals = NDArray[np.float32]
-Classes = NDArray[np.uint8]
 
 _LOWER, _CAPITAL, _DIGIT, _INNER, _CHINESE, _CODE, _MATHS, _OTHER = range(8)
 
@@ -59,6 +58,9 @@ def _classes() -> bytes:
 
 
 _CLASSES = _classes()
+_IN_WORD = bytes(kind <= _DIGIT for kind in _CLASSES)
+_NUMBER_OR_WORD = bytes(b"aa0"[kind] if kind <= _DIGIT else b" "[0] for kind in _CLASSES)
+_EIGHT_BYTES = np.dtype("<u8")
 _SHORT_GRAM, _LONG_GRAM = 3, 6  # bytes: one and two Chinese characters
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 _SHORT_MASK, _LONG_MASK = _MASKS[_SHORT_GRAM], _MASKS[_LONG_GRAM]
@@ -75,27 +77,39 @@ _QUESTION, _WIDE_QUESTION = b"?", "？".encode()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """One prompt's features; an index may occur more than once, its values then add up.
+    """One prompt's features, as few numpy passes as a score needs; what fitting needs more is worked out when asked.
 
     Attributes:
-        indices: shape (n,), int64, columns of `names()`; the last `len(NUMBERS)` are the numbers, in order.
-        values: shape (n,), float32.
+        hashed: columns of `names()` below `BUCKETS`; one may occur more than once, its values then add up.
+        runs: (size, value) of the stretches of `hashed` that share one value, in order.
+        numbers: in the order of `NUMBERS`.
         text: the lower-cased window that the n-grams came from.
-        starts: where the n-grams of one size begin in `text`; those of 3 bytes come first, those of 6 next.
-        begins, ends: of the words; single words come third, pairs of neighbours fourth.
+        begins, ends: of the words in it; single words come third, pairs of neighbours fourth.
     """
 
-    indices: Places
-    values: Reals
+    hashed: Places
+    runs: tuple[tuple[int, float], ...]
+    numbers: tuple[float, ...]
     text: bytes
-    starts: Places
     begins: Places
     ends: Places
+
+    @property
+    def indices(self) -> Places:
+        """Return all columns, shape (n,); the last `len(NUMBERS)` are the numbers, in order."""
+        return np.concatenate((self.hashed, _NUMBER_COLUMNS))
+
+    @property
+    def values(self) -> Reals:
+        """Return the value of each of `indices`."""
+        sizes, scales = zip(*self.runs, strict=True)
+        return np.concatenate((np.array(scales, np.float32).repeat(sizes), np.array(self.numbers, np.float32)))
 
     def texts(self) -> tuple[str, ...]:
         """Return for each entry of `indices` the text, in quotes, or the number's name."""
         begins, ends = self.begins.tolist(), self.ends.tolist()
-        spans = [(start, start + size) for size in (_SHORT_GRAM, _LONG_GRAM) for start in self.starts.tolist()]
+        starts = _starts(self.text.translate(_CLASSES)).tolist()
+        spans = [(start, start + size) for size in (_SHORT_GRAM, _LONG_GRAM) for start in starts]
         spans += zip(begins, ends, strict=True)
         spans += zip(begins[:-1], ends[1:], strict=True)
         return tuple(f'"{self.text[start:end].decode("utf-8", "ignore")}"' for start, end in spans) + NUMBERS
@@ -115,34 +129,43 @@ def digest() -> str:
 def featurise(prompt: Prompt) -> Features:
     """Return the features of the conversation as a whole; never raises, whatever the text."""
     seen = window(prompt)
-    size = len(seen.text)
-    lower = seen.text.lower()
-    classes = np.frombuffer(seen.text.translate(_CLASSES), np.uint8)
+    text, split = seen.text, seen.split
+    lower, classes = text.lower(), text.translate(_CLASSES)
     # Eight bytes from each place on, as one number each: n-grams of any size are masks of it.
-    eights: Bits = np.ndarray((size,), "<u8", lower + bytes(7), 0, (1,)).astype(np.uint64)
-    if seen.text.isascii():
-        starts, grams = np.arange(size - 1), eights[:-1]  # nothing begins at the closing space
+    eights: Bits = np.ndarray((len(text),), _EIGHT_BYTES, lower + bytes(7), 0, (1,)).astype(np.uint64)
+    if text.isascii():
+        grams, own_grams = eights[:-1], min(split, len(text) - 1)  # nothing begins at the closing space
     else:
-        starts = (classes[:-1] != _INNER).nonzero()[0]
-        grams = eights[starts]
-    in_word = classes <= _DIGIT
+        starts = _starts(classes)
+        grams, own_grams = eights[starts], int(starts.searchsorted(split))
+    in_word = np.frombuffer(text.translate(_IN_WORD), np.bool_)
     edges = (in_word[1:] != in_word[:-1]).nonzero()[0] + 1  # a space stands at both ends, so edges come in twos
     begins, ends = edges[::2], edges[1::2]
     words = eights[begins] & _MASKS[np.minimum(ends - begins, 8)]
+    own_words = int(begins.searchsorted(split)) if split < len(text) else len(words)
+    return Features(
+        hashed=_hashed(grams, words),
+        runs=_runs(len(grams), own_grams, len(words), own_words, seen.earlier),
+        numbers=_numbers(prompt, seen, classes, words=own_words + seen.earlier * (len(words) - own_words)),
+        text=lower,
+        begins=begins,
+        ends=ends,
+    )
 
-    own_starts, own_words = int(starts.searchsorted(seen.split)), int(begins.searchsorted(seen.split))
-    values = _weights(len(starts), own_starts, len(words), own_words, seen.earlier)
-    values[-len(NUMBERS) :] = _numbers(prompt, seen, classes, begins, own_words)
-    return Features(_columns(grams, words), values, lower, starts, begins, ends)
+
+def _starts(classes: bytes) -> Places:
+    """Return where a character begins, the closing space aside."""
+    starts: Places = (np.frombuffer(classes, np.uint8)[:-1] != _INNER).nonzero()[0]
+    return starts
 
 
-def _columns(grams: Bits, words: Bits) -> Places:
-    """Return the columns of short n-grams, long ones, words, pairs of words and numbers, one kind after the other."""
+def _hashed(grams: Bits, words: Bits) -> Places:
+    """Return the columns of short n-grams, long ones, words and pairs of words, one kind after the other."""
     n = len(grams)
     m = 2 * n + len(words)
-    columns: Bits = np.empty(m + max(len(words) - 1, 0) + len(NUMBERS), np.uint64)
+    columns: Bits = np.empty(m + max(len(words) - 1, 0), np.uint64)
     np.bitwise_and(grams, _SHORT_MASK, columns[:n])
-    long, pairs = columns[n : 2 * n], columns[m : -len(NUMBERS)]
+    long, pairs = columns[n : 2 * n], columns[m:]
     np.bitwise_and(grams, _LONG_MASK, long)
     long ^= _SALT_LONG
     np.bitwise_xor(words, _SALT_WORD, columns[2 * n : m])
@@ -151,12 +174,11 @@ def _columns(grams: Bits, words: Bits) -> Places:
     columns ^= columns >> _FOLD
     columns *= _MIX
     columns >>= _SHIFT
-    columns[-len(NUMBERS) :] = _NUMBER_COLUMNS
     return columns.view(np.int64)
 
 
-def _weights(grams: int, own_grams: int, words: int, own_words: int, earlier: float) -> Reals:
-    """Return the values in the order of `_columns`, with room for the numbers.
+def _runs(grams: int, own_grams: int, words: int, own_words: int, earlier: float) -> tuple[tuple[int, float], ...]:
+    """Return size and value of what shares a value, in the order of `_hashed`.
 
     Each kind is a vector of 1 for what the last turn holds and `earlier` for the rest, over its length, which counts
     as at least 1: where the last turn has none of a kind, as Chinese has no words, the others stay small.
@@ -165,56 +187,62 @@ def _weights(grams: int, own_grams: int, words: int, own_words: int, earlier: fl
     word = 1 / math.sqrt(max(own_words + earlier * earlier * (words - own_words), 1.0))
     pairs = max(words - 1, 0)
     own_pairs = min(own_words, pairs)
-    sizes = [own_grams, grams - own_grams] * 2 + [
-        own_words,
-        words - own_words,
-        own_pairs,
-        pairs - own_pairs,
-        len(NUMBERS),
-    ]
-    scales = [gram, gram * earlier] * 2 + [word, word * earlier] * 2 + [0.0]
-    return np.array(scales, np.float32).repeat(sizes)
+    of_grams = ((own_grams, gram), (grams - own_grams, gram * earlier))
+    return (
+        *of_grams,
+        *of_grams,
+        (own_words, word),
+        (words - own_words, word * earlier),
+        (own_pairs, word),
+        (pairs - own_pairs, word * earlier),
+    )
 
 
-def _numbers(prompt: Prompt, seen: Window, classes: Classes, begins: Places, own: int) -> tuple[float, ...]:
+def _numbers(prompt: Prompt, seen: Window, classes: bytes, *, words: float) -> tuple[float, ...]:
     """Return the numbers in the order of `NUMBERS`, scaled to spread over about one unit.
 
     Args:
         prompt: for its turns, tools and limit.
         seen: what is looked at of it.
         classes: of each byte seen.
-        begins: of each word seen.
-        own: how many of the words are the last user turn's.
+        words: how many are seen; one of the earlier turns counts as much as `seen.earlier`.
     """
     others = sum([len(turn.text) for turn in prompt.turns[-TURNS_SEEN:]]) - seen.length
-    text, split = seen.text, seen.split
-    counts: list[float] = np.bincount(classes[:split], minlength=8).tolist()
-    firsts: list[float] = np.bincount(classes[begins[:own]], minlength=3).tolist()
-    marks: float = text.count(_QUESTION, 0, split) + text.count(_WIDE_QUESTION, 0, split)
-    if len(text) > split:
-        counts = _added(counts, np.bincount(classes[split:], minlength=8).tolist(), seen.earlier)
-        firsts = _added(firsts, np.bincount(classes[begins[own:]], minlength=3).tolist(), seen.earlier)
-        marks += seen.earlier * (text.count(_QUESTION, split) + text.count(_WIDE_QUESTION, split))
-    mass, words = sum(counts), sum(firsts) + 1
+    earlier = seen.earlier
+    counts: list[float] = _counts(seen.text[: seen.split], classes[: seen.split])
+    if len(classes) > seen.split:
+        more = _counts(seen.text[seen.split :], classes[seen.split :])
+        counts = [one + earlier * other for one, other in zip(counts, more, strict=True)]
+    mass, marks, numbers, letters, digits, chinese, code, maths = counts
     return (
-        math.log1p(seen.length + seen.earlier * others) / 4,
+        math.log1p(seen.length + earlier * others) / 4,
         math.log1p(others) / 4,
         math.log(len(prompt.turns) or 1),
         math.log1p(_bounded(prompt.tools)),
         math.log1p(_bounded(prompt.max_tokens or 0)) / 4,
         math.log1p(marks),
         math.log1p(seen.lines),
-        math.log1p(firsts[_DIGIT]),
-        (counts[_LOWER] + counts[_CAPITAL] + counts[_DIGIT]) / words / 8,
-        math.sqrt(counts[_DIGIT] / mass),
-        math.sqrt(min(1.0, 3 * counts[_CHINESE] / mass)),
-        math.sqrt(counts[_CODE] / mass),
-        math.sqrt(counts[_MATHS] / mass),
+        math.log1p(numbers),
+        (letters + digits) / (words + 1) / 8,
+        math.sqrt(digits / mass),
+        math.sqrt(min(1.0, 3 * chinese / mass)),
+        math.sqrt(code / mass),
+        math.sqrt(maths / mass),
     )
 
 
-def _added(own: list[float], others: list[float], weight: float) -> list[float]:
-    return [one + weight * other for one, other in zip(own, others, strict=True)]
+def _counts(text: bytes, classes: bytes) -> list[float]:
+    """Return bytes, question marks, numbers, letters, digits, Chinese, code and maths in one part of the window.
+
+    Calls of `bytes.count` and none of numpy: for some hundred bytes they are several times as fast.
+    """
+    return [
+        len(text),
+        text.count(_QUESTION) + text.count(_WIDE_QUESTION),
+        (b" " + text.translate(_NUMBER_OR_WORD)).count(b" 0"),
+        classes.count(_LOWER) + classes.count(_CAPITAL),
+        *[classes.count(kind) for kind in (_DIGIT, _CHINESE, _CODE, _MATHS)],
+    ]
 
 
 def _bounded(count: int) -> int:

@@ -14,6 +14,7 @@ import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.base import Contribution, Prompt, Score, WeightsError
-from classifier.features import BUCKETS, NUMBERS, Features, digest, featurise
+from classifier.features import BUCKETS, NUMBERS, digest, featurise
 
 FORMAT = "tandem-linear-1"
 COLUMNS = BUCKETS + len(NUMBERS)
@@ -61,6 +62,8 @@ class LinearClassifier:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self._source = f"linear@{weights.version}"
+        of_numbers = (weights.values[BUCKETS:], weights.lowest, weights.highest)
+        self._of_numbers = list(zip(*(array.tolist() for array in of_numbers), strict=True))
 
     @property
     def threshold(self) -> float:
@@ -74,9 +77,11 @@ class LinearClassifier:
 
     def explain(self, prompt: Prompt, *, top: int) -> tuple[Contribution, ...]:
         """Return the `top` features that moved the score most; an n-gram is named by its text, in quotes."""
-        found = self._features(prompt)
+        found = featurise(prompt)
+        values = found.values
+        values[-len(NUMBERS) :].clip(self.weights.lowest, self.weights.highest, values[-len(NUMBERS) :])
         parts: defaultdict[str, float] = defaultdict(float)
-        weights = self.weights.slope * self.weights.values[found.indices] * found.values
+        weights = self.weights.slope * self.weights.values[found.indices] * values
         for text, weight in zip(found.texts(), weights.tolist(), strict=True):
             parts[text] += weight
         strongest = sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0]))[:top]
@@ -84,14 +89,20 @@ class LinearClassifier:
 
     def decide(self, prompt: Prompt) -> float:
         """Return the logit before calibration."""
-        found = self._features(prompt)
-        return float(self.weights.values.take(found.indices) @ found.values) + self.weights.intercept
-
-    def _features(self, prompt: Prompt) -> Features:
         found = featurise(prompt)
-        numbers = found.values[-len(NUMBERS) :]
-        numbers.clip(self.weights.lowest, self.weights.highest, numbers)
-        return found
+        logit = self.weights.intercept
+        for number, (weight, lowest, highest) in zip(found.numbers, self._of_numbers, strict=True):
+            logit += weight * min(max(number, lowest), highest)
+        starts, scales, start = [], [], 0
+        for size, scale in found.runs:
+            if size:
+                starts.append(start)
+                scales.append(scale)
+                start += size
+        if starts:  # one sum a run, in place of one value a column; `take` would give up the interpreter's lock
+            sums: list[float] = np.add.reduceat(self.weights.values[found.hashed], starts).tolist()
+            logit += math.fsum(map(mul, sums, scales))
+        return logit
 
 
 def logistic(logit: float) -> float:

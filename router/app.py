@@ -3,6 +3,7 @@
 The chat endpoint stands in front, since it is the hot path; everything else goes through starlette.
 """
 
+import gc
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -29,6 +30,7 @@ from router.gateway import Gateway, open_gateway
 from router.guards.password import Password
 
 CHAT = "/v1/chat/completions"
+GARBAGE_AFTER = 20_000  # objects more than were freed
 
 _CLOSED = plain_error(
     403, "the dashboard is shown on loopback only, until dashboard.password is configured", code="dashboard_closed"
@@ -89,6 +91,7 @@ class Tandem:
         """Run for as long as the server does; what fails before is kept for whoever started it."""
         try:
             async with self.running():
+                _settle_garbage()
                 yield
         except Exception as error:
             self.failure = error
@@ -112,6 +115,13 @@ class Tandem:
             _log.info("ready; replies are kept in: %s", gateway.cache_kind)
             yield
             self._chat = None
+
+
+def _settle_garbage() -> None:
+    """Look for cycles seldom, and not among what was loaded and opened at the start: a request leaves none behind."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_AFTER)
 
 
 async def _send_error(scope: Scope, send: Send, error: WireError) -> None:

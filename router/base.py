@@ -9,6 +9,7 @@
       RoutesFailed  causes       502, 503 or 504
       Unavailable   retry_after  503
 
+What is made for every request is a frozen struct: the same as a frozen dataclass, made in a tenth of the time.
 No I/O happens here.
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from backends.base import BackendError, Overloaded, TimedOut, Usage
 from classifier.base import Prompt, Score
@@ -119,8 +120,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"  # the gateway died; closed at the next start
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One parsed request.
 
     Attributes:
@@ -154,8 +154,7 @@ class Request:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """Which tier and why; enough to be replayed and evaluated off-line.
 
     Attributes:
@@ -176,8 +175,7 @@ class Decision:
     propensity: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """One call to one backend, also when it failed.
 
     Attributes:
@@ -208,8 +206,7 @@ def total_cost(attempts: Sequence[Attempt]) -> int | None:
     return total
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True):
     """What is known before the first byte goes out; `started` is wall time, seconds since 1970."""
 
     id: str
@@ -221,8 +218,7 @@ class Intent:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What is kept of a request; no text of it.
 
     Attributes:

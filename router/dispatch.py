@@ -5,10 +5,9 @@ elsewhere can mend. Knows nothing of scores, caches or records; says of each fai
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from backends.base import BackendError, Broken, Call, Rejected, Reply, StreamBroken
 from router.base import Request, RoutesFailed
@@ -17,8 +16,7 @@ from router.routes import Route
 _TAKES_USAGE = Raw(b'{"include_usage":true}')
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """A reply whose first bytes are here; `reply.chunks` gives what follows them."""
 
     route: Route

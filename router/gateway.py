@@ -4,16 +4,19 @@ Owners close: what is opened here is closed here, last first.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from backends.base import Backend
 from cache.keys import reply_key
 from cache.options import open_replies
-from classifier.base import Classifier
+from classifier.base import Classifier, Prompt
 from router.base import Policy, Request, Tier
+from router.config.kinds import BackendOptions
 from router.config.models import Config, ExplicitOptions
 from router.guards.keys import Keys
 from router.ledger.prices import load as load_prices
@@ -24,6 +27,7 @@ from router.policies.explicit import Explicit
 from router.policies.threshold import Threshold
 from router.routes import Route, Routes
 
+_log = logging.getLogger(__name__)
 UNKNOWN_THRESHOLD = 0.5  # where nothing scores, the threshold is never asked
 
 
@@ -60,7 +64,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
     async with AsyncExitStack() as owned:
         ledger = SqliteLedger(config.ledger.path, loop=asyncio.get_running_loop())
         owned.push_async_callback(ledger.aclose)
-        options = {Tier.LARGE: config.backends.large, Tier.MINI: config.backends.mini}
+        options = config.backends.by_tier
         backends: dict[Tier, Backend] = {tier: each.build() for tier, each in options.items()}
         for backend in backends.values():
             owned.push_async_callback(backend.aclose)
@@ -69,15 +73,18 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
         metrics = Metrics()
         routes = Routes(
             {
-                tier: Route(tier, each.model, backends[tier], prices.price_of(each.price))
+                tier: Route(tier, each.model, backends[tier], partial(prices.price_of, each.price))
                 for tier, each in options.items()
             }
         )
+        for tier, route in routes.by_tier.items():
+            if route.price is None:
+                _log.warning("the price book has no price for %s: its costs stay unknown", tier)
         pipeline = Pipeline(
             classifier=classifier,
             policy=policy,
             replies=opened.replies,
-            key_of=_KeyOf(opened.key_secret),
+            key_of=_KeyOf(opened.key_secret, who=_who(options, classifier)),
             routes=routes,
             ledger=ledger,
             metrics=metrics,
@@ -106,9 +113,14 @@ def policy_of(config: Config, classifier: Classifier | None) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class _KeyOf:
-    """Request and policy version -> the key of its kept reply."""
+    """Request and policy version -> the key of its kept reply.
+
+    Attributes:
+        who: scores and answers; with other models or weights, what was kept before is not found any more.
+    """
 
     secret: bytes
+    who: str
 
     def __call__(self, request: Request, policy: str) -> bytes:
         fields = [(name, bytes(value)) for name, value in request.fields.items()]
@@ -117,9 +129,14 @@ class _KeyOf:
             tenant=request.tenant,
             path=request.path,
             fields=fields,
-            policy=policy,
+            policy=f"{policy} {self.who}",
             tier=request.wanted or "",
         )
+
+
+def _who(options: Mapping[Tier, BackendOptions], classifier: Classifier | None) -> str:
+    scorer = "" if classifier is None else classifier.score(Prompt(())).source
+    return " ".join([scorer, *(f"{tier}={each.model}" for tier, each in options.items())])
 
 
 async def _start(backend: Backend) -> None:

@@ -1,12 +1,16 @@
 """Bytes of a connection -> requests for the application, within limits.
 
-uvicorn's own HTTP protocol, but for what it leaves open: a bound on the head, and refusals in the one
-shape that every error of the gateway has.
+uvicorn's own HTTP protocol, but for what it leaves open: a bound on the head, refusals in the one shape
+that every error of the gateway has, word of a caller who leaves without a task that waits for it, and head
+and body in one write.
 """
+
+import asyncio
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from router.endpoints.errors import plain_error
+from router.endpoints.wire import LEFT
 
 MAX_HEADERS = 100
 MAX_HEAD = 32 * 1024  # bytes
@@ -17,15 +21,65 @@ class _HeadTooLargeError(Exception):
     """Stops the parser; the answer was already sent."""
 
 
+class _JoiningTransport(asyncio.Transport):
+    """A transport that holds back the head of an answer until its body comes, at most one turn of the loop.
+
+    Each write is a call of the kernel, and a small answer's head and body are two.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held = b""
+        self.is_closing = transport.is_closing  # type: ignore[method-assign]
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
+        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
+        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn writes nothing else
+        if self._held:
+            self._held, data = b"", self._held + data
+        elif data.startswith(b"HTTP/1.1 "):
+            self._held = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
     _head = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take note of a caller."""
+        super().connection_made(_JoiningTransport(transport, self.loop))
+        self._left: asyncio.Future[None] = self.loop.create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Say that the caller left."""
+        super().connection_lost(exc)
+        self._left.set_result(None)
+
     def on_message_begin(self) -> None:
         """Start counting anew for each request."""
         super().on_message_begin()
+        self.scope["extensions"] = {LEFT: {"future": self._left}}
         self._head = 0
+
+    def on_message_complete(self) -> None:
+        """Go on reading behind a long body too: otherwise nobody would see the caller leave."""
+        super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""

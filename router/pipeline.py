@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec import Struct
+
 from backends.base import Rejected, Usage
 from cache.base import KeptReply
 from cache.replies import Replies
@@ -27,8 +29,7 @@ HUNG_UP = 499  # the status that nginx logs when the caller left first
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What the caller gets.
 
     Attributes:

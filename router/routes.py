@@ -3,7 +3,7 @@
 Own tier first. The other tier stands in only where the caller left the choice to us.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from backends.base import Backend
@@ -12,12 +12,21 @@ from router.base import Decision, Price, Request, Tier
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A model on a backend, with its price; `price` None means unpriced, never free."""
+    """A model on a backend, with what it costs.
+
+    Attributes:
+        price_of: gives today's price; None means unpriced, never free.
+    """
 
     tier: Tier
     model: str
     backend: Backend
-    price: Price | None
+    price_of: Callable[[], Price | None]
+
+    @property
+    def price(self) -> Price | None:
+        """Return what it costs today."""
+        return self.price_of()
 
 
 @dataclass(frozen=True, slots=True)

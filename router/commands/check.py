@@ -12,7 +12,6 @@ from typer import Option
 
 from backends.base import BackendError
 from classifier.base import WeightsError
-from router.base import Tier
 from router.commands.errors import BackendAway, BadConfiguration
 from router.config.faults import Fault
 from router.config.kinds import BackendOptions
@@ -39,10 +38,12 @@ def check(
     if away := [tier for tier, ok in ready.items() if not ok]:
         what = f"no answer from {' and '.join(away)}"
         raise BackendAway(what, where=name, advice="start it, or mend its urls", ready=ready)
+    remarks = unpriced(chosen)
     if as_json:
-        print(json.dumps({"config": None if config is None else name, "faults": [], "ready": ready or None}))
+        said = {"config": None if config is None else name, "faults": [], "remarks": remarks, "ready": ready or None}
+        print(json.dumps(said))
     else:
-        print("\n".join([f"{name}: in order", *(f"{tier}: ready" for tier in ready)]))
+        print("\n".join([f"{name}: in order", *remarks, *(f"{tier}: ready" for tier in ready)]))
 
 
 def _faults_of_files(chosen: Config) -> tuple[Fault, ...]:
@@ -59,8 +60,18 @@ def _faults_of_files(chosen: Config) -> tuple[Fault, ...]:
     return tuple(faults)
 
 
+def unpriced(chosen: Config) -> list[str]:
+    """Return a sentence for each backend whose price is in no book; that is allowed, but seldom meant."""
+    book = load_prices(chosen.prices)
+    return [
+        f"backends.{tier}.price: the price book has no {each.price!r}, so its costs stay unknown"
+        for tier, each in chosen.backends.by_tier.items()
+        if book.price_of(each.price) is None
+    ]
+
+
 async def _ready(chosen: Config) -> dict[str, bool]:
-    options = {Tier.LARGE: chosen.backends.large, Tier.MINI: chosen.backends.mini}
+    options = chosen.backends.by_tier
     answers = await asyncio.gather(*(_is_ready(each) for each in options.values()))
     return {tier.value: ok for tier, ok in zip(options, answers, strict=True)}
 

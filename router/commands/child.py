@@ -19,29 +19,32 @@ from typing import Self
 import httpx2
 
 from router.commands.errors import BackendAway, CommandFailed
+from router.config.models import ServerOptions
 
 _PR_SET_PDEATHSIG = 1
-_STOPS_WITHIN = 15.0  # seconds; longer than the gateway's own drain
+_CLOSES_WITHIN = 5.0  # seconds that the gateway gets beyond its drain
 
 
 class GatewayChild:
     """A gateway of our own on one address; use as a context manager."""
 
-    def __init__(self, config: Path | None, *, host: str, port: int) -> None:
-        """Take the configuration file, None for the built-in one."""
-        self._config, self._host, self._port = config, host, port
-        self.url = f"http://{host}:{port}"
+    def __init__(self, config: Path | None, *, server: ServerOptions) -> None:
+        """Take the configuration file, None for the built-in one, and where it shall listen."""
+        self._config, self._server = config, server
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        self.url = f"http://{host}:{server.port}"
 
     def __enter__(self) -> Self:
         """Start it.
 
         Raises:
-            CommandFailed: the port is taken.
+            CommandFailed: nobody can listen there.
         """
-        _refuse_taken(self._host, self._port)
+        host, port = self._server.host, self._server.port
+        _try_to_listen(host, port)
         config = [] if self._config is None else ["--config", str(self._config)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "router", "serve", "--host", self._host, "--port", str(self._port), *config],
+            [sys.executable, "-m", "router", "serve", "--host", host, "--port", str(port), *config],
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             start_new_session=True,
@@ -55,7 +58,7 @@ class GatewayChild:
         """Stop it and wait; kill it when it does not stop in time."""
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(_STOPS_WITHIN)
+            self._process.wait(self._server.drain_timeout + _CLOSES_WITHIN)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -65,9 +68,9 @@ class GatewayChild:
 
         Raises:
             CommandFailed: it ended.
-            BackendAway: it is not ready in time.
+            BackendAway: it is not ready in time; says which backend is not.
         """
-        until = time.monotonic() + seconds
+        until, ready = time.monotonic() + seconds, dict[str, bool]()
         with httpx2.Client(timeout=2, trust_env=False) as client:
             while time.monotonic() < until:
                 if self._process.poll() is not None:
@@ -75,10 +78,12 @@ class GatewayChild:
                         f"the gateway ended at its start with exit code {self._process.returncode}",
                         advice="its message stands above; ./tandem doctor checks this machine",
                     )
-                if _is_ready(client, self.url):
+                ready = _readiness(client, self.url)
+                if ready and all(ready.values()):
                     return
                 time.sleep(0.05)
-        raise BackendAway(f"the gateway is not ready after {seconds:g} s", where=self.url)
+        away = " and ".join(tier for tier, is_ready in ready.items() if not is_ready) or "the gateway"
+        raise BackendAway(f"no answer from {away} after {seconds:g} s", where=self.url, ready=ready)
 
     @property
     def pid(self) -> int:
@@ -90,22 +95,23 @@ class GatewayChild:
         return self._process.wait()
 
 
-def _is_ready(client: httpx2.Client, url: str) -> bool:
+def _readiness(client: httpx2.Client, url: str) -> dict[str, bool]:
+    """Return which backends are ready; empty while the gateway itself does not answer."""
     try:
-        answer = client.get(f"{url}/readyz")
-    except httpx2.HTTPError:
-        return False
-    return answer.status_code == httpx2.codes.OK and answer.json()["status"] == "ready"
+        ready: dict[str, bool] = client.get(f"{url}/readyz").json()["backends"]
+    except (httpx2.HTTPError, ValueError):
+        return {}
+    return ready
 
 
-def _refuse_taken(host: str, port: int) -> None:
-    with socket.socket() as probe:
+def _try_to_listen(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise CommandFailed(
-                f"the address is taken: {error.strerror}", where=f"{host}:{port}", advice="choose another with --port"
+                f"cannot listen: {error.strerror}", where=f"{host}:{port}", advice="choose another with --port"
             ) from error
 
 

@@ -13,10 +13,11 @@ from typing import Annotated, TextIO
 from rich.progress import Progress
 from typer import Option
 
-from backends.base import Backend
+from backends.base import Backend, BackendError
 from backends.engines.desk.asking import answer_of
 from backends.engines.desk.questions import Difficulty, Question, seen
 from backends.engines.options import LocalOptions
+from router.commands.errors import CommandFailed
 
 _AT_ONCE = 4
 
@@ -24,13 +25,22 @@ _AT_ONCE = 4
 def outcomes(
     *,
     out: Annotated[Path, Option(help="JSON lines to write.")],
-    count: Annotated[int, Option(min=50, help="Questions of each difficulty.")] = 1500,
+    count: Annotated[int, Option(min=50, max=5_000, help="Questions of each difficulty.")] = 1500,
     seed: Annotated[int, Option(help="Draws the questions.")] = 0,
 ) -> None:
     """Ask both local models the same questions and write who was right."""
     questions = [q for difficulty in Difficulty for q in seen(f"outcomes/{seed}", difficulty, count)]
-    with out.open("w", encoding="utf-8") as file:
-        asyncio.run(_ask_all(questions, file))
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            asyncio.run(_ask_all(questions, file))
+    except OSError as error:
+        raise CommandFailed(
+            f"cannot be written: {error.strerror}", where=str(out), advice="choose another --out"
+        ) from error
+    except BackendError as error:
+        raise CommandFailed(
+            f"a local model does not answer: {error}", advice="./tandem doctor checks this machine"
+        ) from error
     print(f"{len(questions)} outcomes in {out}; next: ./tandem train --data {out} --out WEIGHTS", file=sys.stderr)
 
 

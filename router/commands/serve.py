@@ -23,6 +23,8 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("router", "cache"):
+        logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its own failures
     failure = run(read_config(config, host=host, port=port))
     if failure is not None:

@@ -100,7 +100,8 @@ class Comparison:
                 "difference": difference,
                 "interval_95": [low, high],
                 "margin": -MARGIN,
-                "within_margin": difference >= -MARGIN,
+                "difference_within_margin": difference >= -MARGIN,
+                "interval_within_margin": low >= -MARGIN,
             },
         }
 
@@ -173,12 +174,11 @@ class _Sender:
         heard: dict[str, _Heard] = {}
         waiting = iter(plans)
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        async with (
-            httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            for _ in range(CALLERS):
-                group.create_task(self._keep_asking(client, waiting, heard))
+        async with httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False) as client:
+            try:
+                await asyncio.gather(*(self._keep_asking(client, waiting, heard) for _ in range(CALLERS)))
+            except httpx2.HTTPError as error:
+                raise CommandFailed(f"the gateway stopped answering: {error!r}", where=self.url) from error
         return [heard[caller_id] for caller_id, _, _ in plans]
 
     def _model(self) -> str:

@@ -20,7 +20,7 @@ _INSTALL = (
 def train_models(
     *,
     seeds: Annotated[str, Option(help="One model of each size is trained for each of these.")] = "0,1,2",
-    out: Annotated[Path, Option(help="The folder for weights, tokenizer and card.")] = Path("build/models"),
+    out: Annotated[Path, Option(help="The folder for weights and card.")] = Path("build/models"),
     steps: Annotated[int | None, Option(min=1, help="Steps of training; else the recipe's own.")] = None,
 ) -> None:
     """Train, measure and write the models; progress goes to standard error."""

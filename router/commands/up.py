@@ -19,7 +19,7 @@ from typer import Option
 from backends.engines.desk.accuracy import Accuracy
 from backends.engines.desk.questions import Difficulty
 from router.commands.child import GatewayChild
-from router.commands.errors import CommandFailed
+from router.commands.errors import BadUsage, CommandFailed
 from router.commands.showing import MARGIN, Comparison, compare
 from router.config.reading import read_config
 
@@ -43,9 +43,11 @@ def up(
     key: Annotated[str | None, Option(envvar="TANDEM_KEY", help="API key, where keys are configured.")] = None,
 ) -> None:
     """Start everything, send the sample requests, show the table, stay up."""
-    chosen = read_config(config)
+    if port == 0:
+        raise BadUsage("port 0 is no address to come back to", where="--port", advice="name one, such as 8081")
+    chosen = read_config(config, port=port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as Ctrl-C does
-    with GatewayChild(config, host=chosen.server.host, port=chosen.server.port if port is None else port) as child:
+    with GatewayChild(config, server=chosen.server) as child:
         _say(f"starting the gateway on {child.url} ...")
         child.wait_until_ready(seconds=60)
         _say(f"sending {requests} sample requests under each of {len(_NAMES)} policies ...")

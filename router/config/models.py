@@ -80,6 +80,11 @@ class BackendsOptions(Options):
     large: BackendOptions
     mini: BackendOptions
 
+    @property
+    def by_tier(self) -> dict[Tier, BackendOptions]:
+        """Return both, by their tier."""
+        return {Tier.LARGE: self.large, Tier.MINI: self.mini}
+
     @model_validator(mode="before")
     @classmethod
     def _shipped_where_nothing_is_said(cls, chosen: object) -> object:

@@ -16,7 +16,7 @@ from backends.base import BackendError, Rejected
 from router.base import GatewayError, Request
 from router.endpoints.errors import Header, WireError, error_event, wire_error
 from router.endpoints.headers import answer_headers
-from router.endpoints.wire import Receive, caller_id, read_body, read_chat
+from router.endpoints.wire import LEFT, Receive, caller_id, read_body, read_chat
 from router.guards.keys import Keys
 from router.metrics import Metrics
 from router.pipeline import Answer, Pipeline
@@ -58,7 +58,7 @@ class ChatCompletions:
             self.metrics.refuse(error.status)
             await send_error(send, wire_error(error), request_id=echo)
             return
-        async with _Caller(receive) as caller:
+        with _Caller(scope) as caller:
             await self._answer(request, send, caller)
 
     async def _read(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, received: float) -> Request:
@@ -108,35 +108,39 @@ class ChatCompletions:
 class _Caller:
     """Cancels the block when the caller hangs up, so that the backend stops working for nobody.
 
+    Args:
+        scope: of the request; holds what tells of it where our own listener serves.
+
     Attributes:
         is_served: the caller has everything; set in the same step in which the last byte was handed over.
     """
 
-    __slots__ = ("_answering", "_receive", "_watching", "is_served")
+    __slots__ = ("_answering", "_has_left", "_left", "is_served")
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.is_served = False
+    def __init__(self, scope: Scope) -> None:
+        self._left: asyncio.Future[None] | None = scope.get("extensions", {}).get(LEFT, {}).get("future")
+        self._has_left = self.is_served = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         self._answering = asyncio.current_task()
-        self._watching = asyncio.create_task(self._watch())
+        if self._left is not None:
+            self._left.add_done_callback(self._leave)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        left = self._watching.done() and not self._watching.cancelled() and not self.is_served
-        self._watching.cancel()
-        if kind is not asyncio.CancelledError or not left or self._answering is None:
+        self.is_served = True  # the word of a caller who leaves now may be under way already
+        if self._left is not None:
+            self._left.remove_done_callback(self._leave)
+        if kind is not asyncio.CancelledError or not self._has_left or self._answering is None:
             return False  # nothing was raised, or the server itself cancels
         self._answering.uncancel()
         return True
 
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self, _left: asyncio.Future[None]) -> None:
         if not self.is_served and self._answering is not None:
+            self._has_left = True
             self._answering.cancel("the caller left")
 
 

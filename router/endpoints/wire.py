@@ -21,6 +21,9 @@ from router.guards.parameters import refuse_steering
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Mapping[bytes, bytes]
 
+LEFT = "tandem.left"
+"""The ASGI extension of our listener: `future` is done as soon as the caller's connection is lost."""
+
 AUTO = "auto"
 MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
 MAX_MESSAGES = 2_048

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from router.commands.child import GatewayChild
+from router.config.models import ServerOptions
 
 KEYS = {"acme": "acme-key-0123456789", "rival": "rival-key-0123456789"}
 
@@ -49,7 +50,7 @@ def write_config(folder: Path) -> Path:
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run one gateway for all tests that do not harm it."""
     folder = tmp_path_factory.mktemp("gateway")
-    with GatewayChild(write_config(folder), host="127.0.0.1", port=free_port()) as child:
+    with GatewayChild(write_config(folder), server=ServerOptions(port=free_port())) as child:
         child.wait_until_ready(seconds=60)
         yield Running(child.url, child.pid, folder / "ledger.db")
 
@@ -57,7 +58,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def own_gateway(tmp_path: Path) -> Iterator[Running]:
     """Run a gateway for one test that does harm it."""
-    with GatewayChild(write_config(tmp_path), host="127.0.0.1", port=free_port()) as child:
+    with GatewayChild(write_config(tmp_path), server=ServerOptions(port=free_port())) as child:
         child.wait_until_ready(seconds=60)
         yield Running(child.url, child.pid, tmp_path / "ledger.db")
 

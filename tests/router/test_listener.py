@@ -58,3 +58,18 @@ async def test_a_caller_who_leaves_at_any_byte_costs_nothing_but_the_request(ser
         assert "tandem_requests_in_flight 0.0" in figures
     assert {row["outcome"] for row in house.rows()} <= {"answered", "hung_up"}
     assert len(house.rows()) == len(house.mini.calls)
+
+
+async def test_a_caller_who_leaves_behind_a_long_body_is_noticed(serve_house: Served) -> None:
+    body = _BODY.replace(b"hi", b"hi " * 100_000)
+    async with serve_house() as house:
+        house.mini.completion_hangs = True
+        _, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        writer.write(_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+        async with asyncio.timeout(5):
+            while not house.mini.calls:
+                await asyncio.sleep(0.01)
+            writer.close()
+            while not house.mini.closed_early:
+                await asyncio.sleep(0.01)
+    assert [row["outcome"] for row in house.rows()] == ["hung_up"]
