@@ -435,11 +435,15 @@ class Pool:
         if monotonic() >= deadline:
             raise DeadlineExceeded("the deadline had passed before the request was sent")
         self.sent += 1
-        if self._idle:
+        while self._idle:
             connection, _ = self._idle.popitem()
+            if connection.idle_since < monotonic() - KEEP_IDLE:  # nobody sweeps while nothing is in flight
+                connection.abort()
+                continue
             exchange = await self._exchange(connection, message, deadline=deadline, whole=whole)
             if type(exchange.error) is not ConnectFailed:
                 return _answer(exchange)
+            break
         connection = await self._connect(deadline)
         return _answer(await self._exchange(connection, message, deadline=deadline, whole=whole))
 

@@ -6,13 +6,11 @@ plain call, so that a caller who hangs up cannot cancel it. Knows nothing of HTT
 
 import time
 
-from backends.base import BackendError, Broken, ConnectFailed, Overloaded, Rejected, Usage
+from backends.base import Broken, ConnectFailed, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, total_cost
 from router.ledger.money import cost
 from router.metrics import Metrics
 from router.routes import Route
-
-_COSTS_NOTHING = (ConnectFailed, Overloaded, Rejected, Broken)
 
 
 class Account:
@@ -25,7 +23,7 @@ class Account:
         self._attempts: list[Attempt] = []
         self._first_byte: float | None = None
         self.baseline: int | None = None
-        self._closed = False
+        self._closed = self._has_served = False
         metrics.begin()
         self.opened = ledger.open(
             Intent(
@@ -39,7 +37,7 @@ class Account:
             )
         )
 
-    def failed(self, route: Route, error: BackendError) -> None:
+    def failed(self, route: Route, error: BaseException) -> None:
         """Note an attempt that gave nothing; one that was never worked on costs nothing."""
         self._attempts.append(
             Attempt(
@@ -48,7 +46,7 @@ class Account:
                 model=route.model,
                 replica="",
                 usage=None,
-                cost=0 if isinstance(error, _COSTS_NOTHING) else None,
+                cost=0 if _was_refused(error) else None,
                 price_version="" if route.price is None else route.price.version,
                 error=type(error).__name__,
             )
@@ -68,7 +66,13 @@ class Account:
             error=error,
         )
         self._attempts.append(attempt)
+        self._has_served = True
         return attempt
+
+    @property
+    def has_served(self) -> bool:
+        """Tell whether the attempt that answered, whole or broken, is noted."""
+        return self._has_served
 
     def first_byte(self) -> None:
         """Note the moment in which the first byte of the body goes out."""
@@ -99,7 +103,14 @@ class Account:
             error=error,
         )
         self._ledger.settle(record)
-        self._metrics.end(self.decision, record)
+        self._metrics.end(self.decision, record, stream=self.request.stream)
 
     def _kind(self) -> str:
         return "failover" if self._attempts else "primary"
+
+
+def _was_refused(error: BaseException) -> bool:
+    """Tell whether the backend surely computed nothing; a status says so, a broken answer does not."""
+    if isinstance(error, Broken):
+        return error.status is not None
+    return isinstance(error, (ConnectFailed, Overloaded, Rejected))

@@ -6,7 +6,7 @@ The chat endpoint stands in front, since it is the hot path; everything else goe
 import gc
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -89,13 +89,14 @@ class Tandem:
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
         """Run for as long as the server does; what fails before is kept for whoever started it."""
-        try:
-            async with self.running():
-                _settle_garbage()
-                yield
-        except Exception as error:
-            self.failure = error
-            raise
+        async with AsyncExitStack() as owned:
+            try:
+                await owned.enter_async_context(self.running())
+            except Exception as error:
+                self.failure = error
+                raise
+            _settle_garbage()
+            yield
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
@@ -112,7 +113,7 @@ class Tandem:
                 config=self._config.version,
             )
             self._rest.router.routes.extend(_routes(gateway, self._chat))
-            _log.info("ready; replies are kept in: %s", gateway.cache_kind)
+            _log.info("ready on %s:%s; replies are kept in: %s", server.host, server.port, gateway.cache_kind)
             yield
             self._chat = None
 
@@ -187,5 +188,6 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 _HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
     HTTPException: _on_error,
+    Exception: _on_error,
     GatewayError: _on_error,
 }

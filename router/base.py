@@ -4,6 +4,7 @@
       BadRequest                 400     param
       Unauthorized               401
       UnknownModel               404
+      TooSlow                    408
       TooLarge                   413
       Unsupported                415
       RoutesFailed  causes       502, 503 or 504
@@ -53,6 +54,13 @@ class UnknownModel(GatewayError):
     """The model's name is none of ours."""
 
     status = 404
+    kind = "invalid_request_error"
+
+
+class TooSlow(GatewayError):
+    """The body did not arrive in time."""
+
+    status = 408
     kind = "invalid_request_error"
 
 

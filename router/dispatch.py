@@ -25,11 +25,13 @@ class Begun(Struct, frozen=True):
     attempt: int
 
 
-async def begin(routes: tuple[Route, ...], request: Request, *, failed: Callable[[Route, BackendError], None]) -> Begun:
+async def begin(
+    routes: tuple[Route, ...], request: Request, *, failed: Callable[[Route, BaseException], None]
+) -> Begun:
     """Return the first reply that begins.
 
     Args:
-        failed: told of each attempt that failed, before the next one.
+        failed: told of each attempt that gave nothing, before the next one.
 
     Raises:
         Rejected: the backend's own 4xx.
@@ -40,24 +42,21 @@ async def begin(routes: tuple[Route, ...], request: Request, *, failed: Callable
         try:
             reply = await route.backend.send(_call(request, route))
             return Begun(route, reply, await _first(reply), attempt)
-        except BackendError as error:
+        except BaseException as error:  # also when the caller leaves: the backend was at work
             failed(route, error)
-            if isinstance(error, Rejected):
+            if not isinstance(error, BackendError) or isinstance(error, Rejected):
                 raise
             causes.append(error)
-            if not error.retryable:
+            if not (error.retryable or isinstance(error, StreamBroken)):  # nothing of it has gone out
                 break
     raise RoutesFailed(tuple(causes)) from causes[-1]
 
 
 async def _first(reply: Reply) -> bytes:
-    """Return the first bytes; a reply that breaks before them has given nothing, so another may be tried."""
-    try:
-        return await anext(reply.chunks)
-    except StopAsyncIteration:
-        raise Broken("the backend answered 2xx without a body") from None
-    except StreamBroken as error:
-        raise Broken(str(error)) from error
+    first = await anext(reply.chunks, b"")
+    if not first:
+        raise Broken("the backend answered 2xx without a body")
+    return first
 
 
 def _call(request: Request, route: Route) -> Call:

@@ -70,7 +70,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             owned.push_async_callback(backend.aclose)
         opened = await owned.enter_async_context(open_replies(config.cache))
         await asyncio.gather(*(_start(backend) for backend in backends.values()))
-        metrics = Metrics()
+        metrics = Metrics(None if opened.replies is None else opened.replies.stats)
         routes = Routes(
             {
                 tier: Route(tier, each.model, backends[tier], partial(prices.price_of, each.price))

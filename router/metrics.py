@@ -6,12 +6,13 @@ somebody asks. Every label has a fixed, small set of values, whatever clients se
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from cache.replies import RepliesStats
 from router.base import Decision, Outcome, Record, Tier
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -38,7 +39,9 @@ class _Histogram:
 class Metrics(Collector):
     """The gateway's own figures; touched by the loop alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache_figures: Callable[[], RepliesStats] | None = None) -> None:
+        """Take what tells the cache's own counters; None where nothing is kept."""
+        self._cache_figures = cache_figures
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._running = 0
@@ -55,14 +58,15 @@ class Metrics(Collector):
         """Count a request in."""
         self._running += 1
 
-    def end(self, decision: Decision, record: Record) -> None:
-        """Count a request out, with what it took."""
+    def end(self, decision: Decision, record: Record, *, stream: bool) -> None:
+        """Count a request out, with what it took; only a stream has a time to its first token."""
         self._running -= 1
         tier = decision.tier
         self._requests[tier, record.outcome] += 1
         self._decisions[tier, decision.reason] += 1
-        if record.first_byte is not None:
-            self._first_byte[_CACHE if record.outcome is Outcome.KEPT else tier].observe(record.first_byte)
+        if stream and record.first_byte is not None:
+            answered_by = _CACHE if record.outcome is Outcome.KEPT or not record.attempts else record.attempts[-1].tier
+            self._first_byte[answered_by].observe(record.first_byte)
         for attempt in record.attempts:
             if attempt.error:
                 self._failures[attempt.tier, attempt.error] += 1
@@ -96,9 +100,13 @@ class Metrics(Collector):
         )
         refused = [((str(status),), count) for status, count in self._refused.items()]
         yield _counter("tandem_refused_requests", "Requests refused before routing", ("status",), refused)
+        if self._cache_figures is not None:
+            figures = self._cache_figures()
+            lookups = [((name,), getattr(figures, name)) for name in ("hits", "misses", "away", "alarms")]
+            yield _counter("tandem_cache_lookups", "Look-ups of kept replies by result", ("result",), lookups)
         histogram = HistogramMetricFamily(
             "tandem_time_to_first_token_seconds",
-            "From a request's first byte to the first byte of its answer",
+            "From a streamed request's first byte to the first byte of its answer",
             labels=("answered_by",),
         )
         for by, observed in self._first_byte.items():

@@ -13,13 +13,13 @@ from functools import partial
 
 from msgspec import Struct
 
-from backends.base import Rejected, Usage
+from backends.base import BackendError, Rejected, TimedOut, Usage
 from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
 from router.account import Account
 from router.base import Decision, GatewayError, Ledger, Outcome, Policy, Price, Request, Tier
-from router.dispatch import begin
+from router.dispatch import Begun, begin
 from router.metrics import Metrics
 from router.relay import Relay
 from router.routes import Routes
@@ -76,7 +76,11 @@ class Pipeline:
         replies, key = self.replies, b""
         if replies is not None and request.cacheable:
             key = self.key_of(request, self.policy.version)
-            kept = await replies.get(key)
+            try:
+                kept = await replies.get(key)
+            except asyncio.CancelledError as error:
+                _close_unanswered(self._account(request, self.decide(request)), error)
+                raise
             if kept is not None:
                 return await self._replay(request, kept)
         decision = self.decide(request)
@@ -84,13 +88,15 @@ class Pipeline:
         try:
             overhead = time.monotonic() - request.received
             begun = await begin(self.routes.plan(request, decision), request, failed=account.failed)
-            keep = partial(replies.put, key) if replies is not None and key else None
+            keep = partial(replies.put, key) if replies is not None and key and _is_regular(begun, decision) else None
             chunks = Relay(account, self._large_price, keep).chunks(begun)
             try:
                 await account.opened
                 first = await anext(chunks)
-            except BaseException:
+            except BaseException as error:
                 await begun.reply.chunks.aclose()  # the backend must not go on for nobody
+                if not account.has_served:
+                    account.failed(begun.route, error)
                 raise
         except BaseException as error:
             _close_unanswered(account, error)
@@ -158,6 +164,11 @@ class Pipeline:
         return self.routes.by_tier[Tier.LARGE].price
 
 
+def _is_regular(begun: Begun, decision: Decision) -> bool:
+    """Tell an answer of the tier that was chosen on purpose from one of a makeshift, which is not worth keeping."""
+    return begun.attempt == 0 and decision.reason != "default"
+
+
 async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, None]:
     """Yield a kept body as one piece; its record is closed when the caller has taken it."""
     outcome = Outcome.HUNG_UP
@@ -177,6 +188,10 @@ def _close_unanswered(account: Account, error: BaseException) -> None:
             account.close(Outcome.HUNG_UP, status=HUNG_UP)
         case Rejected():
             account.close(Outcome.REJECTED, status=error.status, error=name)
+        case TimedOut():
+            account.close(Outcome.BROKEN, status=504, error=name)
+        case BackendError():
+            account.close(Outcome.BROKEN, status=502, error=name)
         case GatewayError():
             account.close(Outcome.FAILED, status=error.status, error=name)
         case _:

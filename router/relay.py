@@ -4,6 +4,7 @@ Bytes pass unchanged, but for the usage event that only we asked for. Whatever h
 closed exactly once, by plain calls. Knows nothing of HTTP or of why this route was chosen.
 """
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from router.account import Account
 from router.base import Outcome, Price
 from router.dispatch import Begun
 
+_NEVER_KEPT = re.compile(
+    rb'"finish_reason"\s*:\s*"(?!stop")|"tool_calls"\s*:\s*\[\s*\{|"function_call"\s*:\s*\{|"refusal"\s*:\s*"'
+)
 LONGEST_KEPT = 1 << 20  # bytes of a stream that are gathered for the cache; longer ones are not kept
 
 
@@ -85,7 +89,8 @@ class Relay:
             raise
         finally:
             self._note(begun, reader.usage, error)
-            self.account.close(outcome, status=200, error=error)
+            if gathered.length or outcome is not Outcome.BROKEN:  # else nothing went out: the caller gets an error
+                self.account.close(outcome, status=200, error=error)
 
     def _note(self, begun: Begun, usage: Usage | None, error: str = "") -> None:
         self.account.served(begun.route, begun.reply.replica, usage, error=error)
@@ -113,12 +118,7 @@ class _Gathered:
 
 def _is_worth_keeping(body: bytes) -> bool:
     """Tell a plain answer from one that calls tools, was cut short or was filtered; those are never kept."""
-    return (
-        b'"tool_calls":[' not in body
-        and b'"length"' not in body
-        and b'"content_filter"' not in body
-        and b'"refusal":"' not in body
-    )
+    return _NEVER_KEPT.search(body) is None
 
 
 def _kept(begun: Begun, body: bytes, usage: Usage | None) -> KeptReply:

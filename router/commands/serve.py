@@ -1,6 +1,7 @@
 """`tandem serve`: configuration -> a gateway that listens until it is told to stop."""
 
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -48,7 +49,7 @@ def run(config: Config) -> Exception | None:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=75,
-            timeout_graceful_shutdown=int(config.server.drain_timeout),
+            timeout_graceful_shutdown=math.ceil(config.server.drain_timeout),
         )
     )
     try:

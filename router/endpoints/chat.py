@@ -24,6 +24,8 @@ from router.pipeline import Answer, Pipeline
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
+_GRACE = 1.0  # seconds beyond the deadline, in which a backend's own timeout is told to the caller
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class ChatCompletions:
         async with aclosing(answer.rest):
             head = answer_headers(answer, request_id=request_id, config=self.config)
             if request.stream:
-                await self._stream(answer, head, send)
+                await self._stream(answer, head, send, seconds=request.deadline - time.monotonic() + _GRACE)
             else:
                 head.append((b"content-length", b"%d" % len(answer.first)))
                 await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -92,13 +94,16 @@ class ChatCompletions:
                 return
         caller.is_served = True
 
-    async def _stream(self, answer: Answer, head: list[Header], send: Send) -> None:
+    async def _stream(self, answer: Answer, head: list[Header], send: Send, *, seconds: float) -> None:
         """Send events as they come; a stream that breaks ends with an error event and an aborted body."""
         await send({"type": "http.response.start", "status": 200, "headers": head})
-        await send({"type": "http.response.body", "body": answer.first, "more_body": True})
         try:
-            async for chunk in answer.rest:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            async with asyncio.timeout(seconds):
+                await send({"type": "http.response.body", "body": answer.first, "more_body": True})
+                async for chunk in answer.rest:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except TimeoutError:
+            return  # the caller has stopped reading: the connection is closed in the middle of the body
         except BackendError as error:
             await send({"type": "http.response.body", "body": error_event(error), "more_body": True})
             return  # without a last message the server closes the connection in the middle of the body

@@ -30,7 +30,10 @@ class Decisions:
         """
         headers = dict(request.scope["headers"])
         tenant = self.keys.tenant_of(request.scope["headers"])
-        body = await read_body(request.receive, headers, limit=self.max_body)
+        try:
+            body = await read_body(request.receive, headers, limit=self.max_body)
+        except ConnectionAbortedError:
+            return Response(status_code=408)  # nobody is there to read it
         asked = read_chat(body, headers, tenant=tenant, received=time.monotonic(), timeout=0.0, keep_sampled=False)
         decision = self.pipeline.decide(asked)
         score = decision.score

@@ -4,6 +4,7 @@ Only what routing needs is read into types; the fields themselves travel on as r
 that of trust: media type, size, bytes, shape, then meaning.
 """
 
+import asyncio
 import itertools
 import os
 import time
@@ -14,7 +15,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from classifier.base import Prompt, Turn
-from router.base import BadRequest, Request, Tier, TooLarge, UnknownModel, Unsupported
+from router.base import BadRequest, Request, Tier, TooLarge, TooSlow, UnknownModel, Unsupported
 from router.guards.documents import read_document
 from router.guards.parameters import refuse_steering
 
@@ -27,6 +28,7 @@ LEFT = "tandem.left"
 AUTO = "auto"
 MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
 MAX_MESSAGES = 2_048
+BODY_WITHIN = 10.0  # seconds, from its first piece
 MAX_CALLER_ID = 128  # characters
 
 _PROCESS = os.urandom(5).hex()
@@ -69,10 +71,11 @@ async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
 
     Raises:
         Unsupported: the media type is not JSON, or the body is encoded.
+        TooSlow: it does not arrive in time.
         TooLarge: over `limit` bytes; said before it is read where the length is announced.
         ConnectionAbortedError: the caller left before the end.
     """
-    media_type = headers.get(b"content-type", b"application/json").partition(b";")
+    media_type = headers.get(b"content-type", b"").partition(b";")
     if media_type[0].strip().lower() != b"application/json" or not _is_utf8(media_type[2]):
         raise Unsupported("send the body as application/json in UTF-8", code="unsupported_media_type")
     if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -80,18 +83,34 @@ async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
-    parts, length = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionAbortedError("the caller left before the end of the body")
-        part = message.get("body", b"")
-        parts.append(part)
-        length += len(part)
-        if length > limit:
-            raise _too_large(limit)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+    first, more = await _piece(receive)
+    if not more:
+        return _within(first, limit)
+    try:
+        async with asyncio.timeout(BODY_WITHIN):
+            parts, length = [first], len(first)
+            while more:
+                piece, more = await _piece(receive)
+                parts.append(piece)
+                length += len(piece)
+                if length > limit:
+                    raise _too_large(limit)
+    except TimeoutError:
+        raise TooSlow(f"the body was not sent within {BODY_WITHIN:g} s", code="request_timeout") from None
+    return b"".join(parts)
+
+
+async def _piece(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ConnectionAbortedError("the caller left before the end of the body")
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _within(body: bytes, limit: int) -> bytes:
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
 
 
 def read_chat(

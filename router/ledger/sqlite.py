@@ -54,6 +54,7 @@ _INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?
 _log = logging.getLogger(__name__)
 
 _Row = tuple[object, ...]
+_Opened = tuple[_Row, asyncio.Future[None]]
 
 
 class SqliteLedger:
@@ -72,7 +73,7 @@ class SqliteLedger:
         except sqlite3.Error as error:
             self._lock.close()
             raise Unavailable(f"the ledger {path} cannot be opened: {error}", code="ledger_unavailable") from error
-        self._intents: deque[tuple[_Row, asyncio.Future[None]]] = deque()
+        self._intents: deque[_Opened] = deque()
         self._records: deque[Record] = deque()
         self._work = threading.Event()
         self._closing = self._waking = False
@@ -117,26 +118,31 @@ class SqliteLedger:
         while True:
             self._work.wait()
             self._work.clear()
-            intents = [self._intents.popleft() for _ in range(len(self._intents))]
+            # Records first: the intent of each was handed over before it, so it is in this batch or an earlier one.
             records = [self._records.popleft() for _ in range(len(self._records))]
+            intents = [self._intents.popleft() for _ in range(len(self._intents))]
             written = self._write(intents, records) if intents or records else True
             if self._closing and (not written or not (self._intents or self._records)):
                 return  # what could not be written stays open in the file and is closed at the next start
 
-    def _write(self, intents: list[tuple[_Row, asyncio.Future[None]]], records: list[Record]) -> bool:
+    def _write(self, intents: list[_Opened], records: list[Record]) -> bool:
         """Commit a batch: intents first, since a record may close one of the same batch."""
         error = self._commit([row for row, _ in intents], records)
         if error is not None:
+            is_of_the_disk = isinstance(error, sqlite3.OperationalError)
+            if not is_of_the_disk and len(intents) + len(records) > 1:  # one row is to blame, not its neighbours
+                return all([self._write([one], []) for one in intents] + [self._write([], [one]) for one in records])
             _log.error("the ledger %s cannot be written: %s", self._path, error)
-            self._records.extendleft(reversed(records))  # an answer was given: try until it is recorded
-            if records and not self._closing:
-                threading.Timer(RETRY, self._work.set).start()
+            if records and is_of_the_disk:
+                self._records.extendleft(reversed(records))  # an answer was given: try until it is recorded
+                if not self._closing:
+                    threading.Timer(RETRY, self._work.set).start()
         if intents:
             waiting = [future for _, future in intents]
             self._loop.call_soon_threadsafe(_resolve, waiting, error)
         return error is None
 
-    def _commit(self, intents: list[_Row], records: list[Record]) -> sqlite3.Error | None:
+    def _commit(self, intents: list[_Row], records: list[Record]) -> Exception | None:
         connection = self._connection
         try:
             with connection:
@@ -144,12 +150,12 @@ class SqliteLedger:
                 connection.executemany(_INSERT_INTENT, intents)
                 connection.executemany(_CLOSE, [_closing_row(record) for record in records])
                 connection.executemany(_INSERT_ATTEMPT, [row for record in records for row in _attempt_rows(record)])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:  # the latter two: a value that SQLite cannot hold
             return error
         return None
 
 
-def _resolve(waiting: list[asyncio.Future[None]], error: sqlite3.Error | None) -> None:
+def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
     """Tell those who wait for their intent; runs on the loop."""
     for future in waiting:
         if future.done():
@@ -158,7 +164,9 @@ def _resolve(waiting: list[asyncio.Future[None]], error: sqlite3.Error | None) -
             future.set_result(None)
         else:
             future.set_exception(
-                Unavailable("the ledger cannot be written, so nothing is answered", code="ledger_unavailable")
+                Unavailable(
+                    "the ledger cannot be written, so nothing is answered", code="ledger_unavailable", retry_after=1
+                )
             )
 
 

@@ -543,7 +543,7 @@ async def test_proxy_variables_are_not_read(serve: Serve, connect: Connect, monk
 async def test_an_idle_connection_that_is_old_is_closed(
     serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backends.pool.KEEP_IDLE", 0.0)
+    monkeypatch.setattr("backends.pool.KEEP_IDLE", 0.2)
 
     async def script(visit: Visit) -> None:
         await asyncio.sleep(0.3)
@@ -634,3 +634,15 @@ def test_the_other_event_loop_behaves_alike() -> None:
         await upstream.close()
 
     uvloop.run(main())
+
+
+async def test_an_idle_connection_that_grew_old_while_nobody_asked_is_not_used(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upstream = await serve(echo)
+    pool = connect(upstream)
+    await ask(pool)
+    monkeypatch.setattr("backends.pool.KEEP_IDLE", 0.05)
+    await asyncio.sleep(0.2)
+    await ask(pool)
+    assert "2 opened" in repr(pool)

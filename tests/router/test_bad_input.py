@@ -120,6 +120,7 @@ async def test_a_body_over_the_limit_is_refused_whether_its_length_is_announced_
 @pytest.mark.parametrize(
     "headers",
     [
+        {},
         {"content-type": "text/plain"},
         {"content-type": "application/json; charset=latin-1"},
         {"content-type": "application/json", "content-encoding": "gzip"},
@@ -138,7 +139,7 @@ async def test_unknown_paths_and_methods_have_the_error_shape(open_house: OpenHo
             ("GET", CHAT, 405, "method_not_allowed"),
             ("DELETE", "/v1/models", 405, "method_not_allowed"),
             ("GET", "/v1/models/none", 404, "model_not_found"),
-            ("POST", "/v1/route", 400, "invalid_json"),
+            ("POST", "/v1/route", 415, "unsupported_media_type"),
         ):
             answer = await house.client.request(method, path, headers={"x-request-id": "abc"})
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), path

@@ -73,3 +73,13 @@ async def test_a_caller_who_leaves_behind_a_long_body_is_noticed(serve_house: Se
             while not house.mini.closed_early:
                 await asyncio.sleep(0.01)
     assert [row["outcome"] for row in house.rows()] == ["hung_up"]
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    serve_house: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.endpoints.wire.BODY_WITHIN", 0.2)
+    async with serve_house() as house:
+        answer = await raw(house.client.base_url.port or 0, _WHOLE[:-5])
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert house.rows() == []

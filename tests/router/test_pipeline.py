@@ -221,6 +221,50 @@ async def test_a_caller_who_leaves_is_recorded_and_the_backend_is_let_go(stream:
         assert house.mini.closed_early == 1
     (row,) = house.rows()
     assert row["outcome"] == "hung_up"
+    assert (row["cost"] is None) is not stream  # unknown where no usage came, and not free
+    assert len(attempts_of(row)) == 1
+
+
+TOOL_CALL = COMPLETION.replace(b'"content":"hello"', b'"content":null,"tool_calls": [{"id":"t"}]')
+EMPTY_CALLS = COMPLETION.replace(b'"content":"hello"', b'"content":"hello","tool_calls":[]')
+CUT_SHORT = COMPLETION.replace(b'"stop"', b'"length"')
+
+
+@pytest.mark.parametrize(
+    ("completion", "second"),
+    [(COMPLETION, "hit"), (EMPTY_CALLS, "hit"), (TOOL_CALL, "miss"), (CUT_SHORT, "miss")],
+    ids=["plain", "no tool calls", "a tool call", "cut short"],
+)
+async def test_only_whole_plain_answers_are_kept(completion: bytes, second: str, open_house: OpenHouse) -> None:
+    async with open_house(cache={"enabled": True}) as house:
+        house.mini.completion = completion
+        first = await house.client.post(CHAT, json=chat(model="mini", temperature=0))
+        assert first.headers["x-tandem-cache"] == "miss"
+        again = await house.client.post(CHAT, json=chat(model="mini", temperature=0))
+        assert again.headers["x-tandem-cache"] == second
+        assert again.content == completion
+        figures = (await house.client.get("/metrics")).text
+        assert f'tandem_cache_lookups_total{{result="{"hits" if second == "hit" else "misses"}"}}' in figures
+    assert house.rows()[-1]["outcome"] == ("kept" if second == "hit" else "answered")
+
+
+async def test_a_makeshift_answer_is_not_kept(open_house: OpenHouse) -> None:
+    async with open_house(cache={"enabled": True}, policy={"use": "explicit", "tier": "large"}) as house:
+        house.large.failures.append(ConnectFailed("refused"))
+        first = await house.client.post(CHAT, json=chat(temperature=0))
+        assert first.headers["x-tandem-reason"] == "failover"
+        again = await house.client.post(CHAT, json=chat(temperature=0))
+    assert (again.headers["x-tandem-cache"], again.headers["x-tandem-tier"]) == ("miss", "large")
+
+
+async def test_a_stream_that_breaks_before_its_first_event_is_an_error_answer(open_house: OpenHouse) -> None:
+    async with open_house() as house:
+        house.mini.events = (EVENTS[0][:20],)
+        house.mini.breaks_with = StreamBroken("cut")
+        answer = await house.client.post(CHAT, json=chat(model="mini", stream=True))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+    (row,) = house.rows()
+    assert (row["outcome"], row["status"], len(attempts_of(row))) == ("broken", 502, 1)
 
 
 async def test_every_outcome_leaves_exactly_one_closed_record(open_house: OpenHouse) -> None:

@@ -14,8 +14,8 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "tandem.yaml"
     path.write_text(
         "backends:\n"
-        "  large: {use: openai_http, urls: [http://127.0.0.1:9/v1], model: l, price: l}\n"
-        "  mini: {use: openai_http, urls: [http://127.0.0.1:9/v1], model: m, price: m}\n"
+        "  large: {use: openai_http, urls: [http://127.0.0.1:9/v1], model: l, price: desk-large}\n"
+        "  mini: {use: openai_http, urls: [http://127.0.0.1:9/v1], model: m, price: desk-mini}\n"
         "classifier: {use: rules}\n"
     )
     return path
@@ -26,9 +26,15 @@ def test_a_file_in_order_is_said_to_be_so(config: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == f"{config}: in order\n"
 
 
+def test_a_price_that_is_in_no_book_is_remarked_upon(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config.write_text(config.read_text().replace("desk-large", "desk-larg"))
+    assert run(["check", "--config", str(config)]) == 0
+    assert "backends.large.price: the price book has no 'desk-larg'" in capsys.readouterr().out
+
+
 def test_the_built_in_configuration_is_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"config": None, "faults": [], "ready": None}
+    assert json.loads(capsys.readouterr().out) == {"config": None, "faults": [], "remarks": [], "ready": None}
 
 
 def test_every_fault_is_told_with_file_line_and_column(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,3 +131,14 @@ async def test_a_ledger_that_refuses_writes_fails_the_wait_and_recovers(tmp_path
     await ledger.aclose()
     rows = {row["id"]: row["outcome"] for row in iter_requests(tmp_path / "l.db")}
     assert rows == {"before": "answered", "after": None}
+
+
+async def test_one_record_that_cannot_be_held_does_not_stop_the_others(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await asyncio.gather(*(ledger.open(intent(name)) for name in "abc"))
+    for name, cost in (("a", 1), ("b", 1 << 70), ("c", 3)):
+        ledger.settle(record(name, cost=cost))
+    await ledger.open(intent("d"))
+    await ledger.aclose()
+    rows = {row["id"]: row["cost"] for row in iter_requests(tmp_path / "l.db")}
+    assert rows == {"a": 1, "b": None, "c": 3, "d": None}
