@@ -63,17 +63,19 @@ class Relay:
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
         gathered = _Gathered(wanted=self.keep is not None)
         outcome, error = Outcome.HUNG_UP, ""
-        chunk: bytes | None = begun.first
         try:
             async with aclosing(begun.reply.chunks) as following:
-                while chunk is not None:
+                data = reader.feed(begun.first)
+                while not data:  # the first bytes need not be a whole event
+                    data = reader.feed(await anext(following))
+                self.account.first_byte()
+                gathered.add(data)
+                yield data
+                async for chunk in following:
                     data = reader.feed(chunk)
                     if data:
-                        if not gathered.length:
-                            self.account.first_byte()
                         gathered.add(data)
                         yield data
-                    chunk = await anext(following, None)
             rest = reader.finish()
             if rest:
                 gathered.add(rest)
@@ -84,6 +86,9 @@ class Relay:
             body = gathered.body()
             if self.keep is not None and body is not None and _is_worth_keeping(body):
                 self.keep(_kept(begun, body, reader.usage))
+        except StopAsyncIteration:
+            outcome, error = Outcome.BROKEN, StreamBroken.__name__
+            raise StreamBroken("the stream ended before its first event") from None
         except BackendError as broken:
             outcome, error = Outcome.BROKEN, type(broken).__name__
             raise

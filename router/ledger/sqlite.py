@@ -10,9 +10,11 @@ import fcntl
 import logging
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO
 
 from router.base import Intent, Outcome, Record, Unavailable
@@ -38,6 +40,8 @@ CREATE TABLE IF NOT EXISTS attempts (
 VERSION = 1
 CHECKPOINT_PAGES = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
 SETTLED_WITHIN = 0.02  # seconds until a record that no intent follows is written
+BUSY = 8  # rows in a batch, from which on the next one may gather more: a commit costs more than its rows
+GATHER = 0.002  # seconds; no backend answers so soon that a caller would wait for it
 RETRY = 0.5  # seconds between tries when the disk refuses a settled record
 
 _INSERT_INTENT = """
@@ -75,7 +79,7 @@ class SqliteLedger:
             raise Unavailable(f"the ledger {path} cannot be opened: {error}", code="ledger_unavailable") from error
         self._intents: deque[_Opened] = deque()
         self._records: deque[Record] = deque()
-        self._work = threading.Event()
+        self._bell: SimpleQueue[None] = SimpleQueue()
         self._closing = self._waking = False
         self._later: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger", daemon=True)
@@ -104,7 +108,7 @@ class SqliteLedger:
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        self._work.set()
+        self._bell.put(None)
 
     async def aclose(self) -> None:
         """Write what was handed over, close the file."""
@@ -115,12 +119,15 @@ class SqliteLedger:
         self._lock.close()
 
     def _write_until_closed(self) -> None:
+        handed_over = 0
         while True:
-            self._work.wait()
-            self._work.clear()
+            self._bell.get()
+            if handed_over >= BUSY and not self._closing:
+                time.sleep(GATHER)
             # Records first: the intent of each was handed over before it, so it is in this batch or an earlier one.
             records = [self._records.popleft() for _ in range(len(self._records))]
             intents = [self._intents.popleft() for _ in range(len(self._intents))]
+            handed_over = len(intents) + len(records)
             written = self._write(intents, records) if intents or records else True
             if self._closing and (not written or not (self._intents or self._records)):
                 return  # what could not be written stays open in the file and is closed at the next start
@@ -136,7 +143,7 @@ class SqliteLedger:
             if records and is_of_the_disk:
                 self._records.extendleft(reversed(records))  # an answer was given: try until it is recorded
                 if not self._closing:
-                    threading.Timer(RETRY, self._work.set).start()
+                    threading.Timer(RETRY, self._bell.put, [None]).start()
         if intents:
             waiting = [future for _, future in intents]
             self._loop.call_soon_threadsafe(_resolve, waiting, error)
