@@ -15,8 +15,9 @@ No I/O happens here.
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import ClassVar, Protocol
+
+from msgspec import Struct
 
 
 class BackendError(Exception):
@@ -95,8 +96,7 @@ class StreamBroken(BackendError):
     """A reply that had begun ended before it was complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens of one attempt in disjoint buckets: their sum is what was processed.
 
     Attributes:
@@ -110,8 +110,7 @@ class Usage:
     output: int
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request to one backend.
 
     Attributes:
@@ -129,8 +128,7 @@ class Call:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What comes back, as it comes.
 
     Attributes:

@@ -4,8 +4,9 @@ CacheError                   a miss for whoever asked; never a failed request
   StoreAway                  the store cannot be reached, or was too slow
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 
 class CacheError(Exception):
@@ -36,8 +37,7 @@ class Store(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class KeptReply:
+class KeptReply(Struct, frozen=True):
     """A complete 2xx reply, exactly as it went to its first caller.
 
     Attributes:

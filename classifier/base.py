@@ -7,6 +7,8 @@ ClassifierError              the caller falls back to its default tier
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 
 class ClassifierError(Exception):
     """No score could be given."""
@@ -16,16 +18,14 @@ class WeightsError(ClassifierError):
     """The weights cannot be used with this code; the message names file and reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """One message of a conversation; `text` is empty where it has none (images, tool calls)."""
 
     role: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """What a classifier may look at.
 
     Attributes:
@@ -39,8 +39,7 @@ class Prompt:
     max_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """How likely it is that Mini is not enough.
 
     Attributes:

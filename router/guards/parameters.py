@@ -24,8 +24,12 @@ def refuse_steering(body: bytes, document: Document) -> None:
     Raises:
         BadRequest: with the code `parameter_not_allowed` and the path of the name.
     """
-    if b"\\u" not in body and not any(mark in body for mark in _MARKS):
-        return  # none of them can be there: names are plain letters, unless they are escaped
+    if b"\\u" not in body:  # names are plain letters, unless they are escaped
+        for mark in _MARKS:
+            if mark in body:
+                break
+        else:
+            return
     path = _find(document)
     if path is not None:
         raise BadRequest(f"the parameter {path} is not allowed here", code="parameter_not_allowed", param=path)
