@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import json
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def _train(folder: Path, recipe: training.Recipe, tokenizer: Tokenizer, seed: in
     if finished.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    begun, tokens = time.process_time(), 0
+    tokens = 0
 
     def report(progress: training.Progress) -> None:
         nonlocal tokens
@@ -68,7 +67,6 @@ def _train(folder: Path, recipe: training.Recipe, tokenizer: Tokenizer, seed: in
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "steps": recipe.steps,
         "tokens": tokens,
-        "cpu_seconds": round(time.process_time() - begun),
     }
     finished.write_text(json.dumps(facts))
 

@@ -30,7 +30,6 @@ class Candidate:
     parameters: int
     steps: int
     tokens: int
-    cpu_seconds: int
     accuracy: Mapping[tuple[Difficulty, str], Accuracy]
 
     def of(self, difficulty: Difficulty) -> Accuracy:
@@ -66,7 +65,7 @@ def _row(candidate: Candidate, published: int) -> str:
     return (
         f"| {candidate.name} | {seed} | {candidate.parameters:,} | {candidate.bytes / 1e6:.2f} MB "
         f"| {candidate.steps:,} "
-        f"| {candidate.tokens / 1e6:.1f} M | {candidate.cpu_seconds:,} s "
+        f"| {candidate.tokens / 1e6:.1f} M "
         f"| {_measured(candidate.of(Difficulty.SIMPLE))} | {_measured(candidate.of(Difficulty.COMPLEX))} "
         f"| {by_language[0]} | {by_language[1]} |"
     )
