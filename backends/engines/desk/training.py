@@ -107,6 +107,7 @@ def train(
         report: called each `every` steps.
     """
     torch.manual_seed(seed)
+    torch.set_num_threads(1)  # sums in one order: the same seed gives the same model
     model = recipe.build()
     muon, adam = _optimisers(model, recipe)
     tokens, losses = 0, list[float]()
