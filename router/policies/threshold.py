@@ -25,7 +25,7 @@ class Threshold:
 
     def __post_init__(self) -> None:
         """Name this policy: another threshold is another one."""
-        object.__setattr__(self, "version", f"threshold@{self.threshold!r}/{self.default}")
+        object.__setattr__(self, "version", f"threshold@{self.threshold:.6g}/{self.default}")
 
     def needs_score(self, request: Request) -> bool:
         """Tell whether the caller left the choice to us."""
