@@ -57,6 +57,7 @@ class Tandem:
         self._config = config
         self._chat: ChatCompletions | None = None
         self._rest = Starlette(lifespan=self._lifespan, exception_handlers=_HANDLERS)
+        self._rest.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; no exception leaves this function."""

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from router.endpoints.errors import plain_error
 from router.endpoints.wire import LEFT
 
+HEAD_WITHIN = 5.0  # seconds for a head, from its first byte or from the connection on
 MAX_HEADERS = 100
 MAX_HEAD = 32 * 1024  # bytes
 MAX_URL = 8 * 1024  # bytes
@@ -63,9 +64,28 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take note of a caller."""
         super().connection_made(_JoiningTransport(transport, self.loop))
         self._left: asyncio.Future[None] = self.loop.create_future()
+        self._awaits_head = True
+        self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a head that began must end in time."""
+        super().data_received(data)
+        if self._awaits_head:
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+        elif self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def on_headers_complete(self) -> None:
+        """Take note that the head is whole."""
+        self._awaits_head = False
+        super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the caller left."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
         super().connection_lost(exc)
         self._left.set_result(None)
 
@@ -74,6 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope["extensions"] = {LEFT: {"future": self._left}}
         self._head = 0
+        self._awaits_head = True
 
     def on_message_complete(self) -> None:
         """Go on reading behind a long body too: otherwise nobody would see the caller leave."""

@@ -54,6 +54,7 @@ def run(config: Config) -> Exception | None:
     )
     try:
         server.run()
-    except SystemExit:  # uvicorn's way to say that the port is taken
-        return OSError(f"{config.server.host}:{config.server.port} cannot be listened on")
+    except SystemExit:  # uvicorn's way to say that it did not start, or that the port is taken
+        taken = OSError(f"{config.server.host}:{config.server.port} cannot be listened on")
+        return application.failure or taken
     return application.failure

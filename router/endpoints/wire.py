@@ -28,7 +28,7 @@ LEFT = "tandem.left"
 AUTO = "auto"
 MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
 MAX_MESSAGES = 2_048
-BODY_WITHIN = 10.0  # seconds, from its first piece
+BODY_WITHIN = 10.0  # seconds from the head on
 MAX_CALLER_ID = 128  # characters
 
 _PROCESS = os.urandom(5).hex()
@@ -83,12 +83,9 @@ async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
-    first, more = await _piece(receive)
-    if not more:
-        return _within(first, limit)
+    parts, length, more = list[bytes](), 0, True
     try:
         async with asyncio.timeout(BODY_WITHIN):
-            parts, length = [first], len(first)
             while more:
                 piece, more = await _piece(receive)
                 parts.append(piece)
@@ -97,7 +94,7 @@ async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
                     raise _too_large(limit)
     except TimeoutError:
         raise TooSlow(f"the body was not sent within {BODY_WITHIN:g} s", code="request_timeout") from None
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def _piece(receive: Receive) -> tuple[bytes, bool]:
@@ -105,12 +102,6 @@ async def _piece(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ConnectionAbortedError("the caller left before the end of the body")
     return message.get("body", b""), message.get("more_body", False)
-
-
-def _within(body: bytes, limit: int) -> bytes:
-    if len(body) > limit:
-        raise _too_large(limit)
-    return body
 
 
 def read_chat(

@@ -6,6 +6,7 @@ bounded depth and size, so that no backend can read the same bytes in another wa
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -30,7 +31,7 @@ def read_document(body: bytes) -> Document:
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body is not UTF-8: byte {error.start}", code="invalid_unicode") from error
     try:
-        document = _DECODER.decode(text)
+        document = (_BOUNDING if _LONG_NUMBER.search(body) else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise BadRequest(f"the body is not JSON: {error.msg.lower()} at {where}", code="invalid_json") from error
@@ -38,7 +39,7 @@ def read_document(body: bytes) -> Document:
         raise _too_deep() from None
     if not isinstance(document, dict):
         raise BadRequest("the body must be a JSON object", code="invalid_type")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH or body.count(b":") > MAX_NAMES:
         _measure(document)
     if b"\\u" in body:
         _without_lone_surrogates(text, document)
@@ -106,6 +107,9 @@ def _without_lone_surrogates(text: str, document: Document) -> None:
         raise BadRequest("a text holds half a surrogate pair", code="invalid_unicode") from error
 
 
-_DECODER = json.JSONDecoder(
+# Numbers are looked at one by one only where a run of digits is long enough to leave 64 bits.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_DECODER = json.JSONDecoder(object_pairs_hook=_distinct, parse_float=_finite, parse_constant=_no_constant)
+_BOUNDING = json.JSONDecoder(
     object_pairs_hook=_distinct, parse_int=_int64, parse_float=_finite, parse_constant=_no_constant
 )

@@ -15,7 +15,10 @@ REFUSED = (
     "cache_salt",
     "kv_transfer_params",
 )
+LONGEST_NAME = 80  # characters that are repeated to the caller
 _MARKS = tuple(name.encode() for name in REFUSED)
+
+_Trail = tuple["_Trail", str | int] | None  # how a value is reached: what holds it, and its name or place there
 
 
 def refuse_steering(body: bytes, document: Document) -> None:
@@ -36,20 +39,29 @@ def refuse_steering(body: bytes, document: Document) -> None:
 
 
 def _find(document: Document) -> str | None:
-    waiting: list[tuple[str, object]] = [("", document)]
+    waiting: list[tuple[object, _Trail]] = [(document, None)]
     while waiting:
-        path, value = waiting.pop()
+        value, trail = waiting.pop()
         if isinstance(value, dict):
-            for name, below in value.items():
-                here = f"{path}.{name}" if path else name
-                if name in REFUSED and not _is_schema_property(path):
-                    return here
-                waiting.append((here, below))
+            if not _is_in_schema(trail):
+                for name in REFUSED:
+                    if name in value:
+                        return _path((trail, name))
+            waiting += [(below, (trail, name)) for name, below in value.items() if isinstance(below, (dict, list))]
         elif isinstance(value, list):
-            waiting += [(f"{path}[{index}]", below) for index, below in enumerate(value)]
+            waiting += [(below, (trail, index)) for index, below in enumerate(value) if isinstance(below, (dict, list))]
     return None
 
 
-def _is_schema_property(path: str) -> bool:
-    """Tell whether a name stands where a tool or a schema describes its own arguments."""
-    return path.endswith(".properties")
+def _is_in_schema(trail: _Trail) -> bool:
+    """Tell whether names stand where a tool or a schema describes its own arguments."""
+    return trail is not None and trail[1] == "properties"
+
+
+def _path(trail: _Trail) -> str:
+    """Return "a[0].b" for the names and places that lead there."""
+    parts: list[str] = []
+    while trail is not None:
+        trail, step = trail
+        parts.append(f"[{step}]" if isinstance(step, int) else f".{step[:LONGEST_NAME]}")
+    return "".join(reversed(parts)).removeprefix(".")

@@ -53,7 +53,10 @@ _CLOSE = """
 UPDATE requests SET outcome = ?, status = ?, first_byte = ?, duration = ?, cost = ?, baseline = ?, error = ?
 WHERE id = ? AND outcome IS NULL
 """
-_INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_ATTEMPT = """
+INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?1)
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +85,8 @@ class SqliteLedger:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._closing = self._waking = False
         self._later: asyncio.TimerHandle | None = None
+        self._failing = False  # so that a full disk is said once, not for each batch
+        self._retry: threading.Timer | None = None
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger", daemon=True)
         self._thread.start()
 
@@ -139,15 +144,24 @@ class SqliteLedger:
             is_of_the_disk = isinstance(error, sqlite3.OperationalError)
             if not is_of_the_disk and len(intents) + len(records) > 1:  # one row is to blame, not its neighbours
                 return all([self._write([one], []) for one in intents] + [self._write([], [one]) for one in records])
-            _log.error("the ledger %s cannot be written: %s", self._path, error)
+            if not self._failing:
+                _log.error("the ledger %s cannot be written: %s", self._path, error)
             if records and is_of_the_disk:
                 self._records.extendleft(reversed(records))  # an answer was given: try until it is recorded
-                if not self._closing:
-                    threading.Timer(RETRY, self._bell.put, [None]).start()
+                self._ring_later()
+        self._failing = error is not None
         if intents:
             waiting = [future for _, future in intents]
             self._loop.call_soon_threadsafe(_resolve, waiting, error)
         return error is None
+
+    def _ring_later(self) -> None:
+        """Try again after a while; one such bell is enough, however many batches fail meanwhile."""
+        if self._closing or (self._retry is not None and self._retry.is_alive()):
+            return
+        self._retry = threading.Timer(RETRY, self._bell.put, [None])
+        self._retry.daemon = True
+        self._retry.start()
 
     def _commit(self, intents: list[_Row], records: list[Record]) -> Exception | None:
         connection = self._connection
@@ -175,6 +189,7 @@ def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> No
                     "the ledger cannot be written, so nothing is answered", code="ledger_unavailable", retry_after=1
                 )
             )
+            future.exception()  # whoever failed before awaiting it has said why; nobody else need hear
 
 
 def _locked(path: Path) -> IO[bytes]:

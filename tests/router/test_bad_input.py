@@ -4,6 +4,7 @@ router/endpoints/wire.py, router/endpoints/errors.py, router/endpoints/models.py
 router/guards/parameters.py, router/app.py
 """
 
+import tracemalloc
 from collections.abc import AsyncGenerator
 
 import httpx2
@@ -40,6 +41,11 @@ BODIES = {
     "100,000 objects deep": (_OK + b',"x":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_001, 400, "json_too_deep"),
     "too many names": (
         _OK + b',"x":[' + b",".join(b'{"a%d":1}' % i for i in range(10_001)) + b"]}",
+        400,
+        "too_many_keys",
+    ),
+    "too many names in one object": (
+        _OK + b',"x":{' + b",".join(b'"%d":1' % i for i in range(10_001)) + b"}}",
         400,
         "too_many_keys",
     ),
@@ -137,6 +143,7 @@ async def test_unknown_paths_and_methods_have_the_error_shape(open_house: OpenHo
         for method, path, status, code in (
             ("GET", "/nothing", 404, "not_found"),
             ("GET", CHAT, 405, "method_not_allowed"),
+            ("GET", "/healthz/", 404, "not_found"),
             ("DELETE", "/v1/models", 405, "method_not_allowed"),
             ("GET", "/v1/models/none", 404, "model_not_found"),
             ("POST", "/v1/route", 415, "unsupported_media_type"),
@@ -163,3 +170,15 @@ async def test_a_wrong_tier_header_is_refused(open_house: OpenHouse) -> None:
     async with open_house() as house:
         answer = await house.client.post(CHAT, json=chat(), headers={"x-tandem-tier": "medium"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "x-tandem-tier")
+
+
+async def test_a_huge_name_over_many_values_costs_no_memory(open_house: OpenHouse) -> None:
+    body = b'{"model":"auto","messages":[{"role":"user","content":"\\u0041"}],"x":{"' + b"k" * 1_000_000 + b'":['
+    body += b"[0]," * 5_000 + b"0]}}"
+    tracemalloc.start()
+    async with open_house() as house:
+        answer = await house.client.post(CHAT, content=body, headers={"content-type": "application/json"})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.status_code == 200
+    assert peak < 40e6

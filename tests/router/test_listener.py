@@ -83,3 +83,32 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
         answer = await raw(house.client.base_url.port or 0, _WHOLE[:-5])
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert house.rows() == []
+
+
+@pytest.mark.parametrize("sent", [b"", _WHOLE[:30], _WHOLE + _WHOLE[:30]])
+async def test_a_head_that_does_not_arrive_is_not_waited_for(
+    sent: bytes, serve_house: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.listener.HEAD_WITHIN", 0.3)
+    async with serve_house() as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        writer.write(sent)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+    assert answer.count(b"HTTP/1.1 200") == sent.count(_BODY)
+
+
+async def test_a_connection_that_is_used_is_kept_longer_than_a_head_may_take(
+    serve_house: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.listener.HEAD_WITHIN", 0.2)
+    async with serve_house() as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        for _ in range(3):
+            writer.write(_WHOLE)
+            async with asyncio.timeout(5):
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+            await asyncio.sleep(0.3)
+        writer.close()
