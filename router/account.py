@@ -39,6 +39,7 @@ class Account:
 
     def failed(self, route: Route, error: BaseException) -> None:
         """Note an attempt that gave nothing; one that was never worked on costs nothing."""
+        price = route.price
         self._attempts.append(
             Attempt(
                 kind=self._kind(),
@@ -47,7 +48,7 @@ class Account:
                 replica="",
                 usage=None,
                 cost=0 if _was_refused(error) else None,
-                price_version="" if route.price is None else route.price.version,
+                price_version="" if price is None else price.version,
                 error=type(error).__name__,
             )
         )

@@ -13,9 +13,9 @@ from backends.engines.local import LocalEngine
 from backends.engines.process import EngineProcess
 
 SHIPPED: Final = ("desk-large", "desk-mini")
-"""Names of the weights that come with the program."""
+"""Names of the weights that come with the program, that of the larger model first."""
 
-_MODELS: Final = Path(__file__).parent / "models"
+MODELS: Final = Path(__file__).parent / "models"
 
 Name = Annotated[str, Field(min_length=1)]
 
@@ -62,7 +62,7 @@ class LocalOptions(BaseModel):
     def build(self) -> LocalEngine:
         """Return the backend; its engine is not started yet."""
         options = EngineOptions(
-            weights=self.weights or _MODELS / f"{self.name}.gguf",
+            weights=self.weights or MODELS / f"{self.name}.gguf",
             name=self.model,
             threads=self.threads,
             slots=self.slots,

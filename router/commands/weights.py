@@ -1,18 +1,15 @@
 """Tier -> the weights that come with Tandem."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
+from backends.engines.options import MODELS, SHIPPED
 from router.base import Tier
 
 
 def bundled() -> dict[str, Path]:
-    """Return the file of each tier that has one: the first by name with the tier's name in it."""
-    spec = find_spec("backends")
-    folders = [Path(place) / "engines" / "models" for place in (spec.submodule_search_locations or () if spec else ())]
-    files = sorted(file for folder in folders for file in folder.rglob("*.gguf"))
-    named = {tier: [file for file in files if tier in file.name] for tier in Tier}
-    return {tier.value: found[0] for tier, found in named.items() if found}
+    """Return the file of each tier whose weights are there."""
+    files = {tier.value: MODELS / f"{name}.gguf" for tier, name in zip(Tier, SHIPPED, strict=True)}
+    return {tier: file for tier, file in files.items() if file.exists()}
 
 
 def is_gguf(file: Path) -> bool:

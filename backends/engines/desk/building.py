@@ -21,7 +21,6 @@ from backends.engines.desk.card import Candidate, write_card
 from backends.engines.desk.questions import LANGUAGES, Difficulty, unseen
 from backends.engines.options import LocalOptions
 
-MODELS = Path(__file__).parent.parent / "models"
 UNSEEN = 500  # questions of each difficulty
 
 Say = Callable[[str], None]
