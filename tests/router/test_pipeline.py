@@ -6,16 +6,29 @@ router/endpoints/headers.py, router/endpoints/decisions.py
 """
 
 import asyncio
+import json
 
 import httpx2
 import msgspec
 import pytest
 
-from backends.base import BackendError, ConnectFailed, DeadlineExceeded, Overloaded, Rejected, StreamBroken, Usage
-from router.ledger.money import cost
+from backends.base import (
+    BackendError,
+    Broken,
+    ConnectFailed,
+    DeadlineExceeded,
+    Overloaded,
+    Rejected,
+    StreamBroken,
+    Usage,
+)
+from router.base import Tier
+from router.endpoints.wire import read_chat
+from router.gateway import _KeyOf, _who
+from router.ledger.money import cost as cost_of
 from router.ledger.prices import load
 from tests.router.conftest import House, OpenHouse, Row, Served, chat
-from tests.router.scripted import COMPLETION, EVENTS
+from tests.router.scripted import COMPLETION, EVENTS, ScriptedOptions
 
 CHAT = "/v1/chat/completions"
 
@@ -79,7 +92,7 @@ async def test_cost_and_baseline_are_those_of_the_price_book(open_house: OpenHou
     assert row["cost"] == attempt["cost"] == expected // 1000
     assert row["baseline"] == 10 * expected // 1000
     assert float(answer.headers["x-tandem-cost-usd"]) == pytest.approx(expected // 1000 / 1e9)
-    assert cost(large, Usage(8, 2, 4)) == row["baseline"]
+    assert cost_of(large, Usage(8, 2, 4)) == row["baseline"]
 
 
 async def test_a_stream_passes_unchanged_but_for_the_usage_that_nobody_asked_for(open_house: OpenHouse) -> None:
@@ -296,3 +309,23 @@ async def test_an_unpriced_model_is_counted_and_never_free(open_house: OpenHouse
     assert "x-tandem-cost-usd" not in answer.headers
     assert house.rows()[0]["cost"] is None
     assert "tandem_unpriced_attempts_total 1.0" in figures
+
+
+@pytest.mark.parametrize(("failure", "cost"), [(Broken("no HTTP"), None), (Broken("500", status=500), 0)])
+async def test_only_a_refusal_is_free_and_a_garbled_answer_is_unknown(
+    failure: BackendError, cost: int | None, open_house: OpenHouse
+) -> None:
+    async with open_house() as house:
+        house.mini.failures.append(failure)
+        await house.client.post(CHAT, json=chat(model="mini"))
+    assert house.rows()[0]["cost"] == cost
+
+
+def test_another_model_finds_nothing_that_was_kept_before() -> None:
+    kind, found = "tests.router.scripted:ScriptedOptions", set[bytes]()
+    body = json.dumps(chat()).encode()
+    asked = read_chat(body, {}, tenant="acme", received=0.0, timeout=1.0, keep_sampled=True)
+    for model in ("one", "two"):
+        options = {tier: ScriptedOptions(use=kind, tier=tier.value, model=model, price="p") for tier in Tier}
+        found.add(_KeyOf(b"s" * 32, who=_who(options, None))(asked, "policy@1"))  # type: ignore[arg-type]
+    assert len(found) == 2
