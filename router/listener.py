@@ -1,13 +1,17 @@
 """Bytes of a connection -> requests for the application, within limits.
 
 uvicorn's own HTTP protocol, but for what it leaves open: a bound on the head, refusals in the one shape
-that every error of the gateway has, word of a caller who leaves without a task that waits for it, and head
-and body in one write.
+that every error of the gateway has, word of a caller who leaves without a task that waits for it, and
+answers in as few writes as they need.
 """
 
 import asyncio
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from router.endpoints.errors import plain_error
 from router.endpoints.wire import LEFT
@@ -17,42 +21,84 @@ MAX_HEADERS = 100
 MAX_HEAD = 32 * 1024  # bytes
 MAX_URL = 8 * 1024  # bytes
 
+_BODILESS = frozenset((204, 304))
+
 
 class _HeadTooLargeError(Exception):
     """Stops the parser; the answer was already sent."""
 
 
-class _JoiningTransport(asyncio.Transport):
-    """A transport that holds back the head of an answer until its body comes, at most one turn of the loop.
+class _Cycle(RequestResponseCycle):
+    """One request and its answer: uvicorn's, but for how the answer is written.
 
-    Each write is a call of the kernel, and a small answer's head and body are two.
+    The head waits for the first piece of body, since each write is a call of the kernel; it is looked through once as
+    a whole and not twice for each header; and a caller of HTTP/1.0, who cannot read chunks, gets the bare body.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._held = b""
-        self.is_closing = transport.is_closing  # type: ignore[method-assign]
-        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign]
-        self.pause_reading = transport.pause_reading  # type: ignore[method-assign]
-        self.resume_reading = transport.resume_reading  # type: ignore[method-assign]
+    _held = b""
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn writes nothing else
-        if self._held:
-            self._held, data = b"", self._held + data
-        elif data.startswith(b"HTTP/1.1 "):
-            self._held = data
-            self._loop.call_soon(self._flush)
+    async def send(self, message: MutableMapping[str, Any]) -> None:  # type: ignore[override]  # wider than uvicorn's
+        """Take one message of the application; returns when the caller can take more."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
             return
-        self._transport.write(data)
+        if message["type"] == "http.response.body" and self.response_started and not self.response_complete:
+            body, is_last = message.get("body", b""), not message.get("more_body", False)
+            if self.chunked_encoding and not is_last and not self._held:
+                self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))  # the way of most pieces
+            else:
+                self._write(self._framed(body, is_last=is_last), is_last=is_last)
+        elif message["type"] == "http.response.start" and not self.response_started:
+            self._begin(message["status"], message.get("headers", ()))
+        else:
+            raise RuntimeError(f"{message['type']} has no place here")
 
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
+    def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.default_headers, *headers):
+            if name == b"connection":
+                self.keep_alive = self.keep_alive and value != b"close"
+                continue
+            parts += (name, b": ", value, b"\r\n")
+            if name == b"content-length":
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+        if not self.keep_alive:
+            parts += (b"connection: close", b"\r\n")
+        if self.chunked_encoding is None and status not in _BODILESS and self.scope["http_version"] != "1.0":
+            self.chunked_encoding = True
+            parts += (b"transfer-encoding: chunked", b"\r\n")
+        head = b"".join(parts)
+        if head.count(b"\n") != parts.count(b"\r\n") + 1 or head.count(b"\r") != head.count(b"\n") or b"\0" in head:
+            raise RuntimeError("a header has a line break in it")
+        self._held = head + b"\r\n"
 
-    def _flush(self) -> None:
+    def _framed(self, body: bytes, *, is_last: bool) -> bytes:
+        if self.scope["method"] == "HEAD":
+            return b""
+        if self.chunked_encoding:
+            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return framed + b"0\r\n\r\n" if is_last else framed
+        if self.chunked_encoding is False:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0 or (is_last and self.expected_content_length):
+                raise RuntimeError("the body has another length than its head says")
+        return body
+
+    def _write(self, data: bytes, *, is_last: bool) -> None:
         if self._held:
-            self._transport.write(self._held)
-            self._held = b""
+            data, self._held = self._held + data, b""
+        if data:
+            self.transport.write(data)
+        if is_last:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -62,14 +108,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take note of a caller."""
-        super().connection_made(_JoiningTransport(transport, self.loop))
+        super().connection_made(transport)
         self._left: asyncio.Future[None] = self.loop.create_future()
         self._awaits_head = True
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_WITHIN, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that began must end in time."""
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as asked:
+            self._ignore_upgrade(data[asked.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
         if self._awaits_head:
             if self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_WITHIN, self.transport.close)
@@ -77,10 +129,53 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Read a request again without its wish for another protocol, as whose bytes the parser would take the body.
+
+        Java's own client asks for HTTP/2 with every request.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self.send_400_response("")
+            return
+        kept = b"".join([b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"])
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, kept) + rest)
+
     def on_headers_complete(self) -> None:
-        """Take note that the head is whole."""
+        """Start the request: its head is whole."""
+        if self.parser.should_upgrade():
+            return
         self._awaits_head = False
-        super().on_headers_complete()
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["http_version"] = version
+        self.scope["path"] = unquote(path) if "%" in path else path
+        self.scope["raw_path"] = url.path
+        self.scope["query_string"] = url.query or b""
+        before, self.cycle = (
+            self.cycle,
+            _Cycle(
+                scope=self.scope,
+                transport=self.transport,
+                flow=self.flow,
+                logger=self.logger,
+                access_logger=self.access_logger,
+                access_log=False,
+                default_headers=self.server_state.default_headers,
+                message_event=asyncio.Event(),
+                expect_100_continue=self.expect_100_continue,
+                keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+                on_response=self.on_response_complete,
+            ),
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the caller left."""
@@ -98,6 +193,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Go on reading behind a long body too: otherwise nobody would see the caller leave."""
+        if self.parser.should_upgrade():
+            return
         super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()

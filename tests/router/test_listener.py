@@ -1,10 +1,15 @@
 """router/listener.py: what is refused before the application sees it, on raw sockets."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
+from router.listener import BoundedProtocol
 from tests.router.conftest import Served
 
 _BODY = b'{"model":"mini","messages":[{"role":"user","content":"hi"}]}'
@@ -112,3 +117,85 @@ async def test_a_connection_that_is_used_is_kept_longer_than_a_head_may_take(
                 await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
             await asyncio.sleep(0.3)
         writer.close()
+
+
+async def test_a_caller_of_http_1_0_gets_the_bare_stream(serve_house: Served) -> None:
+    body = _BODY.replace(b'"mini"', b'"mini","stream":true')
+    head = _HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") + b"content-length: %d\r\n\r\n" % len(body)
+    async with serve_house() as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        writer.write(head + body)
+        async with asyncio.timeout(5):
+            answer = await reader.read()  # to the end: the connection closes behind the body
+        writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert b"connection: close" in head.lower()
+    assert body.startswith(b"data: {")
+    assert body.endswith(b"data: [DONE]\n\n")
+
+
+async def test_an_upgrade_that_is_asked_for_is_ignored(serve_house: Served) -> None:
+    asking = _WHOLE.replace(b"host: x", b"host: x\r\nconnection: upgrade\r\nupgrade: h2c")
+    async with serve_house() as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        for sent in (asking, asking + _WHOLE, asking[:70], asking[70:150], asking[150:]):
+            writer.write(sent)
+            await asyncio.sleep(0.05)
+        writer.write(_WHOLE.replace(b"host: x", b"host: x\r\nconnection: close"))
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK") == 5
+    assert len(house.mini.calls) == 5
+
+
+async def test_a_tunnel_is_refused(serve_house: Served) -> None:
+    async with serve_house() as house:
+        answer = await raw(house.client.base_url.port or 0, b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_head_request_gets_no_body(serve_house: Served) -> None:
+    async with serve_house() as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        writer.write(b"HEAD /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+    assert answer.startswith(b"HTTP/1.1 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("value", [b"a\r\nx-other: b", b"a\nb", b"a\rb", b"a\0b"])
+async def test_a_line_break_in_a_header_never_goes_out(value: bytes) -> None:
+    async def application(_scope: object, _receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x-one", value)]})
+        await send({"type": "http.response.body", "body": b"text"})
+
+    assert b"text" not in await _answer_of(application)
+
+
+@pytest.mark.parametrize("body", [b"abc", b"abcde"])
+async def test_a_body_of_another_length_than_announced_ends_the_connection(body: bytes) -> None:
+    async def application(_scope: object, _receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": body})
+
+    assert body not in await _answer_of(application)
+
+
+async def _answer_of(application: object) -> bytes:
+    """Return all that a request to this application brings back, until the connection closes."""
+    loop = asyncio.get_running_loop()
+    config = uvicorn.Config(application, ws="none", log_config=None)  # type: ignore[arg-type]  # wider than uvicorn's
+    config.load()
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    server = await loop.create_server(lambda: BoundedProtocol(config, ServerState(), {}), "127.0.0.1", 0)
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+    return answer
