@@ -32,11 +32,13 @@ class Prompt(Struct, frozen=True):
         turns: the conversation, oldest first.
         tools: how many tools the caller offers.
         max_tokens: the caller's limit on the answer, None when it set none.
+        tenant: whose calibration counts; "" for everybody's.
     """
 
     turns: tuple[Turn, ...]
     tools: int = 0
     max_tokens: int | None = None
+    tenant: str = ""
 
 
 class Score(Struct, frozen=True):

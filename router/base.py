@@ -145,6 +145,7 @@ class Request(Struct, frozen=True):
         cacheable: the caller did not forbid kept replies, and a kept one could be right.
         received: `time.monotonic` at the first byte, seconds.
         deadline: on the same clock.
+        quality: the share of all-Large's quality that the caller wants kept, 0.0 to 1.0; None leaves it to the policy.
     """
 
     id: str
@@ -160,6 +161,7 @@ class Request(Struct, frozen=True):
     cacheable: bool
     received: float
     deadline: float
+    quality: float | None = None
 
 
 class Decision(Struct, frozen=True):
@@ -172,6 +174,7 @@ class Decision(Struct, frozen=True):
         arm: of an experiment; "" outside one.
         propensity: probability with which this tier was chosen, 0.0 exclusive to 1.0.
         policy: "name@version".
+        verify: Mini answers first, and Large instead from this P(wrong) on; None means that nothing is verified.
     """
 
     tier: Tier
@@ -181,13 +184,19 @@ class Decision(Struct, frozen=True):
     policy: str
     arm: str = ""
     propensity: float = 1.0
+    verify: float | None = None
+
+
+ATTEMPT_KINDS = ("primary", "failover", "escalation", "judge", "shadow")
+"""Answered or should have; stood in for one that failed; a reply of Mini that Large's took the place of; a second
+sample that only judged the first; a call to the tier that was not chosen, for labels alone."""
 
 
 class Attempt(Struct, frozen=True):
     """One call to one backend, also when it failed.
 
     Attributes:
-        kind: "primary" or "failover".
+        kind: one of `ATTEMPT_KINDS`.
         usage: None where the backend told none.
         cost: nano-USD; None where usage or price are unknown.
         price_version: of the price book; "" where unpriced.
@@ -235,6 +244,7 @@ class Record(Struct, frozen=True):
         first_byte: seconds from the request's first byte to the first byte of the body; None if there was none.
         duration: seconds to the last.
         baseline: nano-USD that Large would have cost for the same tokens; None where unknown.
+        p_wrong: what verification said of Mini's reply; None where nothing was verified.
     """
 
     id: str
@@ -245,6 +255,7 @@ class Record(Struct, frozen=True):
     duration: float
     baseline: int | None
     error: str = ""
+    p_wrong: float | None = None
 
     @property
     def cost(self) -> int | None:

@@ -136,7 +136,7 @@ def read_chat(
         path="/chat/completions",
         model=chat.model,
         wanted=_tier(headers) or MODELS[chat.model],
-        prompt=_prompt(chat),
+        prompt=_prompt(chat, tenant),
         stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         fields=msgspec.json.decode(body, type=dict[str, Raw]),
@@ -159,11 +159,12 @@ def caller_id(headers: Headers) -> str:
     return sent if len(sent) <= MAX_CALLER_ID and sent.isascii() and sent.isprintable() else ""
 
 
-def _prompt(chat: _Chat) -> Prompt:
+def _prompt(chat: _Chat, tenant: str) -> Prompt:
     return Prompt(
         turns=tuple(Turn(message.role, _text(message.content)) for message in chat.messages),
         tools=len(chat.tools or ()),
         max_tokens=chat.max_completion_tokens or chat.max_tokens,
+        tenant=tenant,
     )
 
 
