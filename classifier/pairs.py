@@ -1,19 +1,22 @@
-"""JSONL file -> labelled pairs, or an error that names line and column.
+"""Labelled file -> pairs, or an error that names line and column.
 
-A pair is one prompt with what Large (strong) and Mini (weak) scored on it. Knows nothing of features or fitting.
+A pair is one prompt with what Large (strong) and Mini (weak) scored on it. Knows nothing of features, fitting or of
+how a file is laid out; line numbers of a parquet file are its rows'.
 """
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from classifier.base import Prompt, Turn
+from classifier.tables import TableError, read_rows
 
 ENOUGH = 0.5  # a weak score from which Mini was enough
 FEWEST = 50  # pairs
 FEWEST_GROUPS = 5  # of either class, so that each fold of a cross-validation can hold one
+_COLUMNS = ("prompt", "messages", "strong_score", "weak_score", "group", "tools", "max_tokens", "tenant")
 
 
 class PairsError(ValueError):
@@ -27,12 +30,18 @@ class Pair:
     Attributes:
         strong_score, weak_score: how good Large's and Mini's replies were, 0.0 to 1.0.
         group: the question's key; rows of one group are about the same question.
+        source: where the row comes from, by which figures may be told apart; "" where it does not say.
+        line: the line or row of its file, from 1; 0 where it is of no file.
+        score: what another router scored the prompt; None where none was read.
     """
 
     prompt: Prompt
     strong_score: float
     weak_score: float
     group: str
+    source: str = ""
+    line: int = 0
+    score: float | None = None
 
     @property
     def needs_large(self) -> bool:
@@ -41,21 +50,37 @@ class Pair:
 
 
 def read_pairs(path: Path) -> list[Pair]:
-    """Return the pairs of a JSONL file.
-
-    Each line is an object with `prompt` (text) or `messages` (as in a chat request), `strong_score`, `weak_score`
-    and `group`; `tools` (a list) and `max_tokens` may stand beside them, other columns are passed over.
+    """Return the pairs of a file that something can be fitted on.
 
     Raises:
-        PairsError: a line is not such an object, or there are too few rows or groups of either class.
+        PairsError: as `read_labelled`, or there are too few rows or groups of either class.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise PairsError(f"{path}: cannot be read: {error.strerror or type(error).__name__}") from error
-    pairs = [_pair(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    pairs = read_labelled(path)
     check(pairs, str(path))
     return pairs
+
+
+def read_labelled(path: Path, *, by: str = "source", score_column: str | None = None) -> list[Pair]:
+    """Return the pairs of a file of JSON lines or parquet, in its order.
+
+    Each row has `prompt` (text) or `messages` (as in a chat request), `strong_score`, `weak_score` and `group`; `tools`
+    (a list), `max_tokens` and `tenant` may stand beside them, other columns are passed over.
+
+    Args:
+        by: the column that becomes `Pair.source`; rows need not have it.
+        score_column: the column that becomes `Pair.score`, any finite number; None reads none.
+
+    Raises:
+        PairsError: the file cannot be read, or a row is not such an object.
+    """
+    columns = {*_COLUMNS, by, *([score_column] if score_column else [])}
+    try:
+        return [
+            _pair(row, path, line=line, by=by, score_column=score_column)
+            for line, row in read_rows(path, columns=columns)
+        ]
+    except TableError as error:
+        raise PairsError(str(error)) from error
 
 
 def check(pairs: Sequence[Pair], place: str) -> None:
@@ -72,13 +97,23 @@ def check(pairs: Sequence[Pair], place: str) -> None:
             )
 
 
-def _pair(line: bytes, place: str) -> Pair:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PairsError(f"{place}: is not a line of JSON in UTF-8; write one object a line") from error
-    if not isinstance(row, dict):
-        raise PairsError(f"{place}: is {type(row).__name__}; write one object a line")
+def check_disjoint(train: Sequence[Pair], test: Sequence[Pair], *, train_place: str, test_place: str) -> None:
+    """Raise `PairsError` where a group is on both sides of a split; the places are the names of both files."""
+    trained = {pair.group: pair.line for pair in reversed(train)}
+    shared = {pair.group: pair.line for pair in reversed(test) if pair.group in trained}
+    if shared:
+        group, line = min(shared.items(), key=lambda found: found[1])
+        raise PairsError(
+            f"{test_place}:{line}:group: {group[:80]!r} is in {train_place}:{trained[group]} too, as are "
+            f"{len(shared) - 1} other groups; split by group, never by row"
+        )
+
+
+# --- one row ---------------------------------------------------------------------------------------
+
+
+def _pair(row: dict[str, Any], path: Path, *, line: int, by: str, score_column: str | None) -> Pair:
+    place = f"{path}:{line}"
     group = _present(row, "group", place)
     if isinstance(group, bool) or not isinstance(group, str | int):
         raise PairsError(f"{place}:group: is {type(group).__name__}; write the question's key as a string")
@@ -86,7 +121,10 @@ def _pair(line: bytes, place: str) -> Pair:
         prompt=_prompt(row, place),
         strong_score=_share(row, "strong_score", place),
         weak_score=_share(row, "weak_score", place),
-        group=str(group),
+        group=_printable(str(group), "group", place),
+        source=_source(row, by, place),
+        line=line,
+        score=_score(row, score_column, place) if score_column else None,
     )
 
 
@@ -105,22 +143,66 @@ def _share(row: dict[str, Any], column: str, place: str) -> float:
     return float(value)
 
 
+def _score(row: dict[str, Any], column: str, place: str) -> float:
+    value = row.get(column)
+    if value is None:
+        raise PairsError(f"{place}:{column}: is missing; every row needs the score that is to be judged")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        raise PairsError(f"{place}:{column}: is {str(value)[:40]}; write a finite number")
+    return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
+
+
+def _source(row: dict[str, Any], by: str, place: str) -> str:
+    value = row.get(by)
+    if value is None:
+        return ""
+    if not isinstance(value, str | int | float):
+        raise PairsError(f"{place}:{by}: is {type(value).__name__}; write text")
+    return _printable(str(value), by, place)
+
+
+def _printable(text: str, column: str, place: str) -> str:
+    """Return the text; raise where JSON escapes made one that no encoding can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PairsError(f"{place}:{column}: holds half of a surrogate pair; write whole characters") from error
+    return text
+
+
 def _prompt(row: dict[str, Any], place: str) -> Prompt:
-    tools, max_tokens = row.get("tools") or [], row.get("max_tokens")
+    tools, tenant = row.get("tools") or [], row.get("tenant")
     if not isinstance(tools, list):
         raise PairsError(f"{place}:tools: is {type(tools).__name__}; write a list")
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int | None):
-        raise PairsError(f"{place}:max_tokens: is {type(max_tokens).__name__}; write a whole number")
+    if not isinstance(tenant, str | None):
+        raise PairsError(f"{place}:tenant: is {type(tenant).__name__}; write a string")
+    of_request = (len(tools), _limit(row.get("max_tokens"), place), tenant or "")
     if row.get("messages") is None:
         text = _present(row, "prompt", place)
         if not isinstance(text, str):
             raise PairsError(f"{place}:prompt: is {type(text).__name__}; write a string")
-        return Prompt((Turn("user", text),), len(tools), max_tokens)
+        return Prompt((Turn("user", text),), *of_request)
     messages = row["messages"]
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise PairsError(f"{place}:messages: is no list of objects; write messages as in a chat request")
     turns = tuple(Turn(str(message.get("role")), _text_of(message.get("content"))) for message in messages)
-    return Prompt(turns, len(tools), max_tokens)
+    return Prompt(turns, *of_request)
+
+
+def _limit(value: object, place: str) -> int | None:
+    """Return a limit in tokens; tables write a whole number beside missing ones as 512.0."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | None):
+        raise PairsError(f"{place}:max_tokens: is {type(value).__name__}; write a whole number")
+    return value
 
 
 def _text_of(content: object) -> str:
