@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from backends.base import Backend
+from backends.capabilities import Capabilities
 
 _LOWEST_PRINTABLE: Final = "!"
 _HIGHEST_PRINTABLE: Final = "~"
@@ -51,6 +52,7 @@ class HttpOptions(BaseModel):
         connect_timeout: seconds.
         first_byte_timeout: seconds; an unstreamed answer sends its first byte when it is whole.
         idle_timeout: seconds between two pieces of a reply.
+        capabilities: what the server can; it is spared what is said here to be missing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -63,6 +65,7 @@ class HttpOptions(BaseModel):
     connect_timeout: Seconds = 1.0
     first_byte_timeout: Seconds = 60.0
     idle_timeout: Seconds = 30.0
+    capabilities: Capabilities = Capabilities()
 
     def build(self) -> Backend:
         """Return the backend; it opens no connection before the first call."""

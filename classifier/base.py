@@ -4,6 +4,7 @@ ClassifierError              the caller falls back to its default tier
   WeightsError               the weights are missing, damaged or of another version
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,4 +80,36 @@ class Classifier(Protocol):
 
     def explain(self, prompt: Prompt, *, top: int) -> tuple[Contribution, ...]:
         """Return the `top` features that moved the score most, strongest first."""
+        ...
+
+
+class Sample(Struct, frozen=True):
+    """One reply of Mini, whole or as far as it has come.
+
+    Attributes:
+        text: what it says.
+        logprobs: natural logarithms of the probabilities of its tokens, in order; None where the backend gave none.
+        finish_reason: why it ended, in the words of the OpenAI API; None while it has not.
+    """
+
+    text: str
+    logprobs: tuple[float, ...] | None = None
+    finish_reason: str | None = None
+
+
+class Verifier(Protocol):
+    """A score and what Mini replied -> how likely the first reply is wrong."""
+
+    @property
+    def source(self) -> str:
+        """Return "name@version" of the weights."""
+        ...
+
+    def p_wrong(self, score: float, replies: Sequence[Sample]) -> float:
+        """Return the calibrated probability that `replies[0]` is wrong, 0.0 to 1.0.
+
+        Args:
+            score: of the prompt, before anything was replied.
+            replies: at least one; the others were drawn apart from it, and only judge it.
+        """
         ...

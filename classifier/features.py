@@ -1,8 +1,8 @@
-"""Conversation -> sparse features: hashed n-grams and words, and a few numbers.
+"""Conversation -> sparse features: hashed words, alone and in twos and threes, and a few numbers.
 
-The n-grams are runs of 3 and of 6 bytes that begin where a character does: in Chinese one character and two.
-Words are told by their first eight bytes, single and in pairs. All of it is a few passes of numpy over the
-capped window. Knows nothing of weights or of fitting.
+A word is a run of letters and digits, told by its first five bytes, so that most of its forms and some of its typing
+errors fall together; digits are all alike. A Chinese character is a word of its own, and so is each other mark.
+All of it is a few passes of numpy over the capped window. Knows nothing of weights or of fitting.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from classifier.base import Prompt
 from classifier.window import EARLIER_BYTES, EARLIER_TURNS, LAST_BYTES, SHORT, TURNS_SEEN, Window, window
 
-VERSION = 1
+VERSION = 2
 BUCKETS = 2**15
 
 NUMBERS = (
@@ -24,11 +24,16 @@ NUMBERS = (
     "turns",
     "tools",
     "max_tokens",
+    "words",
+    "word length",
     "question marks",
     "lines",
+    "commas",
+    "full stops",
+    "brackets",
     "numbers",
-    "word length",
     "share of digits",
+    "share of capitals",
     "share of Chinese",
     "share of code marks",
     "share of maths marks",
@@ -38,41 +43,68 @@ Bits = NDArray[np.uint64]
 Places = NDArray[np.int64]
 Reals = NDArray[np.float32]
 
-_LOWER, _CAPITAL, _DIGIT, _INNER, _CHINESE, _CODE, _MATHS, _OTHER = range(8)
+_SPACE, _WORD, _INNER, _MARK, _CHINESE = range(5)
+_ENDS, _BEGINS = 1, 2
 
 
-def _classes() -> bytes:
-    table = bytearray([_OTHER] * 256)
+def _kinds() -> bytes:
+    """Return for each byte what it is in a text of UTF-8."""
+    kinds = bytearray([_MARK] * 256)
     for kind, members in (
-        (_LOWER, b"abcdefghijklmnopqrstuvwxyz"),
-        (_CAPITAL, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
-        (_DIGIT, b"0123456789"),
-        (_INNER, bytes(range(0x80, 0xC0))),  # a UTF-8 character goes on
+        (_SPACE, b" \t\n\r\v\f\0"),
+        (_WORD, b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
+        (_INNER, bytes(range(0x80, 0xC0))),  # a character goes on
+        (_WORD, bytes(range(0xC0, 0x100))),  # leads a character of another alphabet
         (_CHINESE, bytes(range(0xE3, 0xEA))),  # leads a CJK or kana character
-        (_CODE, b"{}[]();_`#$\\|<>@"),
-        (_MATHS, b"+-*/^%=~"),
     ):
         for byte in members:
-            table[byte] = kind
+            kinds[byte] = kind
+    return bytes(kinds)
+
+
+def _edges() -> NDArray[np.uint8]:
+    """Return what happens between two bytes of these kinds: nothing, a word ends before a space, or one begins."""
+    edges = np.zeros(256 * len((_SPACE, _WORD, _INNER, _MARK, _CHINESE)), np.uint8)
+    for before in (_SPACE, _WORD, _INNER, _MARK, _CHINESE):
+        edges[256 * _SPACE + before] = _ENDS
+        edges[256 * _MARK + before] = edges[256 * _CHINESE + before] = _BEGINS
+        if before != _WORD:
+            edges[256 * _WORD + before] = _BEGINS
+    return edges
+
+
+def _counted() -> bytes:
+    """Return for each byte the one that stands for its class where classes are counted."""
+    table = bytearray(b" " * 256)
+    for mark, members in (
+        (b"A", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+        (b"0", b"0123456789"),
+        (b"C", bytes(range(0xE3, 0xEA))),
+        (b"{", b"{}[];_`#$\\|<>@"),
+        (b"+", b"+-*/^%=~"),
+        (b"(", b"()"),
+    ):
+        for byte in members:
+            table[byte] = mark[0]
     return bytes(table)
 
 
-_CLASSES = _classes()
-_IN_WORD = bytes(kind <= _DIGIT for kind in _CLASSES)
-_NUMBER_OR_WORD = bytes(b"aa0"[kind] if kind <= _DIGIT else b" "[0] for kind in _CLASSES)
-_EIGHT_BYTES = np.dtype("<u8")
-_SHORT_GRAM, _LONG_GRAM = 3, 6  # bytes: one and two Chinese characters
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
-_SHORT_MASK, _LONG_MASK = _MASKS[_SHORT_GRAM], _MASKS[_LONG_GRAM]
-# An odd constant for mixing and a salt a kind, so that equal bytes of two kinds fall into different buckets:
+_KINDS = _kinds()
+_COUNTED = _counted()
+_ALIKE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789", b"abcdefghijklmnopqrstuvwxyz000000000")
+_EDGES = _edges()
+_TWO_BYTES, _EIGHT_BYTES = np.dtype("<u2"), np.dtype("<u8")
+_TOLD_BY = 5  # bytes of a word
+_MASKS = np.array([(1 << 8 * min(size, _TOLD_BY)) - 1 for size in range(9)], np.uint64)
+# An odd constant for mixing and one for each kind, so that words, twos and threes fall into different buckets:
 # the first 64 bits of the fractional parts of the golden ratio and of the roots of 2, 3 and 5.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_SALT_LONG, _SALT_WORD = np.uint64(0x6A09E667F3BCC908), np.uint64(0xBB67AE8584CAA73B)
-_SALT_PAIR = np.uint64(0x3C6EF372FE94F82B)
+_SALT_WORD, _SALT_TWO = np.uint64(0x6A09E667F3BCC908), np.uint64(0xBB67AE8584CAA73B)
+_SALT_THREE = np.uint64(0x3C6EF372FE94F82B)
 _FOLD = np.uint64(31)
 _SHIFT = np.uint64(64 - BUCKETS.bit_length() + 1)
 _NUMBER_COLUMNS = np.arange(BUCKETS, BUCKETS + len(NUMBERS))
-_QUESTION, _WIDE_QUESTION = b"?", "？".encode()
+_NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,11 +112,12 @@ class Features:
     """One prompt's features, as few numpy passes as a score needs; what fitting needs more is worked out when asked.
 
     Attributes:
-        hashed: columns of `names()` below `BUCKETS`; one may occur more than once, its values then add up.
+        hashed: columns of `names()` below `BUCKETS`, words first, then twos, then threes; one may occur more than
+            once, its values then add up.
         runs: (size, value) of the stretches of `hashed` that share one value, in order.
         numbers: in the order of `NUMBERS`.
-        text: the lower-cased window that the n-grams came from.
-        begins, ends: of the words in it; single words come third, pairs of neighbours fourth.
+        text: the window that the words came from.
+        begins, sizes: of the words in it, bytes.
     """
 
     hashed: Places
@@ -92,7 +125,7 @@ class Features:
     numbers: tuple[float, ...]
     text: bytes
     begins: Places
-    ends: Places
+    sizes: Places
 
     @property
     def indices(self) -> Places:
@@ -107,11 +140,10 @@ class Features:
 
     def texts(self) -> tuple[str, ...]:
         """Return for each entry of `indices` the text, in quotes, or the number's name."""
-        begins, ends = self.begins.tolist(), self.ends.tolist()
-        starts = _starts(self.text.translate(_CLASSES)).tolist()
-        spans = [(start, start + size) for size in (_SHORT_GRAM, _LONG_GRAM) for start in starts]
-        spans += zip(begins, ends, strict=True)
+        begins, ends = self.begins.tolist(), (self.begins + self.sizes).tolist()
+        spans = list(zip(begins, ends, strict=True))
         spans += zip(begins[:-1], ends[1:], strict=True)
+        spans += zip(begins[:-2], ends[2:], strict=True)
         return tuple(f'"{self.text[start:end].decode("utf-8", "ignore")}"' for start, end in spans) + NUMBERS
 
 
@@ -122,126 +154,125 @@ def names() -> tuple[str, ...]:
 
 def digest() -> str:
     """Return a fingerprint of columns and caps: weights fitted under another one cannot be used."""
-    caps = (VERSION, LAST_BYTES, EARLIER_BYTES, EARLIER_TURNS, TURNS_SEEN, SHORT, _SHORT_GRAM, _LONG_GRAM)
+    caps = (VERSION, LAST_BYTES, EARLIER_BYTES, EARLIER_TURNS, TURNS_SEEN, SHORT, _TOLD_BY)
     return hashlib.sha256("\n".join((str(caps), *names())).encode()).hexdigest()
 
 
 def featurise(prompt: Prompt) -> Features:
     """Return the features of the conversation as a whole; never raises, whatever the text."""
     seen = window(prompt)
-    text, split = seen.text, seen.split
-    lower, classes = text.lower(), text.translate(_CLASSES)
-    # Eight bytes from each place on, as one number each: n-grams of any size are masks of it.
-    eights: Bits = np.ndarray((len(text),), _EIGHT_BYTES, lower + bytes(7), 0, (1,)).astype(np.uint64)
-    if text.isascii():
-        grams, own_grams = eights[:-1], min(split, len(text) - 1)  # nothing begins at the closing space
-    else:
-        starts = _starts(classes)
-        grams, own_grams = eights[starts], int(starts.searchsorted(split))
-    in_word = np.frombuffer(text.translate(_IN_WORD), np.bool_)
-    edges = (in_word[1:] != in_word[:-1]).nonzero()[0] + 1  # a space stands at both ends, so edges come in twos
-    begins, ends = edges[::2], edges[1::2]
-    words = eights[begins] & _MASKS[np.minimum(ends - begins, 8)]
-    own_words = int(begins.searchsorted(split)) if split < len(text) else len(words)
+    text = seen.text
+    begins, sizes = _words(text)
+    eights = np.ndarray((len(text),), _EIGHT_BYTES, text.translate(_ALIKE) + bytes(7), 0, (1,))
+    words: Bits = eights[begins] & _MASKS[np.minimum(sizes, _TOLD_BY)]
+    own = int(begins.searchsorted(seen.split)) if seen.split < len(text) else len(words)
     return Features(
-        hashed=_hashed(grams, words),
-        runs=_runs(len(grams), own_grams, len(words), own_words, seen.earlier),
-        numbers=_numbers(prompt, seen, classes, words=own_words + seen.earlier * (len(words) - own_words)),
-        text=lower,
+        hashed=_hashed(words) if len(words) else _NOTHING,
+        runs=_runs(len(words), own, seen.earlier),
+        numbers=_numbers(prompt, seen, words=own, other_words=len(words) - own),
+        text=text,
         begins=begins,
-        ends=ends,
+        sizes=sizes,
     )
 
 
-def _starts(classes: bytes) -> Places:
-    """Return where a character begins, the closing space aside."""
-    starts: Places = (np.frombuffer(classes, np.uint8)[:-1] != _INNER).nonzero()[0]
-    return starts
+def _words(text: bytes) -> tuple[Places, Places]:
+    """Return where each word begins and how many bytes it has; the text begins and ends with a space."""
+    twos = np.ndarray((len(text) - 1,), _TWO_BYTES, text.translate(_KINDS), 0, (1,))  # each byte and the one before
+    found = _EDGES[twos]  # `take` would give up the interpreter's lock
+    edges = found.nonzero()[0]
+    is_word = found[edges] == _BEGINS
+    sizes: Places = (edges[1:] - edges[:-1])[is_word[:-1]]
+    return edges[is_word] + 1, sizes
 
 
-def _hashed(grams: Bits, words: Bits) -> Places:
-    """Return the columns of short n-grams, long ones, words and pairs of words, one kind after the other."""
-    n = len(grams)
-    m = 2 * n + len(words)
-    columns: Bits = np.empty(m + max(len(words) - 1, 0), np.uint64)
-    np.bitwise_and(grams, _SHORT_MASK, columns[:n])
-    long, pairs = columns[n : 2 * n], columns[m:]
-    np.bitwise_and(grams, _LONG_MASK, long)
-    long ^= _SALT_LONG
-    np.bitwise_xor(words, _SALT_WORD, columns[2 * n : m])
-    np.multiply(words[:-1], _SALT_PAIR, pairs)
-    pairs ^= words[1:]
+def _hashed(words: Bits) -> Places:
+    """Return the columns of words, of twos and of threes; shape (n + n - 1 + n - 2,), where there are as many."""
+    n = len(words)
+    columns: Bits = np.empty(n + max(n - 1, 0) + max(n - 2, 0), np.uint64)
+    np.bitwise_xor(words, _SALT_WORD, columns[:n])
+    if n > 1:
+        twos = columns[n : 2 * n - 1]
+        np.multiply(words[:-1], _SALT_TWO, twos)
+        twos ^= words[1:]
+        threes = columns[2 * n - 1 :]
+        np.multiply(twos[:-1], _SALT_THREE, threes)
+        threes ^= words[2:]
     columns ^= columns >> _FOLD
     columns *= _MIX
     columns >>= _SHIFT
     return columns.view(np.int64)
 
 
-def _runs(grams: int, own_grams: int, words: int, own_words: int, earlier: float) -> tuple[tuple[int, float], ...]:
+def _runs(words: int, own: int, earlier: float) -> tuple[tuple[int, float], ...]:
     """Return size and value of what shares a value, in the order of `_hashed`.
 
-    Each kind is a vector of 1 for what the last turn holds and `earlier` for the rest, over its length, which counts
-    as at least 1: where the last turn has none of a kind, as Chinese has no words, the others stay small.
+    Together they are a vector of 1 for what the last turn holds and `earlier` for the rest, over its length: a short
+    text says as much as a long one.
     """
-    gram = 1 / math.sqrt(max(own_grams + earlier * earlier * (grams - own_grams), 1.0))
-    word = 1 / math.sqrt(max(own_words + earlier * earlier * (words - own_words), 1.0))
-    pairs = max(words - 1, 0)
-    own_pairs = min(own_words, pairs)
-    of_grams = ((own_grams, gram), (grams - own_grams, gram * earlier))
-    return (
-        *of_grams,
-        *of_grams,
-        (own_words, word),
-        (words - own_words, word * earlier),
-        (own_pairs, word),
-        (pairs - own_pairs, word * earlier),
-    )
+    if own == words:
+        columns = max(3 * words - 3, words, 1)
+        return ((max(3 * words - 3, words), 1 / math.sqrt(columns)),)
+    sizes = [(max(own - less, 0), max(words - less, 0)) for less in range(3)]
+    mass = sum([mine + earlier * earlier * (both - mine) for mine, both in sizes])
+    value = 1 / math.sqrt(max(mass, 1.0))
+    return tuple([run for mine, both in sizes for run in ((mine, value), (both - mine, value * earlier))])
 
 
-def _numbers(prompt: Prompt, seen: Window, classes: bytes, *, words: float) -> tuple[float, ...]:
+def _numbers(prompt: Prompt, seen: Window, *, words: int, other_words: int) -> tuple[float, ...]:
     """Return the numbers in the order of `NUMBERS`, scaled to spread over about one unit.
 
     Args:
         prompt: for its turns, tools and limit.
-        seen: what is looked at of it.
-        classes: of each byte seen.
-        words: how many are seen; one of the earlier turns counts as much as `seen.earlier`.
+        seen: what is looked at of it; what earlier turns hold counts as much as `seen.earlier`.
+        words: of the last turn, and of the others.
     """
     others = sum([len(turn.text) for turn in prompt.turns[-TURNS_SEEN:]]) - seen.length
     earlier = seen.earlier
-    counts: list[float] = _counts(seen.text[: seen.split], classes[: seen.split])
-    if len(classes) > seen.split:
-        more = _counts(seen.text[seen.split :], classes[seen.split :])
+    counts: list[float] = _counts(seen.text[: seen.split])
+    total: float = words
+    if other_words:
+        more = _counts(seen.text[seen.split :])
         counts = [one + earlier * other for one, other in zip(counts, more, strict=True)]
-    mass, marks, numbers, letters, digits, chinese, code, maths = counts
+        total += earlier * other_words
+    mass, marks, commas, stops, numbers, digits, capitals, chinese, code, maths, brackets = counts
+    log1p, sqrt = math.log1p, math.sqrt
     return (
-        math.log1p(seen.length + earlier * others) / 4,
-        math.log1p(others) / 4,
+        log1p(seen.length + earlier * others) / 4,
+        log1p(others) / 4,
         math.log(len(prompt.turns) or 1),
-        math.log1p(_bounded(prompt.tools)),
-        math.log1p(_bounded(prompt.max_tokens or 0)) / 4,
-        math.log1p(marks),
-        math.log1p(seen.lines),
-        math.log1p(numbers),
-        (letters + digits) / (words + 1) / 8,
-        math.sqrt(digits / mass),
-        math.sqrt(min(1.0, 3 * chinese / mass)),
-        math.sqrt(code / mass),
-        math.sqrt(maths / mass),
+        log1p(_bounded(prompt.tools)),
+        log1p(_bounded(prompt.max_tokens or 0)) / 4,
+        log1p(total) / 4,
+        mass / (total + 1) / 8,
+        log1p(marks),
+        log1p(seen.lines),
+        log1p(commas),
+        log1p(stops),
+        log1p(brackets),
+        log1p(numbers),
+        sqrt(digits / mass),
+        sqrt(capitals / mass),
+        sqrt(min(1.0, 3 * chinese / mass)),
+        sqrt(code / mass),
+        sqrt(maths / mass),
     )
 
 
-def _counts(text: bytes, classes: bytes) -> list[float]:
-    """Return bytes, question marks, numbers, letters, digits, Chinese, code and maths in one part of the window.
+def _counts(text: bytes) -> list[float]:
+    """Return bytes and marks, numbers and classes of characters of one part of the window, as `_numbers` takes them.
 
     Calls of `bytes.count` and none of numpy: for some hundred bytes they are several times as fast.
     """
+    classes = text.translate(_COUNTED)
+    count = text.count
     return [
         len(text),
-        text.count(_QUESTION) + text.count(_WIDE_QUESTION),
-        (b" " + text.translate(_NUMBER_OR_WORD)).count(b" 0"),
-        classes.count(_LOWER) + classes.count(_CAPITAL),
-        *[classes.count(kind) for kind in (_DIGIT, _CHINESE, _CODE, _MATHS)],
+        count(b"?") + count("？".encode()),
+        count(b",") + count("，".encode()) + count("、".encode()),
+        count(b".") + count("。".encode()),
+        classes.count(b" 0") + classes.count(b"A0"),
+        *[classes.count(kind) for kind in (b"0", b"A", b"C", b"{", b"+", b"(")],
     ]
 
 

@@ -1,10 +1,8 @@
 """Prompt -> calibrated score, by one weight a feature.
 
-The weights are a JSON file: arrays in base64, never pickled objects, checked whole before use. The score is
-1 / (1 + exp(-(slope * logit + offset))), where logit is what the logistic regression says.
+The weights are a JSON file: arrays in base64, never pickled objects, checked whole before use. What they say is a
+logit that only ranks; a map that was fitted beside them turns it into a probability.
 Knows nothing of how they were fitted, and loads numpy alone.
-
-Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines", for slope and offset.
 """
 
 import base64
@@ -18,14 +16,18 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from classifier.base import Contribution, Prompt, Score, WeightsError
 from classifier.features import BUCKETS, NUMBERS, digest, featurise
+from classifier.maps import Beta, Isotonic, Platt
 
-FORMAT = "tandem-linear-1"
+FORMAT = "tandem-linear-2"
 COLUMNS = BUCKETS + len(NUMBERS)
+_NEAR = 0.25  # logits
+_ONES = np.ones(1 << 13, np.float32)  # more than a window has features; a product with them is the quickest sum
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,9 +37,10 @@ class Weights:
     Attributes:
         name: what they are for, such as "desk".
         version: changes whenever any other field does; part of each score's source.
-        values: shape (COLUMNS,), float32, in the order of `classifier.features.names()`.
+        values: shape (COLUMNS,), float32, in the order of `classifier.features.names()`; each is one that float16 has,
+            too, which is what a file holds.
         intercept: in logits, before calibration.
-        slope, offset: calibration of the logit.
+        calibration: logit -> probability.
         lowest, highest: shape (len(NUMBERS),), float32: range of the numbers when fitted; others are cut to it, so that
             no straight line is drawn out far beyond what was seen.
         threshold: the score from which Large was worth its price on the data they were fitted on.
@@ -48,8 +51,7 @@ class Weights:
     version: str
     values: NDArray[np.float32]
     intercept: float
-    slope: float
-    offset: float
+    calibration: Platt | Beta | Isotonic
     lowest: NDArray[np.float32]
     highest: NDArray[np.float32]
     threshold: float
@@ -62,6 +64,8 @@ class LinearClassifier:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self._source = f"linear@{weights.version}"
+        self._hashed = weights.values[:BUCKETS]
+        self._calibrated = weights.calibration.probability
         of_numbers = (weights.values[BUCKETS:], weights.lowest, weights.highest)
         self._of_numbers = list(zip(*(array.tolist() for array in of_numbers), strict=True))
 
@@ -72,8 +76,11 @@ class LinearClassifier:
 
     def score(self, prompt: Prompt) -> Score:
         """Return the score of the conversation as a whole; never raises."""
-        weights = self.weights
-        return Score(logistic(weights.slope * self.decide(prompt) + weights.offset), self._source)
+        return Score(self._calibrated(self.decide(prompt)), self._source)
+
+    def interval(self, prompt: Prompt) -> tuple[float, float]:
+        """Return the ends of the 90 % interval of the calibration at this prompt."""
+        return self.weights.calibration.interval(self.decide(prompt))
 
     def explain(self, prompt: Prompt, *, top: int) -> tuple[Contribution, ...]:
         """Return the `top` features that moved the score most; an n-gram is named by its text, in quotes."""
@@ -81,41 +88,50 @@ class LinearClassifier:
         values = found.values
         values[-len(NUMBERS) :].clip(self.weights.lowest, self.weights.highest, values[-len(NUMBERS) :])
         parts: defaultdict[str, float] = defaultdict(float)
-        weights = self.weights.slope * self.weights.values[found.indices] * values
+        weights = self._steepness(prompt) * self.weights.values[found.indices] * values
         for text, weight in zip(found.texts(), weights.tolist(), strict=True):
             parts[text] += weight
         strongest = sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0]))[:top]
         return tuple(Contribution(text, weight) for text, weight in strongest if weight)
+
+    def _steepness(self, prompt: Prompt) -> float:
+        """Return by how many calibrated logits one of ours counts at this prompt."""
+        middle, line = self.decide(prompt), self.weights.calibration.line
+        return (line(middle + _NEAR) - line(middle - _NEAR)) / (2 * _NEAR)
 
     def decide(self, prompt: Prompt) -> float:
         """Return the logit before calibration."""
         found = featurise(prompt)
         logit = self.weights.intercept
         for number, (weight, lowest, highest) in zip(found.numbers, self._of_numbers, strict=True):
-            logit += weight * min(max(number, lowest), highest)
-        starts, scales, start = [], [], 0
-        for size, scale in found.runs:
-            if size:
-                starts.append(start)
-                scales.append(scale)
-                start += size
-        if starts:  # one sum a run, in place of one value a column; `take` would give up the interpreter's lock
-            sums: list[float] = np.add.reduceat(self.weights.values[found.hashed], starts).tolist()
-            logit += math.fsum(map(mul, sums, scales))
+            logit += weight * (lowest if number < lowest else min(number, highest))
+        if len(found.hashed):
+            weights = self._hashed[found.hashed]
+            if len(found.runs) == 1:
+                logit += found.runs[0][1] * float(weights.dot(_ONES[: len(weights)]))
+            else:
+                logit += math.fsum(map(mul, *_sums(weights, found.runs)))
         return logit
 
 
-def logistic(logit: float) -> float:
-    """Return the probability of a logit, also where `exp` would overflow."""
-    return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, logit))))
+def _sums(weights: NDArray[np.float32], runs: tuple[tuple[int, float], ...]) -> tuple[list[float], list[float]]:
+    """Return for each run that is not empty the sum of its weights, and its value."""
+    starts, values, start = [], [], 0
+    for size, value in runs:
+        if size:
+            starts.append(start)
+            values.append(value)
+            start += size
+    sums: list[float] = np.add.reduceat(weights, starts).tolist()
+    return sums, values
 
 
 def dump(weights: Weights) -> str:
     """Return the text of a weights file; equal weights give equal text."""
-    columns = np.flatnonzero(weights.values).astype("<u4")
+    columns = np.flatnonzero(weights.values).astype("<u2")
     arrays = {
         "columns": _packed(columns),
-        "values": _packed(weights.values[columns].astype("<f4")),
+        "values": _packed(weights.values[columns].astype("<f2")),
         "lowest": _packed(weights.lowest.astype("<f4")),
         "highest": _packed(weights.highest.astype("<f4")),
     }
@@ -127,8 +143,7 @@ def dump(weights: Weights) -> str:
         "buckets": BUCKETS,
         "numbers": NUMBERS,
         "intercept": weights.intercept,
-        "slope": weights.slope,
-        "offset": weights.offset,
+        "calibration": msgspec.to_builtins(weights.calibration),
         "threshold": weights.threshold,
         "fitted_on": weights.fitted_on,
         "sha256": _checksum(arrays),
@@ -152,7 +167,7 @@ def load(path: Path) -> LinearClassifier:
         raise WeightsError(f"{path}: weights are not JSON; fit them again with ./tandem train") from error
     try:
         return LinearClassifier(_weights(content))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, msgspec.ValidationError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise WeightsError(f"{path}: weights are damaged: {reason}; fit them again with ./tandem train") from error
     except WeightsError as error:
@@ -166,25 +181,27 @@ def _weights(content: dict[str, Any]) -> Weights:
         raise WeightsError("weights were fitted on other features than this code computes; fit them again")
     if content["sha256"] != _checksum(content):
         raise ValueError("the checksum does not match")
-    columns = _unpacked(content["columns"], "<u4")
+    columns = _unpacked(content["columns"], "<u2")
     values = np.zeros(COLUMNS, np.float32)
     if columns.size and int(columns.max()) >= COLUMNS:
         raise ValueError(f"column {columns.max()} does not exist")
-    values[columns] = _unpacked(content["values"], "<f4", size=columns.size)
-    scalars = [float(content[key]) for key in ("intercept", "slope", "offset", "threshold")]
+    values[columns] = _unpacked(content["values"], "<f2", size=columns.size)
+    scalars = [float(content[key]) for key in ("intercept", "threshold")]
     ranges = [_unpacked(content[key], "<f4", size=len(NUMBERS)) for key in ("lowest", "highest")]
     if not (
         np.isfinite(values).all() and all(map(math.isfinite, scalars)) and all(np.isfinite(r).all() for r in ranges)
     ):
         raise ValueError("a number is not finite")
-    intercept, slope, offset, threshold = scalars
+    calibration: Platt | Beta | Isotonic = msgspec.convert(content["calibration"], Platt | Beta | Isotonic)
+    if not all(map(math.isfinite, (*calibration.interval(0.0), *calibration.ends(0.0)))):
+        raise ValueError("a number of the calibration is not finite")
+    intercept, threshold = scalars
     return Weights(
         name=str(content["name"]),
         version=str(content["version"]),
         values=values,
         intercept=intercept,
-        slope=slope,
-        offset=offset,
+        calibration=calibration,
         lowest=ranges[0],
         highest=ranges[1],
         threshold=threshold,

@@ -1,48 +1,99 @@
-"""Labelled pairs -> weights, by logistic regression.
+"""Labelled pairs -> weights, by linear models that are chosen on rows which they had not seen.
 
-The target is "Mini is not enough". Every row weighs the same, and classes are not balanced: a probability
-shall mean what it says on data like these. Rows of one group never stand on both sides of a split.
-The threshold is a plug-in estimate, a place to start from and no promise about other traffic.
+Several models are tried: logistic regression on "Mini is not enough" and ridge regression on what Large adds. The one
+that routes best out of fold is taken, by exact APGR; whichever it is, its scores are then calibrated to the probability
+that Mini is not enough. Every row weighs the same, and classes are not balanced: a probability shall mean what it says
+on data like these. Rows of one group never stand on both sides of a split. The threshold is a plug-in estimate, a place
+to start from and no promise about other traffic (`./tandem calibrate` makes one).
 Knows nothing of models, of backends or of where the pairs came from.
 """
 
-import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.base import Prompt
-from classifier.features import BUCKETS, NUMBERS, VERSION, featurise
-from classifier.linear import COLUMNS, Weights, dump
-from classifier.pairs import FEWEST_GROUPS, Pair, check
+from classifier.calibration import fit_platt
+from classifier.cards import card
+from classifier.design import Reals, design
+from classifier.linear import Weights, dump
+from classifier.maps import Beta, Isotonic, Platt
+from classifier.measures import Outcomes, figures, rank
+from classifier.pairs import Pair, check
+from classifier.recalibration import FEWEST, Labelled, calibrate, ece, folds_of
 
-FOLDS = FEWEST_GROUPS
-NO_WORSE = 0.001  # nats: of penalties this close to the best, the strongest is taken, as small weights surprise less
-PENALTIES = (0.1, 1.0, 10.0, 100.0)  # inverse strengths of the L2 penalty that are tried
-ECE_BINS = 10
-STEPS = 1000  # of the solver, at most
-NEWTON_STEPS = 50  # at most, and at most as many halvings of one; a dozen are usual
+FOLDS = 5
+NO_WORSE = 0.002  # of APGR: of models this close to the best, the one listed first is taken
+STEPS = 1000  # of a solver, at most
+TOLERANCE = 1e-3  # of a solver, in its own terms
 
-Reals = NDArray[np.float64]
-Classes = NDArray[np.int64]
-# Of scipy and scikit-learn, which have no types; they are of the extra [train] and loaded where they are used.
-Matrix = Any
-Learner = Any
+Target = Literal["fail", "gain"]
+Say = Callable[[str], None]
+Learner = Any  # of scikit-learn, which has no types; it is of the extra [fit] and loaded where it is used
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to fit.
+
+    Attributes:
+        target: "fail" is logistic regression on "Mini is not enough"; "gain" is ridge regression on the difference of
+            both scores, which cares for the rows that Large mends and not for those on which both fail.
+        penalty: of the squared coefficients; a stronger one comes first where two are as good.
+    """
+
+    target: Target
+    penalty: float
+
+    def learner(self) -> Learner:
+        """Return it unfitted; both solvers use one thread and no randomness."""
+        linear = import_module("sklearn.linear_model")
+        if self.target == "gain":
+            return linear.Ridge(alpha=self.penalty, solver="sparse_cg", tol=TOLERANCE)
+        return linear.LogisticRegression(C=1 / self.penalty, max_iter=STEPS, tol=TOLERANCE)
+
+    def of(self, pairs: Sequence[Pair]) -> Reals:
+        """Return what is to be learnt from each row."""
+        if self.target == "gain":
+            return np.array([pair.strong_score - pair.weak_score for pair in pairs])
+        return np.array([pair.needs_large for pair in pairs], float)
+
+
+CANDIDATES = (
+    *(Candidate("fail", penalty) for penalty in (100.0, 10.0, 1.0, 0.1)),
+    *(Candidate("gain", penalty) for penalty in (300.0, 100.0, 30.0, 10.0)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What may be chosen about fitting.
+
+    Attributes:
+        target: what to learn; "auto" tries all.
+        prior: weights fitted on other data, which become one more feature.
+    """
+
+    target: Target | Literal["auto"] = "auto"
+    prior: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Measures on rows that the scoring model had not seen (out of fold), after calibration.
+    """Measures on rows that the scoring model had not seen (out of fold).
 
     Attributes:
         rows, groups, needing_large: counts.
-        penalty: the chosen one of `PENALTIES`, by out-of-fold log loss; see `NO_WORSE`.
-        auroc, brier, ece: of the calibrated scores; calibrated across folds, too.
+        target, penalty: of the candidate that was taken.
+        prior: name and version of the weights that were built upon; "" where there were none.
+        apgr, cpt50, cpt80: None where Large is not better than Mini on average.
+        auroc: for "Mini is not enough"; auroc_needed for "Large is better".
+        calibration: kind of the map from logit to probability.
+        brier: of the calibrated scores; `ece` is out of fold for the calibration, too.
         threshold: the highest score limit at which the mix keeps `quality` at or above strong_mean - margin.
         large_share: of the rows, at that threshold.
         saved: share of the all-Large cost that is saved there, when Large costs `large_cost_ratio` times Mini.
@@ -52,8 +103,15 @@ class Report:
     rows: int
     groups: int
     needing_large: int
+    target: str
     penalty: float
-    auroc: float
+    prior: str
+    calibration: str
+    apgr: float | None
+    cpt50: float | None
+    cpt80: float | None
+    auroc: float | None
+    auroc_needed: float | None
     brier: float
     ece: float
     margin: float
@@ -75,6 +133,10 @@ class Fitted:
     report: Report
 
 
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
 def fit(
     pairs: Sequence[Pair],
     *,
@@ -83,44 +145,63 @@ def fit(
     name: str,
     margin: float = 0.01,
     large_cost_ratio: float = 10.0,
+    recipe: Recipe = Recipe(),
+    say: Say = _silent,
 ) -> Fitted:
     """Return weights fitted on the pairs; equal arguments give equal weights.
 
     Args:
-        pairs: `classifier.pairs.FEWEST` or more, with `FOLDS` groups of either class.
+        pairs: `classifier.pairs.FEWEST` or more, with enough groups of either class.
         seed: of the split into folds, the only thing left to chance.
         version: becomes part of each score's source.
         name: what the weights are for.
         margin: how far the mix's mean quality may lie below all-Large's.
         large_cost_ratio: price of a Large reply in Mini replies.
+        say: told what happens, a line at a time.
 
     Raises:
         PairsError: too few rows or groups of either class.
     """
     check(pairs, "pairs")
-    rows = design([pair.prompt for pair in pairs])
-    target = np.array([pair.needs_large for pair in pairs], np.int64)
-    folds = _folds(pairs, seed)
+    say(f"features of {len(pairs)} prompts")
+    designed = design([pair.prompt for pair in pairs], prior=recipe.prior)
+    groups = [pair.group for pair in pairs]
+    outcomes = Outcomes.of([pair.strong_score for pair in pairs], [pair.weak_score for pair in pairs], groups)
+    folds = folds_of(groups, outcomes.fails > 0, seed=seed)
     # One thread: the vectors are short, so that threads cost more than they give, and sums keep their order.
     with import_module("threadpoolctl").threadpool_limits(1):
-        logits = {penalty: _out_of_fold(rows, target, folds, penalty=penalty) for penalty in PENALTIES}
-        losses = {penalty: _log_loss(_calibrated(found, target, folds), target) for penalty, found in logits.items()}
-        penalty = min(one for one in PENALTIES if losses[one] <= min(losses.values()) + NO_WORSE)
-        learner = _learner(penalty).fit(rows, target)
-    slope, offset = _platt(logits[penalty], target)
-    scores = _calibrated(logits[penalty], target, folds)
-    chosen = {"penalty": penalty, "margin": margin, "large_cost_ratio": large_cost_ratio}
-    report = _report(pairs, scores, chosen=chosen, seed=seed)
-    numbers = rows[:, BUCKETS:].toarray().astype(np.float32)
+        tried = {}
+        for candidate in (each for each in CANDIDATES if recipe.target in (each.target, "auto")):
+            tried[candidate] = out_of_fold(designed.rows, candidate.of(pairs), folds, candidate)
+            say(f"{candidate.target}, penalty {candidate.penalty:g}: {_worth(tried[candidate], outcomes):.4f}")
+        taken = _best({candidate: _worth(found, outcomes) for candidate, found in tried.items()})
+        learner = _fitted(taken, designed.rows, taken.of(pairs))
+    scale = float(tried[taken].std()) or 1.0
+    labelled = Labelled(tried[taken] / scale, outcomes.fails > 0, groups)
+    calibration, kind, found_ece = _calibration(labelled, seed=seed)
+    values, intercept = designed.merged(learner.coef_.ravel() / scale, float(np.ravel(learner.intercept_)[0]) / scale)
+    report = Report(
+        target=taken.target,
+        penalty=taken.penalty,
+        prior="" if recipe.prior is None else f"{recipe.prior.name}@{recipe.prior.version}",
+        calibration=kind,
+        ece=found_ece,
+        seed=seed,
+        **measures(
+            calibration.probabilities(labelled.logits),
+            outcomes,
+            margin=margin,
+            large_cost_ratio=large_cost_ratio,
+        ),
+    )
     weights = Weights(
         name=name,
         version=version,
-        values=learner.coef_[0].astype(np.float32),
-        intercept=float(learner.intercept_[0]),
-        slope=slope,
-        offset=offset,
-        lowest=numbers.min(axis=0),
-        highest=numbers.max(axis=0),
+        values=values,
+        intercept=intercept,
+        calibration=calibration,
+        lowest=designed.lowest.astype(np.float32),
+        highest=designed.highest.astype(np.float32),
         threshold=report.threshold,
         fitted_on=asdict(report),
     )
@@ -129,118 +210,85 @@ def fit(
 
 def write(fitted: Fitted, path: Path) -> Path:
     """Write the weights to `path`, a model card beside them, and return the card's path."""
-    card = path.with_suffix(".md")
+    card_path = path.with_suffix(".md")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(dump(fitted.weights), encoding="utf-8")
-    card.write_text(_card(fitted), encoding="utf-8")
-    return card
+    card_path.write_text(card(fitted.weights), encoding="utf-8")
+    return card_path
 
 
 # --- fitting ---------------------------------------------------------------------------------------
 
 
-def design(prompts: Sequence[Prompt]) -> Matrix:
-    """Return the features as a sparse matrix of shape (n, COLUMNS), float64, one row a prompt."""
-    found = [featurise(prompt) for prompt in prompts]
-    ends = np.cumsum([0, *(len(one.indices) for one in found)])
-    indices = np.concatenate([one.indices for one in found])
-    values = np.concatenate([one.values for one in found]).astype(np.float64)
-    rows = import_module("scipy.sparse").csr_matrix((values, indices, ends), shape=(len(found), COLUMNS))
-    rows.sum_duplicates()
-    return rows
-
-
-def _learner(penalty: float) -> Learner:
-    """Return an unfitted logistic regression; its solver uses one thread and no randomness."""
-    return import_module("sklearn.linear_model").LogisticRegression(C=penalty, solver="liblinear", max_iter=STEPS)
-
-
-def _folds(pairs: Sequence[Pair], seed: int) -> Classes:
-    """Return each row's fold: groups are dealt in turn, in an order that gives each fold's rest both classes."""
-    sides: dict[str, set[bool]] = {}
-    for pair in pairs:
-        sides.setdefault(pair.group, set()).add(pair.needs_large)
-    groups = sorted(sides)
-    random.Random(seed).shuffle(groups)
-    groups.sort(key=lambda group: sum(-1 if side else 1 for side in sides[group]))  # Large only, both, Mini only
-    fold_of = {group: place % FOLDS for place, group in enumerate(groups)}
-    return np.array([fold_of[pair.group] for pair in pairs])
-
-
-def _out_of_fold(rows: Matrix, target: Classes, folds: Classes, *, penalty: float) -> Reals:
+def out_of_fold(rows: Any, target: Reals, folds: NDArray[np.int64], candidate: Candidate) -> Reals:  # noqa: ANN401 - of scipy
+    """Return for each row what a model says that was fitted on the other folds, shape (n,)."""
     logits = np.empty(len(target))
-    for fold in range(FOLDS):
+    for fold in range(int(folds.max()) + 1):
         inside = folds != fold
-        logits[~inside] = _learner(penalty).fit(rows[inside], target[inside]).decision_function(rows[~inside])
+        logits[~inside] = _said(_fitted(candidate, rows[inside], target[inside]), rows[~inside])
     return logits
 
 
-def _platt(logits: Reals, target: Classes) -> tuple[float, float]:
-    """Return slope and offset of the calibrated logit, by Newton's method with halved steps.
-
-    Source: Lin, Lin and Weng 2007, "A Note on Platt's Probabilistic Outputs for Support Vector Machines".
-    """
-    ones = int(target.sum())
-    chance = np.where(target == 1, (ones + 1) / (ones + 2), 1 / (len(target) - ones + 2))
-    columns = np.stack((logits, np.ones_like(logits)))
-
-    def loss(line: Reals) -> float:
-        found = line @ columns
-        return float((np.logaddexp(0, found) - chance * found).sum())
-
-    line = np.array((0.0, np.log((ones + 1) / (len(target) - ones + 1))))
-    for _ in range(NEWTON_STEPS):
-        found = _sigmoid(line @ columns)
-        gradient = columns @ (found - chance)
-        if np.abs(gradient).max() < 1e-6 * len(target):
-            break
-        bend = (columns * (found * (1 - found))) @ columns.T + 1e-12 * np.eye(2)
-        step = np.linalg.solve(bend, gradient)
-        share = next((2.0**-i for i in range(NEWTON_STEPS) if loss(line - 2.0**-i * step) < loss(line)), 0.0)
-        line = line - share * step
-    return float(line[0]), float(line[1])
+def _fitted(candidate: Candidate, rows: Any, target: Reals) -> Learner:  # noqa: ANN401 - likewise
+    return candidate.learner().fit(rows, target)
 
 
-def _sigmoid(logits: Reals) -> Reals:
-    return (1 + np.tanh(logits / 2)) / 2
+def _said(learner: Learner, rows: Any) -> Reals:  # noqa: ANN401 - likewise
+    found: Reals = rows @ learner.coef_.ravel() + np.ravel(learner.intercept_)[0]
+    return found
 
 
-def _calibrated(logits: Reals, target: Classes, folds: Classes) -> Reals:
-    """Return probabilities; each fold is calibrated on the others, so that the measures stay honest."""
-    scores = np.empty(len(logits))
-    for fold in range(FOLDS):
-        inside = folds != fold
-        slope, offset = _platt(logits[inside], target[inside])
-        scores[~inside] = _sigmoid(slope * logits[~inside] + offset)
-    return scores
+def _worth(logits: Reals, outcomes: Outcomes) -> float:
+    """Return the APGR, or the AUROC where Large is not better on average."""
+    found = figures(rank(logits, outcomes, may_be_probability=False), np.ones((1, outcomes.group_count)))[0]
+    return float(found[0] if np.isfinite(found[0]) else found[6])
+
+
+def _best(worth: dict[Candidate, float]) -> Candidate:
+    top = max(worth.values())
+    return next(candidate for candidate, found in worth.items() if found >= top - NO_WORSE)
+
+
+def _calibration(rows: Labelled, *, seed: int) -> tuple[Platt | Beta | Isotonic, str, float]:
+    """Return the map that suits, its kind and its ECE; of few rows a straight line, whose ECE is on the same rows."""
+    if len(rows.target) < FEWEST:
+        line = fit_platt(rows.logits, rows.target, groups=rows.groups)
+        return line, "platt", ece(line.probabilities(rows.logits), rows.target)
+    calibration, report = calibrate(rows, kind="auto", seed=seed)
+    return calibration.pooled, report.kind, report.ece_after
 
 
 # --- measuring -------------------------------------------------------------------------------------
 
 
-def _report(pairs: Sequence[Pair], scores: Reals, *, chosen: dict[str, float], seed: int) -> Report:
-    target = np.array([pair.needs_large for pair in pairs], float)
-    strong = np.array([pair.strong_score for pair in pairs])
-    weak = np.array([pair.weak_score for pair in pairs])
-    threshold = _threshold(scores, strong, weak, margin=chosen["margin"])
+def measures(scores: Reals, outcomes: Outcomes, *, margin: float, large_cost_ratio: float) -> dict[str, Any]:
+    """Return what a `Report` says of calibrated scores that are out of fold."""
+    found = figures(rank(scores, outcomes), np.ones((1, outcomes.group_count)))[0].tolist()
+    apgr, _, cpt50, cpt80, _, auroc_needed, auroc, brier, _ = (
+        None if not np.isfinite(each) else float(each) for each in found
+    )
+    threshold = _threshold(scores, outcomes.strong, outcomes.weak, margin=margin)
     to_large = scores >= threshold
     share = float(to_large.mean())
-    return Report(
-        rows=len(pairs),
-        groups=len({pair.group for pair in pairs}),
-        needing_large=int(target.sum()),
-        auroc=float(import_module("sklearn.metrics").roc_auc_score(target, scores)),
-        brier=float(((scores - target) ** 2).mean()),
-        ece=_ece(scores, target),
-        threshold=threshold,
-        large_share=share,
-        saved=(1 - share) * (1 - 1 / chosen["large_cost_ratio"]),
-        quality=float(np.where(to_large, strong, weak).mean()),
-        strong_mean=float(strong.mean()),
-        weak_mean=float(weak.mean()),
-        seed=seed,
-        **chosen,
-    )
+    return {
+        "rows": len(scores),
+        "groups": outcomes.group_count,
+        "needing_large": int(outcomes.fails.sum()),
+        "apgr": apgr,
+        "cpt50": cpt50,
+        "cpt80": cpt80,
+        "auroc": auroc,
+        "auroc_needed": auroc_needed,
+        "brier": brier,
+        "margin": margin,
+        "large_cost_ratio": large_cost_ratio,
+        "threshold": threshold,
+        "large_share": share,
+        "saved": (1 - share) * (1 - 1 / large_cost_ratio),
+        "quality": float(np.where(to_large, outcomes.strong, outcomes.weak).mean()),
+        "strong_mean": float(outcomes.strong.mean()),
+        "weak_mean": float(outcomes.weak.mean()),
+    }
 
 
 def _threshold(scores: Reals, strong: Reals, weak: Reals, *, margin: float) -> float:
@@ -254,44 +302,3 @@ def _threshold(scores: Reals, strong: Reals, weak: Reals, *, margin: float) -> f
     limits = np.concatenate((scores[order], [1.0]))
     first = np.concatenate(([True], limits[1:] > limits[:-1]))  # equal scores go the same way
     return float(limits[first & (lost <= margin + 1e-12)].max())
-
-
-def _ece(scores: Reals, target: Reals) -> float:
-    """Return the expected calibration error over bins of equal width.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
-    """
-    bins = np.minimum((scores * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = [abs(float((scores - target)[bins == one].sum())) for one in range(ECE_BINS)]
-    return sum(gaps) / len(scores)
-
-
-def _log_loss(scores: Reals, target: Classes) -> float:
-    chance = np.clip(np.where(target == 1, scores, 1 - scores), 1e-12, 1)
-    return -float(np.log(chance).mean())
-
-
-def _card(fitted: Fitted) -> str:
-    weights, report = fitted.weights, fitted.report
-    return f"""# {weights.name} {weights.version}
-
-Logistic regression on {BUCKETS} hashed n-gram buckets and {len(NUMBERS)} numbers of the conversation
-(features version {VERSION}); gives the calibrated probability that the Mini model is not enough.
-
-Fitted on {report.rows} pairs of {report.groups} groups, {report.needing_large} of them with a weak score below 0.5;
-seed {report.seed}, inverse penalty strength {report.penalty:g}. No text of the pairs is in the weights.
-
-Out of fold ({FOLDS} folds by group, calibrated across folds; the penalty was chosen on the same folds):
-
-| measure | value |
-|---|---|
-| AUROC for "Mini is not enough" | {report.auroc:.4f} |
-| Brier score | {report.brier:.4f} |
-| ECE, {ECE_BINS} bins of equal width | {report.ece:.4f} |
-| mean quality of all-Large, all-Mini | {report.strong_mean:.4f}, {report.weak_mean:.4f} |
-
-Suggested threshold: {report.threshold:.4f}, the highest one at which the mix's out-of-fold mean quality
-({report.quality:.4f}) lies within {report.margin:g} of all-Large's. There {report.large_share:.1%} of the rows go to
-Large; that saves {report.saved:.1%} of all-Large's cost when Large costs {report.large_cost_ratio:g} times Mini.
-It is an estimate on these rows, not a promise about other traffic.
-"""

@@ -1,13 +1,14 @@
 """Conversation -> the bytes of it that a classifier looks at.
 
 The last user turn speaks for the conversation, head and tail of it; earlier turns join in with a weight that
-grows as the last turn gets shorter, so that "yes, do it" looks like what it agrees to. Caps on bytes and on turns
-bound the cost, whatever the size of the prompt. System turns are left out: they are the same for every request
-of an application.
+grows as the last turn gets shorter. A turn that merely agrees is left out, and what it agrees to stands in its place:
+the question asked or the proposal made before it, whichever is longer. Caps on bytes and on turns bound the cost,
+whatever the size of the prompt. System turns are left out: they are the same for every request of an application.
 """
 
 from dataclasses import dataclass
 
+from classifier.agreement import is_agreement
 from classifier.base import Prompt, Turn
 
 LAST_BYTES = 400  # from each end of the last user turn
@@ -44,6 +45,8 @@ def window(prompt: Prompt) -> Window:
     while at > 0 and turns[at].role != "user":
         at -= 1
     last = turns[at] if turns and turns[at].role == "user" else _last_with_text(turns)
+    if at and is_agreement(last.text):
+        last, turns = _agreed_to(turns[:at]) or last, turns[:at] + turns[at + 1 :]
     ends = _ends(last.text, LAST_BYTES)
     text, earlier = _folded(ends), _folded(_earlier(turns, last))
     body = b" " + text + b" "
@@ -53,6 +56,19 @@ def window(prompt: Prompt) -> Window:
 
 def _last_with_text(turns: tuple[Turn, ...]) -> Turn:
     return next((turn for turn in reversed(turns) if turn.text), Turn("user", ""))
+
+
+def _agreed_to(turns: tuple[Turn, ...]) -> Turn | None:
+    """Return the last question or the last proposal, the longer one; None where there is neither."""
+    asked = proposed = None
+    for turn in reversed(turns):
+        if turn.role == "assistant":
+            proposed = proposed or (turn if turn.text else None)
+        elif turn.role == "user" and turn.text and not is_agreement(turn.text):
+            asked = turn
+            break
+    found = [turn for turn in (asked, proposed) if turn is not None]
+    return max(found, key=lambda turn: len(turn.text), default=None)
 
 
 def _earlier(turns: tuple[Turn, ...], last: Turn) -> bytes:

@@ -5,12 +5,18 @@ plain call, so that a caller who hangs up cannot cancel it. Knows nothing of HTT
 """
 
 import time
+from typing import Final
+
+from msgspec import Raw
 
 from backends.base import Broken, ConnectFailed, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, total_cost
 from router.ledger.money import cost
 from router.metrics import Metrics
 from router.routes import Route
+
+BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
+_NOTHING: Final = Raw()
 
 
 class Account:
@@ -22,7 +28,9 @@ class Account:
         self._ledger, self._metrics = ledger, metrics
         self._attempts: list[Attempt] = []
         self._first_byte: float | None = None
+        self._cut: list[tuple[int, Route]] = []
         self.baseline: int | None = None
+        self.p_wrong: float | None = None
         self._closed = self._has_served = False
         metrics.begin()
         self.opened = ledger.open(
@@ -37,17 +45,21 @@ class Account:
             )
         )
 
-    def failed(self, route: Route, error: BaseException) -> None:
-        """Note an attempt that gave nothing; one that was never worked on costs nothing."""
+    def failed(self, route: Route, error: BaseException, *, kind: str = "") -> None:
+        """Note an attempt that gave nothing; one that was never worked on costs nothing.
+
+        Args:
+            kind: as in `router.base.ATTEMPT_KINDS`; where none is given, the first or what stood in for it.
+        """
         price = route.price
         self._attempts.append(
             Attempt(
-                kind=self._kind(),
+                kind=kind or self._kind(),
                 tier=route.tier,
                 model=route.model,
                 replica="",
                 usage=None,
-                cost=0 if _was_refused(error) else None,
+                cost=0 if was_refused(error) else None,
                 price_version="" if price is None else price.version,
                 error=type(error).__name__,
             )
@@ -55,20 +67,32 @@ class Account:
 
     def served(self, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> Attempt:
         """Note the attempt that answered, whole or broken; returns it with its cost."""
-        price = route.price
-        attempt = Attempt(
-            kind=self._kind(),
-            tier=route.tier,
-            model=route.model,
-            replica=replica,
-            usage=usage,
-            cost=None if usage is None or price is None else cost(price, usage),
-            price_version="" if price is None else price.version,
-            error=error,
-        )
+        if self._cut and usage is not None:
+            self._learn_prompt(usage.fresh_input + (usage.cached_input or 0))
+        attempt = attempt_of(self._kind(), route, replica, usage, error)
         self._attempts.append(attempt)
         self._has_served = True
         return attempt
+
+    def unserved(self, kind: str, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> None:
+        """Note a reply that the caller was not given; `kind` as in `router.base.ATTEMPT_KINDS`."""
+        self._attempts.append(attempt_of(kind, route, replica, usage, error))
+
+    def cut(self, kind: str, route: Route, replica: str, *, output: int) -> None:
+        """Note a reply that was cut short, before its backend told what it took: an estimate.
+
+        Its output is what came of it. Its prompt has the tokens that the answer to the same messages tells of, or
+        one for each four bytes of them where none tells; all of them count as fresh.
+        """
+        messages = self.request.fields.get("messages", _NOTHING)
+        usage = Usage(fresh_input=len(bytes(messages)) // BYTES_A_TOKEN, cached_input=None, output=output)
+        self._cut.append((len(self._attempts), route))
+        self._attempts.append(attempt_of(kind, route, replica, usage, ""))
+
+    def judged(self, verdict: str, p_wrong: float | None) -> None:
+        """Note what a cascade made of Mini's reply; `p_wrong` is None where it could not tell."""
+        self.p_wrong = p_wrong
+        self._metrics.judge(verdict)
 
     @property
     def has_served(self) -> bool:
@@ -102,15 +126,41 @@ class Account:
             duration=time.monotonic() - self.request.received,
             baseline=self.baseline,
             error=error,
+            p_wrong=self.p_wrong,
         )
         self._ledger.settle(record)
         self._metrics.end(self.decision, record, stream=self.request.stream)
 
     def _kind(self) -> str:
-        return "failover" if self._attempts else "primary"
+        if not self._attempts:
+            return "primary"
+        return "failover" if any(attempt.kind == "primary" for attempt in self._attempts) else "primary"
+
+    def _learn_prompt(self, tokens: int) -> None:
+        for position, route in self._cut:
+            noted = self._attempts[position]
+            output = 0 if noted.usage is None else noted.usage.output
+            self._attempts[position] = attempt_of(
+                noted.kind, route, noted.replica, Usage(tokens, cached_input=None, output=output), noted.error
+            )
 
 
-def _was_refused(error: BaseException) -> bool:
+def attempt_of(kind: str, route: Route, replica: str, usage: Usage | None, error: str) -> Attempt:
+    """Return an attempt at today's price; its cost is unknown where its usage or its price is."""
+    price = route.price
+    return Attempt(
+        kind=kind,
+        tier=route.tier,
+        model=route.model,
+        replica=replica,
+        usage=usage,
+        cost=None if usage is None or price is None else cost(price, usage),
+        price_version="" if price is None else price.version,
+        error=error,
+    )
+
+
+def was_refused(error: BaseException) -> bool:
     """Tell whether the backend surely computed nothing; a status says so, a broken answer does not."""
     if isinstance(error, Broken):
         return error.status is not None

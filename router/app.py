@@ -23,6 +23,7 @@ from router.dashboard.pages import dashboard_routes
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.decisions import Decisions
 from router.endpoints.errors import WireError, plain_error, wire_error
+from router.endpoints.feedback import Feedback
 from router.endpoints.models import get_model, list_models
 from router.endpoints.ops import Ops
 from router.endpoints.wire import Receive, caller_id
@@ -133,6 +134,7 @@ async def _send_error(scope: Scope, send: Send, error: WireError) -> None:
 def _routes(gateway: Gateway, chat: ChatCompletions) -> list[Route]:
     ops = Ops(gateway.backends, gateway.metrics)
     decisions = Decisions(gateway.pipeline, gateway.keys, chat.max_body)
+    feedback = Feedback(gateway.pipeline.ledger, gateway.keys, gateway.metrics)
     view = DashboardView(
         ledger_path=gateway.ledger_path,
         version=__version__,
@@ -148,6 +150,7 @@ def _routes(gateway: Gateway, chat: ChatCompletions) -> list[Route]:
         Route("/v1/models", list_models),
         Route("/v1/models/{model:path}", get_model),
         Route("/v1/route", decisions.decide, methods=["POST"]),
+        Route("/v1/feedback", feedback.rate, methods=["POST"]),
         *dashboard_routes(view),
     ]
 

@@ -128,6 +128,21 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"  # the gateway died; closed at the next start
 
 
+class Needs(Struct, frozen=True):
+    """What a request asks of a backend, beside answering text with text.
+
+    Attributes:
+        features: names of `backends.capabilities.Capabilities` that must be true.
+        media: parts of messages that are no text.
+    """
+
+    features: frozenset[str] = frozenset()
+    media: int = 0
+
+
+NOTHING_SPECIAL = Needs()
+
+
 class Request(Struct, frozen=True):
     """One parsed request.
 
@@ -146,6 +161,8 @@ class Request(Struct, frozen=True):
         received: `time.monotonic` at the first byte, seconds.
         deadline: on the same clock.
         quality: the share of all-Large's quality that the caller wants kept, 0.0 to 1.0; None leaves it to the policy.
+        needs: what only some backends can do.
+        stalled: the conversation is that of an agent who does not get on.
     """
 
     id: str
@@ -162,6 +179,8 @@ class Request(Struct, frozen=True):
     received: float
     deadline: float
     quality: float | None = None
+    needs: Needs = NOTHING_SPECIAL
+    stalled: bool = False
 
 
 class Decision(Struct, frozen=True):
@@ -170,7 +189,10 @@ class Decision(Struct, frozen=True):
     Attributes:
         score: None where none was needed or none could be given.
         threshold: the score from which Large is chosen; None where no score decided.
-        reason: one of a few words, such as "score", "asked" or "default".
+        reason: one of a few words: "asked" by the caller, "fixed" by the file, "capability" where only this tier can
+            serve, "stalled", "score", "easy", "between" or "hard" by its zone, "capped", "certified", "alarm" where a
+            promise was narrowed, "uncertified" where none is as strict as asked for, or "default" where there was
+            nothing to score.
         arm: of an experiment; "" outside one.
         propensity: probability with which this tier was chosen, 0.0 exclusive to 1.0.
         policy: "name@version".
@@ -264,6 +286,55 @@ class Record(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Label:
+    """What both tiers' replies to one sampled request were worth.
+
+    A label is the one place in which text of a request may be kept, and only a sampled request has one.
+
+    Attributes:
+        id, tenant: of the request.
+        made: wall time, seconds since 1970.
+        prompt: what the classifier saw, as JSON; None where no text is kept.
+        answered: the tier whose reply the caller got.
+        strong_score, weak_score: of Large's and Mini's reply, 0.0 to 1.0; None where the grader could not tell.
+        score, scorer, threshold: of the classifier when it decided.
+        propensity: probability with which the request was sampled, 0.0 exclusive to 1.0.
+        grader: "name@version" of what compared the replies; "" where none could.
+    """
+
+    id: str
+    tenant: str
+    made: float
+    prompt: bytes | None
+    answered: Tier
+    strong_score: float | None
+    weak_score: float | None
+    score: float
+    scorer: str
+    threshold: float | None
+    propensity: float
+    grader: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a person said of the answer to one request.
+
+    Attributes:
+        request_id: ours, or the id that the caller sent with the request.
+        given: wall time, seconds since 1970.
+        score: 0.0 to 1.0.
+        comment: their words; None where they wrote none.
+    """
+
+    request_id: str
+    tenant: str
+    given: float
+    score: float
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """What a model's tokens cost, in pico-USD a token (the same number as micro-USD per million tokens)."""
 
@@ -309,6 +380,26 @@ class Ledger(Protocol):
 
     def settle(self, record: Record) -> None:
         """Hand over the end of a request; returns at once, never raises."""
+        ...
+
+    def shadow(self, request_id: str, attempt: Attempt) -> None:
+        """Hand over the one shadow call of a settled request, as it begins and again as it ends; never raises."""
+        ...
+
+    def label(self, label: Label) -> None:
+        """Hand over what a shadow call taught; returns at once, never raises."""
+        ...
+
+    def rate(self, rating: Rating) -> Awaitable[str | None]:
+        """Keep a rating in the place of an earlier one; gives our id of the request, None where the tenant has none.
+
+        Raises:
+            Unavailable: when awaited; it could not be written.
+        """
+        ...
+
+    def forget(self, before: float) -> None:
+        """Erase the text of labels and ratings that were made before this wall time; never raises."""
         ...
 
     async def aclose(self) -> None:

@@ -17,39 +17,57 @@ _TAKES_USAGE = Raw(b'{"include_usage":true}')
 
 
 class Begun(Struct, frozen=True):
-    """A reply whose first bytes are here; `reply.chunks` gives what follows them."""
+    """A reply whose first bytes are here; `reply.chunks` gives what follows them.
+
+    Attributes:
+        is_makeshift: better than nothing, but not what was decided on: not worth keeping.
+        verdict: what a cascade made of Mini's reply; "" where none was asked.
+        adds_logprobs: the reply tells log-probabilities that the caller did not ask for.
+    """
 
     route: Route
     reply: Reply
     first: bytes
-    attempt: int
+    is_makeshift: bool = False
+    verdict: str = ""
+    adds_logprobs: bool = False
 
 
 async def begin(
-    routes: tuple[Route, ...], request: Request, *, failed: Callable[[Route, BaseException], None]
+    routes: tuple[Route, ...],
+    request: Request,
+    *,
+    failed: Callable[[Route, BaseException], None],
+    tried: tuple[BackendError, ...] = (),
 ) -> Begun:
     """Return the first reply that begins.
 
     Args:
         failed: told of each attempt that gave nothing, before the next one.
+        tried: what routes before these have failed with.
 
     Raises:
         Rejected: the backend's own 4xx.
         RoutesFailed: no route is left.
     """
-    causes: list[BackendError] = []
-    for attempt, route in enumerate(routes):
+    causes = [*tried]
+    for route in routes:
         try:
-            reply = await route.backend.send(_call(request, route))
-            return Begun(route, reply, await _first(reply), attempt)
+            reply = await route.backend.send(call_for(request, route))
+            return Begun(route, reply, await _first(reply), is_makeshift=bool(causes))
         except BaseException as error:  # also when the caller leaves: the backend was at work
             failed(route, error)
             if not isinstance(error, BackendError) or isinstance(error, Rejected):
                 raise
             causes.append(error)
-            if not (error.retryable or isinstance(error, StreamBroken)):  # nothing of it has gone out
+            if not leads_on(error):
                 break
     raise RoutesFailed(tuple(causes)) from causes[-1]
+
+
+def leads_on(error: BackendError) -> bool:
+    """Tell whether another route may mend what this one failed with, before anything of it has gone out."""
+    return error.retryable or isinstance(error, StreamBroken)
 
 
 async def _first(reply: Reply) -> bytes:
@@ -59,7 +77,8 @@ async def _first(reply: Reply) -> bytes:
     return first
 
 
-def _call(request: Request, route: Route) -> Call:
+def call_for(request: Request, route: Route) -> Call:
+    """Return what is sent to a route."""
     return Call(
         path=request.path,
         body=body_for(request, route.model),

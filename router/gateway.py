@@ -12,17 +12,26 @@ from functools import partial
 from pathlib import Path
 
 from backends.base import Backend
+from backends.capabilities import Capabilities
+from backends.engines.options import SHIPPED
 from cache.keys import reply_key
 from cache.options import open_replies
-from classifier.base import Classifier, Prompt
+from classifier.base import Classifier, Prompt, Verifier, WeightsError
 from router.base import Policy, Request, Tier
+from router.cascade import ANEW, Cascade
+from router.config.faults import ConfigError, Fault
 from router.config.kinds import BackendOptions
-from router.config.models import Config, ExplicitOptions
+from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions
+from router.eligibility import Eligibility
 from router.guards.keys import Keys
+from router.guards.large_share import LargeShare
+from router.learning.champion import Champion
+from router.learning.opening import enthrone, open_learning
 from router.ledger.prices import load as load_prices
 from router.ledger.sqlite import SqliteLedger
 from router.metrics import Metrics
 from router.pipeline import Pipeline
+from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
 from router.policies.threshold import Threshold
 from router.routes import Route, Routes
@@ -55,12 +64,16 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
     Raises:
         Unavailable: the ledger is in use or cannot be written.
         WeightsError: the classifier's weights cannot be used.
+        ConfigError: the policy's promise was not certified.
+        RegistryError: the registry of its versions cannot be used.
         BackendError: a backend of our own could not be started.
         PriceBookError: the price book cannot be used.
     """
     prices = load_prices(config.prices)
-    classifier = config.classifier.build()
-    policy = policy_of(config, classifier)
+    throne = enthrone(config.learning, config.classifier, partial(policy_of, config))
+    classifier = config.classifier.build() if throne is None else throne.champion
+    policy = policy_of(config, classifier) if throne is None else throne.champion.policy
+    cascade = cascade_of(config)
     async with AsyncExitStack() as owned:
         ledger = SqliteLedger(config.ledger.path, loop=asyncio.get_running_loop())
         owned.push_async_callback(ledger.aclose)
@@ -80,14 +93,37 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
         for tier, route in routes.by_tier.items():
             if route.price is None:
                 _log.warning("the price book has no price for %s: its costs stay unknown", tier)
+        shadows = await owned.enter_async_context(
+            open_learning(
+                config.learning,
+                routes=routes,
+                ledger=ledger,
+                metrics=metrics,
+                policy=policy,
+                throne=throne,
+                call_within=config.server.request_timeout,
+            )
+        )
+        share = config.large_share
         pipeline = Pipeline(
+            eligibility=Eligibility(
+                {tier: getattr(each, "capabilities", Capabilities()) for tier, each in options.items()}
+            ),
+            large_share=LargeShare(usual=share.usual, margin=share.margin, window=share.window, caps=share.cap),
             classifier=classifier,
             policy=policy,
             replies=opened.replies,
-            key_of=_KeyOf(opened.key_secret, who=_who(options, classifier)),
+            key_of=_KeyOf(
+                opened.key_secret,
+                who=_who(options, classifier if throne is None else None, cascade),
+                champion=None if throne is None else throne.champion,
+                heeds_quality=isinstance(config.policy, CertifiedOptions),
+            ),
             routes=routes,
             ledger=ledger,
             metrics=metrics,
+            cascade=cascade,
+            shadows=shadows,
         )
         yield Gateway(
             config=config,
@@ -101,14 +137,73 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
 
 
 def policy_of(config: Config, classifier: Classifier | None) -> Policy:
-    """Return what the file chose; the threshold is that of the weights where the file names none."""
+    """Return what the file chose; the threshold is that of the weights where the file names none.
+
+    Raises:
+        ConfigError: what it is to promise was not certified, or not for the scores of this classifier.
+    """
     chosen = config.policy
     if isinstance(chosen, ExplicitOptions):
         return Explicit(chosen.tier)
-    threshold = chosen.threshold
-    if threshold is None:
-        threshold = UNKNOWN_THRESHOLD if classifier is None else classifier.threshold
-    return Threshold(threshold, chosen.default_tier)
+    if isinstance(chosen, CertifiedOptions):
+        try:
+            return _certified(chosen, classifier)
+        except WeightsError as error:
+            raise ConfigError((Fault("", 1, 1, "policy.file", str(error)),)) from error
+    suggested = UNKNOWN_THRESHOLD if classifier is None else classifier.threshold
+    if isinstance(chosen, CascadeOptions):
+        hard = (suggested + 1) / 2 if chosen.hard is None else chosen.hard
+        easy = min(suggested / 2, hard) if chosen.easy is None else chosen.easy
+        return Zones(easy, max(easy, hard), chosen.wrong, chosen.default_tier)
+    return Threshold(suggested if chosen.threshold is None else chosen.threshold, chosen.default_tier)
+
+
+def _certified(chosen: CertifiedOptions, classifier: Classifier | None) -> Policy:
+    from classifier.calibrated import load  # noqa: PLC0415  (numpy is loaded only where something needs it)
+    from router.policies.certified import Certified  # noqa: PLC0415  (likewise)
+
+    overlay = load(chosen.file)
+    scorer = "nothing" if classifier is None else classifier.score(Prompt(())).source
+    if scorer != overlay.scorer:
+        raise WeightsError(f"{chosen.file}: certifies scores of {overlay.scorer}, and {scorer} gives them here")
+    try:
+        return Certified(
+            overlay, loss=chosen.loss, confidence=chosen.confidence, default=chosen.default_tier, tell=_log.warning
+        )
+    except WeightsError as error:
+        raise WeightsError(f"{chosen.file}: {error}") from error
+
+
+def cascade_of(config: Config) -> Cascade | None:
+    """Return what answers where a reply of Mini is verified; None where the policy never asks for it.
+
+    Raises:
+        WeightsError: the verifier's weights cannot be used.
+    """
+    chosen = config.policy
+    if not isinstance(chosen, CascadeOptions):
+        return None
+    mini = config.backends.mini
+    is_ours = mini.use == "local"
+    instruction = "" if is_ours else ANEW
+    asks_logprobs = is_ours if chosen.ask_logprobs is None else chosen.ask_logprobs
+    return Cascade(
+        verifier=load_verifier(chosen.verifier, is_shipped=is_ours and getattr(mini, "name", "") in SHIPPED),
+        second_sample=not asks_logprobs if chosen.second_sample is None else chosen.second_sample,
+        instruction=instruction if chosen.second_instruction is None else chosen.second_instruction,
+        hold_tokens=chosen.hold_tokens,
+        hold_seconds=chosen.hold_seconds,
+        asks_logprobs=asks_logprobs,
+    )
+
+
+def load_verifier(weights: Path | None, *, is_shipped: bool) -> Verifier:
+    """Return the verifier with these weights; None means shipped ones, which know the models that are shipped."""
+    from classifier import verify  # noqa: PLC0415  (loaded only where something is verified)
+
+    if weights is not None:
+        return verify.load(weights)
+    return verify.load(verify.SHIPPED, name=verify.DESK if is_shipped else verify.GENERAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,26 +212,32 @@ class _KeyOf:
 
     Attributes:
         who: scores and answers; with other models or weights, what was kept before is not found any more.
+        champion: scores, and may be exchanged; None where `who` says it.
+        heeds_quality: the policy keeps promises; what was kept for one of them is never given for another.
     """
 
     secret: bytes
     who: str
+    champion: Champion | None = None
+    heeds_quality: bool = False
 
     def __call__(self, request: Request, policy: str) -> bytes:
+        quality = f" quality={request.quality}" if self.heeds_quality and request.quality is not None else ""
         fields = [(name, bytes(value)) for name, value in request.fields.items()]
         return reply_key(
             self.secret,
             tenant=request.tenant,
             path=request.path,
             fields=fields,
-            policy=f"{policy} {self.who}",
+            policy=f"{policy}{quality} {'' if self.champion is None else self.champion.source}{self.who}",
             tier=request.wanted or "",
         )
 
 
-def _who(options: Mapping[Tier, BackendOptions], classifier: Classifier | None) -> str:
+def _who(options: Mapping[Tier, BackendOptions], classifier: Classifier | None, cascade: Cascade | None = None) -> str:
     scorer = "" if classifier is None else classifier.score(Prompt(())).source
-    return " ".join([scorer, *(f"{tier}={each.model}" for tier, each in options.items())])
+    verifier = () if cascade is None else (cascade.verifier.source,)
+    return " ".join([scorer, *verifier, *(f"{tier}={each.model}" for tier, each in options.items())])
 
 
 async def _start(backend: Backend) -> None:

@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from cache.replies import RepliesStats
-from router.base import Decision, Outcome, Record, Tier
+from router.base import Attempt, Decision, Outcome, Record, Tier
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CACHE = "cache"
@@ -52,6 +52,11 @@ class Metrics(Collector):
         self._tokens: Counter[tuple[str, str]] = Counter()
         self._cost: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
+        self._beyond_share: Counter[tuple[str, str]] = Counter()
+        self._verdicts: Counter[str] = Counter()
+        self._shadows: Counter[str] = Counter()
+        self._learning_cost: Counter[str] = Counter()
+        self._ratings: Counter[str] = Counter()
         self._first_byte = {by: _Histogram() for by in (Tier.LARGE, Tier.MINI, _CACHE)}
 
     def begin(self) -> None:
@@ -80,6 +85,30 @@ class Metrics(Collector):
                 self._tokens[attempt.tier, "cached_input"] += usage.cached_input or 0
                 self._tokens[attempt.tier, "output"] += usage.output
 
+    def judge(self, verdict: str) -> None:
+        """Count what became of a reply of Mini that was to be verified; one of `router.cascade.VERDICTS`."""
+        self._verdicts[verdict] += 1
+
+    def note_share(self, tenant: str, found: str) -> None:
+        """Count a decision by score beyond a tenant's usual share of Large; "" is none."""
+        if found:
+            self._beyond_share[tenant, found] += 1
+
+    def shadow(self, result: str) -> None:
+        """Count a sampled request by what became of its shadow call, in one of a few words."""
+        self._shadows[result] += 1
+
+    def spend_on_learning(self, attempt: Attempt) -> None:
+        """Count what a shadow call cost; no part of what requests cost."""
+        if attempt.cost is None:
+            self._unpriced += 1
+        else:
+            self._learning_cost[attempt.tier] += attempt.cost
+
+    def rate(self, word: str) -> None:
+        """Count a rating that was kept: "good", "bad" or "score"."""
+        self._ratings[word] += 1
+
     def refuse(self, status: int) -> None:
         """Count a request that never reached the pipeline."""
         self._refused[status] += 1
@@ -98,6 +127,20 @@ class Metrics(Collector):
         yield _counter(
             "tandem_cost_nano_usd", "Cost by tier", ("tier",), [((tier,), nano) for tier, nano in self._cost.items()]
         )
+        learning = [((tier,), nano) for tier, nano in self._learning_cost.items()]
+        yield _counter("tandem_learning_cost_nano_usd", "Cost of shadow calls by tier", ("tier",), learning)
+        shadows = [((result,), count) for result, count in self._shadows.items()]
+        yield _counter("tandem_shadow_calls", "Sampled requests by what their shadow call gave", ("result",), shadows)
+        ratings = [((word,), count) for word, count in self._ratings.items()]
+        yield _counter("tandem_ratings", "Ratings of answers by people", ("rating",), ratings)
+        verdicts = [((verdict,), count) for verdict, count in self._verdicts.items()]
+        yield _counter("tandem_verifications", "Replies of Mini by what became of them", ("verdict",), verdicts)
+        for found, meant in (
+            ("over", "Scored requests that went to Large beyond their tenant's usual share"),
+            ("capped", "Scored requests that the cap on a tenant's share of Large sent to Mini"),
+        ):
+            beyond = [((tenant,), count) for (tenant, each), count in self._beyond_share.items() if each == found]
+            yield _counter(f"tandem_large_share_{found}", meant, ("tenant",), beyond)
         refused = [((str(status),), count) for status, count in self._refused.items()]
         yield _counter("tandem_refused_requests", "Requests refused before routing", ("status",), refused)
         if self._cache_figures is not None:

@@ -1,4 +1,4 @@
-"""What a request meets, in order: kept reply, score, decision, routes, reply, record.
+"""What a request meets, in order: eligible tiers, kept reply, score, decision, routes, reply, record.
 
 Read `answer` from top to bottom; each step is one module. A kept reply ends the walk early; a score
 that cannot be given sends the request to the default tier. Knows nothing of HTTP.
@@ -17,9 +17,14 @@ from backends.base import BackendError, Rejected, TimedOut, Usage
 from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
+from classifier.window import TURNS_SEEN
 from router.account import Account
 from router.base import Decision, GatewayError, Ledger, Outcome, Policy, Price, Request, Tier
+from router.cascade import Cascade
 from router.dispatch import Begun, begin
+from router.eligibility import CAPABILITY, Eligibility
+from router.guards.large_share import CAPPED, LargeShare
+from router.learning.shadows import Shadows
 from router.metrics import Metrics
 from router.relay import Relay
 from router.routes import Routes
@@ -39,6 +44,8 @@ class Answer(Struct, frozen=True):
         cost: nano-USD, None while unknown (a stream has not been counted yet).
         baseline: nano-USD that Large would have cost, an estimate; None likewise.
         overhead: seconds that the gateway itself spent before it waited for a backend.
+        verdict: what a cascade made of Mini's reply; "" where none was asked.
+        p_wrong: how likely it held that reply to be wrong; None where it could not tell.
     """
 
     decision: Decision
@@ -51,12 +58,20 @@ class Answer(Struct, frozen=True):
     cost: int | None
     baseline: int | None
     overhead: float
+    verdict: str = ""
+    p_wrong: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The parts that one configuration has chosen."""
+    """The parts that one configuration has chosen.
 
+    Attributes:
+        cascade: answers where a decision asks for verification; None where the policy never does.
+    """
+
+    eligibility: Eligibility
+    large_share: LargeShare
     classifier: Classifier | None
     policy: Policy
     replies: Replies | None
@@ -64,6 +79,8 @@ class Pipeline:
     routes: Routes
     ledger: Ledger
     metrics: Metrics
+    shadows: Shadows | None
+    cascade: Cascade | None = None
 
     async def answer(self, request: Request) -> Answer:
         """Walk the house.
@@ -73,23 +90,35 @@ class Pipeline:
             Rejected: the backend's own 4xx, for the caller as it came.
             BackendError: the reply broke before its first byte could be given.
         """
+        try:
+            tiers = self.eligibility.tiers(request)
+        except GatewayError as error:
+            refused = Decision(request.wanted or Tier.LARGE, CAPABILITY, None, None, self.policy.version)
+            _close_unanswered(self._account(request, refused), error)
+            raise
         replies, key = self.replies, b""
         if replies is not None and request.cacheable:
             key = self.key_of(request, self.policy.version)
             try:
                 kept = await replies.get(key)
             except asyncio.CancelledError as error:
-                _close_unanswered(self._account(request, self.decide(request)), error)
+                _close_unanswered(self._account(request, self._choose(request, tiers)), error)
                 raise
             if kept is not None:
                 return await self._replay(request, kept)
-        decision = self.decide(request)
+        decision = self._choose(request, tiers)
+        self.metrics.note_share(request.tenant, self.large_share.note(request, decision))
         account = self._account(request, decision)
         try:
+            witness = None if self.shadows is None else self.shadows.draw(request, decision)
             overhead = time.monotonic() - request.received
-            begun = await begin(self.routes.plan(request, decision), request, failed=account.failed)
+            routes = self.routes.plan(request, decision)
+            if decision.verify is None or self.cascade is None:
+                begun = await begin(routes, request, failed=account.failed)
+            else:
+                begun = await self.cascade.begin(routes, account)
             keep = partial(replies.put, key) if replies is not None and key and _is_regular(begun, decision) else None
-            chunks = Relay(account, self._large_price, keep).chunks(begun)
+            chunks = Relay(account, self._large_price, keep, witness).chunks(begun)
             try:
                 await account.opened
                 first = await anext(chunks)
@@ -112,15 +141,30 @@ class Pipeline:
             cost=account.cost,
             baseline=account.baseline,
             overhead=overhead,
+            verdict=begun.verdict,
+            p_wrong=account.p_wrong,
         )
 
     def decide(self, request: Request) -> Decision:
+        """Return where the request would go now; nothing is noted.
+
+        Raises:
+            BadRequest: no tier can serve it, or the one that it names cannot.
+        """
+        return self._choose(request, self.eligibility.tiers(request))
+
+    def _choose(self, request: Request, tiers: tuple[Tier, ...]) -> Decision:
         """Score the request, where that could matter, and choose."""
-        score = self._score(request) if self.policy.needs_score(request) else None
-        return self.policy.decide(request, score)
+        if request.wanted is None and len(tiers) == 1:
+            return Decision(tiers[0], CAPABILITY, None, None, self.policy.version)
+        if not self.policy.needs_score(request):
+            return self.policy.decide(request, None)
+        if request.stalled:
+            return Decision(Tier.LARGE, "stalled", None, None, self.policy.version)
+        return self.large_share.weigh(request, self.policy.decide(request, self._score(request)))
 
     def _score(self, request: Request) -> Score | None:
-        if self.classifier is None:
+        if self.classifier is None or not _has_text(request):
             return None
         try:
             return self.classifier.score(request.prompt)
@@ -164,9 +208,17 @@ class Pipeline:
         return self.routes.by_tier[Tier.LARGE].price
 
 
+def _has_text(request: Request) -> bool:
+    """Tell whether anything was said: pictures, tool calls and instructions alone have no score."""
+    for turn in reversed(request.prompt.turns[-TURNS_SEEN:]):
+        if turn.text and turn.role not in ("system", "developer") and not turn.text.isspace():
+            return True
+    return False
+
+
 def _is_regular(begun: Begun, decision: Decision) -> bool:
     """Tell an answer of the tier that was chosen on purpose from one of a makeshift, which is not worth keeping."""
-    return begun.attempt == 0 and decision.reason != "default"
+    return not begun.is_makeshift and decision.reason not in ("default", CAPPED)
 
 
 async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, None]:

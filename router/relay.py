@@ -1,7 +1,7 @@
 """A begun reply -> the bytes the caller gets, measured on the way.
 
-Bytes pass unchanged, but for the usage event that only we asked for. Whatever happens, the account is
-closed exactly once, by plain calls. Knows nothing of HTTP or of why this route was chosen.
+Bytes pass unchanged, but for the usage event and the log-probabilities that only we asked for. Whatever happens, the
+account is closed exactly once, by plain calls. Knows nothing of HTTP or of why this route was chosen.
 """
 
 import re
@@ -15,11 +15,15 @@ from cache.base import KeptReply
 from router.account import Account
 from router.base import Outcome, Price
 from router.dispatch import Begun
+from router.samples import without_logprobs
 
 _NEVER_KEPT = re.compile(
     rb'"finish_reason"\s*:\s*"(?!stop")|"tool_calls"\s*:\s*\[\s*\{|"function_call"\s*:\s*\{|"refusal"\s*:\s*"'
 )
 LONGEST_KEPT = 1 << 20  # bytes of a stream that are gathered for the cache; longer ones are not kept
+
+Witness = Callable[[Begun, bytes | None], None]
+"""Takes what the caller got, a body or events; None where it was too long to be gathered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,13 @@ class Relay:
     Attributes:
         baseline: Large's price, for the estimate of what Large would have cost.
         keep: takes a whole reply for the cache; None where it may not be kept.
+        witness: told of the whole reply when the caller has it; None where the request is not sampled.
     """
 
     account: Account
     baseline: Price | None
     keep: Callable[[KeptReply], None] | None
+    witness: Witness | None = None
 
     def chunks(self, begun: Begun) -> AsyncGenerator[bytes, None]:
         """Return the caller's bytes; whoever takes them closes the generator.
@@ -47,45 +53,46 @@ class Relay:
         """Yield an unstreamed answer; its cost is noted before, since it goes into the headers."""
         body, outcome = begun.first, Outcome.HUNG_UP
         usage = usage_of(body)
+        if begun.adds_logprobs:
+            body = without_logprobs(body)
         try:
             self._note(begun, usage)
             self.account.first_byte()
             async with aclosing(begun.reply.chunks):
                 yield body
             outcome = Outcome.ANSWERED
-            if self.keep is not None and _is_worth_keeping(body) and reply_is_whole(body):
-                self.keep(_kept(begun, body, usage))
+            self._hand_on(begun, body, usage)
         finally:
             self.account.close(outcome, status=200)
 
     async def _events(self, begun: Begun) -> AsyncGenerator[bytes, None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
-        gathered = _Gathered(wanted=self.keep is not None)
+        feed = _cleaned(reader.feed) if begun.adds_logprobs else reader.feed
+        gathered = _Gathered(wanted=self.keep is not None or self.witness is not None)
         outcome, error = Outcome.HUNG_UP, ""
         try:
             async with aclosing(begun.reply.chunks) as following:
-                data = reader.feed(begun.first)
+                data = feed(begun.first)
                 while not data:  # the first bytes need not be a whole event
-                    data = reader.feed(await anext(following))
+                    data = feed(await anext(following))
                 self.account.first_byte()
                 gathered.add(data)
                 yield data
                 async for chunk in following:
-                    data = reader.feed(chunk)
+                    data = feed(chunk)
                     if data:
                         gathered.add(data)
                         yield data
             rest = reader.finish()
             if rest:
+                rest = without_logprobs(rest) if begun.adds_logprobs else rest
                 gathered.add(rest)
                 yield rest
             if not reader.finished:
                 raise StreamBroken("the stream ended without a finish reason or without [DONE]")
             outcome = Outcome.ANSWERED
-            body = gathered.body()
-            if self.keep is not None and body is not None and _is_worth_keeping(body):
-                self.keep(_kept(begun, body, reader.usage))
+            self._hand_on(begun, gathered.body(), reader.usage)
         except StopAsyncIteration:
             outcome, error = Outcome.BROKEN, StreamBroken.__name__
             raise StreamBroken("the stream ended before its first event") from None
@@ -97,9 +104,22 @@ class Relay:
             if gathered.length or outcome is not Outcome.BROKEN:  # else nothing went out: the caller gets an error
                 self.account.close(outcome, status=200, error=error)
 
+    def _hand_on(self, begun: Begun, body: bytes | None, usage: Usage | None) -> None:
+        """Give the whole reply to the cache, where it may be kept, and to whoever compares it with another."""
+        if self.keep is not None and body is not None and _is_worth_keeping(body):
+            was_seen_whole = self.account.request.stream
+            if was_seen_whole or reply_is_whole(body):
+                self.keep(_kept(begun, body, usage))
+        if self.witness is not None:
+            self.witness(begun, body)
+
     def _note(self, begun: Begun, usage: Usage | None, error: str = "") -> None:
         self.account.served(begun.route, begun.reply.replica, usage, error=error)
         self.account.compare(self.baseline, usage)
+
+
+def _cleaned(feed: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda piece: without_logprobs(feed(piece))
 
 
 class _Gathered:

@@ -1,6 +1,6 @@
 """Decision -> the routes that may be tried, in order.
 
-Own tier first. The other tier stands in only where the caller left the choice to us.
+Own tier first. The other tier stands in only where the caller left the choice to us, and where it can serve.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from backends.base import Backend
 from router.base import Decision, Price, Request, Tier
+from router.eligibility import CAPABILITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,6 @@ class Routes:
     def plan(self, request: Request, decision: Decision) -> tuple[Route, ...]:
         """Return the decided route and, where the choice was ours, the one that stands in."""
         own = self.by_tier[decision.tier]
-        if request.wanted is not None:
+        if request.wanted is not None or decision.reason == CAPABILITY:
             return (own,)
         return (own, self.by_tier[decision.tier.other])

@@ -6,14 +6,18 @@ Knows the keys of the configuration, not the file they stand in.
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from backends.capabilities import EngineCapabilities
 from backends.engines.llama_cpp import EngineOptions
 from backends.engines.local import LocalEngine
 from backends.engines.process import EngineProcess
 
 SHIPPED: Final = ("desk-large", "desk-mini")
 """Names of the weights that come with the program, that of the larger model first."""
+
+SHIPPED_CONTEXT: Final = 1024
+"""Tokens that the shipped weights were trained for."""
 
 MODELS: Final = Path(__file__).parent / "models"
 
@@ -32,6 +36,7 @@ class LocalOptions(BaseModel):
         slots: requests that are computed at the same time.
         context: tokens of one request, prompt and answer; never more than the model was trained for.
         gpu_layers: layers that are kept on an accelerator, where llama.cpp was built for one.
+        capabilities: what the engine can; its context is the one above, where nothing else is said.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -45,6 +50,7 @@ class LocalOptions(BaseModel):
     slots: Annotated[int, Field(ge=1, le=64)] = 4
     context: Annotated[int, Field(ge=1)] = 4096
     gpu_layers: Annotated[int, Field(ge=0)] = 0
+    capabilities: Annotated[EngineCapabilities, Field(validate_default=True)] = EngineCapabilities()
 
     @model_validator(mode="before")
     @classmethod
@@ -52,6 +58,14 @@ class LocalOptions(BaseModel):
         if isinstance(chosen, dict) and "name" in chosen:
             return {"model": chosen["name"], "price": chosen["name"], **chosen}
         return chosen
+
+    @field_validator("capabilities")
+    @classmethod
+    def _within_its_context(cls, chosen: EngineCapabilities, info: ValidationInfo) -> EngineCapabilities:
+        context, weights = info.data.get("context"), info.data.get("weights")
+        if chosen.context_tokens is not None or context is None:
+            return chosen
+        return chosen.model_copy(update={"context_tokens": context if weights else min(context, SHIPPED_CONTEXT)})
 
     @model_validator(mode="after")
     def _has_weights(self) -> "LocalOptions":

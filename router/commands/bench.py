@@ -1,19 +1,24 @@
-"""`tandem bench`: measures the gateway against a mock upstream."""
+"""`tandem bench`: measures the gateway against a mock upstream, and how it routes."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from classifier.pairs import PairsError
 from router.bench.callers import CONNECTIONS, SECONDS
 from router.bench.companions import BenchError
 from router.bench.gateway import ROUNDS, Report, measure_gateway
-from router.commands.errors import CommandFailed
+from router.bench.routing import measure_decisions, measure_pool
+from router.commands.bench_cascade import bench_cascade
+from router.commands.errors import BadUsage, CommandFailed
 
 bench = typer.Typer(no_args_is_help=True)
+bench.command("cascade")(bench_cascade)
 
 
 @bench.callback()
@@ -42,6 +47,39 @@ def bench_gateway(
     else:
         _show(report)
     if not all(goal.met for goal in report.goals):
+        raise typer.Exit(1)
+
+
+@bench.command("routing")
+def bench_routing(
+    *,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Labelled files with id, source and weak_model; none: decisions alone.")
+    ] = None,
+    outcomes: Annotated[Path | None, typer.Option(help="What many models scored on the same prompts.")] = None,
+    seed: Annotated[int, typer.Option(help="Of folds, draws and edits.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure what a decision costs and, with data, how well it routes; exit 1 where a goal is missed."""
+    if bool(data) is (outcomes is None):
+        raise BadUsage("files of pairs need outcomes and outcomes need pairs", where="--data", advice="name both")
+    console = Console(stderr=True)
+    try:
+        reports = [measure_decisions(seed=seed, say=console.print)]
+        if data and outcomes:
+            reports.append(measure_pool(data, outcomes, seed=seed, say=console.print))
+    except PairsError as error:
+        raise CommandFailed(str(error)) from error
+    goals = [goal for report in reports for goal in report.goals]
+    if as_json:
+        details = {name: value for report in reports for name, value in report.details.items()}
+        print(json.dumps({"goals": [asdict(goal) for goal in goals], "details": details}))
+    else:
+        table = Table("figure", "measured", "goal", "met")
+        for goal in goals:
+            table.add_row(goal.name, f"{goal.value:.3g}", f"at {goal.at} {goal.goal:g}", "yes" if goal.met else "NO")
+        Console().print(table)
+    if not all(goal.met for goal in goals):
         raise typer.Exit(1)
 
 

@@ -1,21 +1,24 @@
 """The ledger -> JSON lines or CSV on standard output, oldest request first.
 
-Money stays in whole nano-USD. Leaving with a reader that closed early is the program's business.
+Money stays in whole nano-USD. Labels are written as labelled rows that training, evaluation and calibration read.
+Leaving with a reader that closed early is the program's business.
 """
 
 import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from router.commands.errors import BadUsage, CommandFailed
+from router.commands.errors import CommandFailed
+from router.commands.times import seconds_of
 from router.config.reading import read_config
+from router.learning.pairs import labelled_row
+from router.ledger.labels import iter_labels
 from router.ledger.reading import LedgerUnreadable, iter_requests
 
 # What a spreadsheet would compute (OWASP, "CSV Injection"); the fullwidth forms are read alike by some.
@@ -26,6 +29,7 @@ class Kind(StrEnum):
     """What is written."""
 
     REQUESTS = "requests"
+    LABELS = "labels"
 
 
 class Format(StrEnum):
@@ -36,33 +40,25 @@ class Format(StrEnum):
 
 
 def export(
-    kind: Annotated[Kind, Argument(help="What to write.")],  # noqa: ARG001 - the one kind there is
+    kind: Annotated[Kind, Argument(help="Every request, or what sampled ones taught.")],
     *,
     form: Annotated[Format, Option("--format", help="One JSON object a line, or CSV.")] = Format.JSONL,
     ledger: Annotated[Path | None, Option(help="The ledger's file; else the configuration's.")] = None,
     config: Annotated[Path | None, Option(help="The configuration file that names the ledger.")] = None,
     since: Annotated[str | None, Option(help="ISO 8601, such as 2026-11-01 or 2026-11-01T08:00Z.")] = None,
 ) -> None:
-    """Write every request of the ledger."""
+    """Write every request of the ledger, or every label."""
     path = ledger or read_config(config).ledger.path
     if not path.is_file():
         raise CommandFailed("there is no ledger", where=str(path), advice="name one with --ledger")
-    begin = _seconds(since)
+    begin = seconds_of(since)
     try:
-        requests = (request for request in iter_requests(path) if request["started"] >= begin)
-        _WRITERS[form](requests)
+        if kind is Kind.LABELS:
+            _WRITERS[form](map(labelled_row, iter_labels(path, since=begin)))
+        else:
+            _WRITERS[form](request for request in iter_requests(path) if request["started"] >= begin)
     except LedgerUnreadable as error:
         raise CommandFailed(str(error), where=str(path), advice="name a ledger with --ledger") from error
-
-
-def _seconds(since: str | None) -> float:
-    """Return seconds since 1970; a time without a zone is local time."""
-    if since is None:
-        return float("-inf")
-    try:
-        return datetime.fromisoformat(since).timestamp()
-    except (ValueError, OverflowError) as error:
-        raise BadUsage(f"{since!r} is no time", where="--since", advice="write it like 2026-11-01T08:00Z") from error
 
 
 def _write_json_lines(requests: Iterable[dict[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from typer.main import get_command
 from router.commands.errors import BadConfiguration, BadUsage, CommandError
 from router.config.faults import ConfigError
 
+_FILES = "--data"  # of every command that reads labelled files
 INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
@@ -45,7 +46,12 @@ COMMANDS = (
     Command("export", "router.commands.export:export", "Write the ledger's requests as JSON lines or CSV."),
     Command("bench", "router.commands.bench:bench", "Measure the gateway against a mock upstream."),
     Command("train", "router.commands.train:train", "Fit the classifier on labelled outcomes."),
+    Command("eval", "router.commands.evaluate:evaluate_files", "Measure the routing on labelled outcomes."),
+    Command("models", "router.commands.models:models", "List, challenge, promote or roll back the classifier."),
+    Command("calibrate", "router.commands.calibrate:calibrate", "Fit scores to your labels and certify a threshold."),
     Command("outcomes", "router.commands.outcomes:outcomes", "Ask both local models and label who was right."),
+    Command("train-encoder", "router.commands.train_encoder:train_encoder", "Train a small transformer that scores."),
+    Command("train-verifier", "router.commands.train_verifier:train_verifier", "Fit what judges replies of Mini."),
     Command("train-models", "router.commands.train_models:train_models", "Train both local models anew."),
     Command("test", "router.commands.test:run_steps", "Run format, lint, types, contracts and tests.", passes_on=True),
     Command("version", "router.commands.version:version", "Print the version."),
@@ -55,7 +61,7 @@ COMMANDS = (
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; return its exit code."""
     try:
-        code = _invoke(list(arguments) or ["--help"])
+        code = _invoke(_spread(arguments) or ["--help"])
         sys.stdout.flush()
     except CommandError as error:
         return _report(error, as_json="--json" in arguments)
@@ -68,6 +74,15 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _spread(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the option of files repeated: "--data a b" is "--data a --data b"."""
+    spread: list[str] = []
+    for argument in arguments:
+        follows_file = len(spread) > 1 and spread[-2] == _FILES and not argument.startswith("-")
+        spread += [_FILES, argument] if follows_file else [argument]
+    return spread
 
 
 def application(asked: str) -> typer.Typer:

@@ -24,7 +24,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("router", "cache"):
+    for name in ("router", "classifier", "cache"):
         logging.getLogger(name).setLevel(logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its own failures
     failure = run(read_config(config, host=host, port=port))

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from cache.options import CacheOptions
-from classifier.options import ClassifierOptions
+from classifier.options import GENERAL, ClassifierOptions
 from router.base import Tier
 from router.config.kinds import BackendOptions
 
@@ -112,6 +112,63 @@ class ThresholdOptions(Options):
     default_tier: Tier = Tier.LARGE
 
 
+class CascadeOptions(Options):
+    """Mini for what is easy, Large for what is hard; between them Mini first, and Large where Mini is likely wrong.
+
+    Attributes:
+        easy: scores below it go to Mini unverified, 0.0 to 1.0; None: half the threshold of the classifier's weights.
+        hard: scores from it on go to Large at once; None: half way from that threshold to 1.
+        wrong: Large answers from this probability on that Mini's reply is wrong.
+        verifier: a file of weights for that probability; None takes the shipped ones.
+        second_sample: Mini is asked twice at the same time; the second reply only judges the first. None: where
+            log-probabilities are not asked for, since beside them it tells little.
+        second_instruction: what the second sample is told in addition; None: nothing where Mini is a local engine,
+            since a small model knows no words but those it was trained on, or else to work it out anew.
+        ask_logprobs: have Mini tell log-probabilities, which do not reach callers who asked for none; None: where
+            Mini is a local engine.
+        hold_tokens: of a stream, that are held back at most until it is judged.
+        hold_seconds: that a stream is held back at most, from the request on, and that a whole reply waits for the
+            second sample.
+        default_tier: where a request goes that has no score.
+    """
+
+    use: Literal["cascade"]
+    easy: Annotated[float, Field(ge=0, le=1), _Number] | None = None
+    hard: Annotated[float, Field(ge=0, le=1), _Number] | None = None
+    wrong: Annotated[float, Field(ge=0, le=1), _Number] = 0.5
+    verifier: Path | None = None
+    second_sample: bool | None = None
+    second_instruction: Annotated[str, Field(max_length=1_000)] | None = None
+    ask_logprobs: bool | None = None
+    hold_tokens: Annotated[int, Field(ge=1, le=4_096), _Number] = 24
+    hold_seconds: Annotated[float, Field(gt=0, le=60), _Number] = 0.5
+    default_tier: Tier = Tier.LARGE
+
+    @model_validator(mode="after")
+    def _zones_are_in_order(self) -> Self:
+        if self.easy is not None and self.hard is not None and self.easy > self.hard:
+            raise PydanticCustomError("zones", "must have easy at or below hard")
+        return self
+
+
+class CertifiedOptions(Options):
+    """Large from a score on that was certified to keep a promise.
+
+    Attributes:
+        file: made by `./tandem calibrate`; its calibration gives the scores, too.
+        loss: how much quality may be lost on average against all-Large, above 0.0, up to 0.4; the file's loosest level
+            that is at least so strict is taken.
+        confidence: with which it was certified, or a higher one.
+        default_tier: where a request goes that has no score; with Mini the promise is of scored requests alone.
+    """
+
+    use: Literal["certified"]
+    file: Path
+    loss: Annotated[float, Field(gt=0, le=0.4), _Number] = 0.02
+    confidence: Annotated[float, Field(gt=0, lt=1), _Number] = 0.9
+    default_tier: Tier = Tier.LARGE
+
+
 class ExplicitOptions(Options):
     """One tier for everything that names none."""
 
@@ -119,7 +176,9 @@ class ExplicitOptions(Options):
     tier: Tier
 
 
-PolicyOptions = Annotated[ThresholdOptions | ExplicitOptions, Field(discriminator="use")]
+PolicyOptions = Annotated[
+    ThresholdOptions | CascadeOptions | CertifiedOptions | ExplicitOptions, Field(discriminator="use")
+]
 
 
 class LedgerOptions(Options):
@@ -131,6 +190,58 @@ class LedgerOptions(Options):
 
     use: Literal["sqlite"] = "sqlite"
     path: Path = Path("tandem.db")
+
+
+class LargeShareOptions(Options):
+    """How much of a tenant's traffic the score may send to Large before it is told, or capped.
+
+    Attributes:
+        usual: share of Large among the decisions by score, 0.0 to 1.0; None learns each tenant's from its first
+            `window` of them.
+        margin: how much more may pass.
+        window: decisions, over which the margin is meant.
+        cap: what is above goes to Mini, lowest scores first; where not, it is only counted.
+    """
+
+    usual: Annotated[float, Field(ge=0, le=1), _Number] | None = None
+    margin: Annotated[float, Field(gt=0, le=1), _Number] = 0.05
+    window: Annotated[int, Field(ge=100, le=1_000_000), _Number] = 1_000
+    cap: bool = False
+
+
+Share = Annotated[float, Field(ge=0, le=1), _Number]
+
+
+class LearningOptions(Options):
+    """What is learnt from traffic, and with how much of it.
+
+    Attributes:
+        shadow: probability with which a request that its score sent to Mini is sent to Large too, for a label; 0 for
+            none.
+        shadow_large: the same for Large's requests, sent to Mini too.
+        seed: of the draws; None takes one that nobody knows.
+        concurrency: shadow calls at a time; what would be one more is dropped.
+        max_per_minute: shadow calls begun; likewise.
+        keep_text: the prompts of sampled requests are kept, so that a classifier can be fitted on them.
+        retention_days: days until text that was kept is erased: prompts, and comments of ratings.
+        registry: folder of the classifier's versions; None leaves the one that the file names.
+        cost_weight: quality that a whole Large reply is held to be worth where two versions are compared.
+    """
+
+    shadow: Share = 0.0
+    shadow_large: Share = 0.0
+    seed: Annotated[int, _Number] | None = None
+    concurrency: Annotated[int, Field(ge=1, le=256), _Number] = 4
+    max_per_minute: Annotated[int, Field(ge=1, le=100_000), _Number] = 60
+    keep_text: bool = True
+    retention_days: Annotated[float, Field(gt=0, le=3_650), _Number] = 30.0
+    registry: Path | None = None
+    cost_weight: Annotated[float, Field(gt=0, le=1), _Number] = 0.3
+
+    @property
+    def shares(self) -> dict[Tier, float]:
+        """Return the probabilities by the tier that was decided on."""
+        return {Tier.MINI: self.shadow, Tier.LARGE: self.shadow_large}
 
 
 class KeyOptions(Options):
@@ -190,11 +301,61 @@ class Config(Options):
     backends: BackendsOptions = Field(default_factory=lambda: BackendsOptions.model_validate({}))
     classifier: ClassifierOptions = ClassifierOptions()
     policy: PolicyOptions = ThresholdOptions()
+    large_share: LargeShareOptions = LargeShareOptions()
     cache: CacheOptions = CacheOptions()
     ledger: LedgerOptions = LedgerOptions()
+    learning: LearningOptions = LearningOptions()
     keys: tuple[KeyOptions, ...] = Field(default=(), validate_default=True)
     prices: Path | None = None
     dashboard: DashboardOptions = DashboardOptions()
+
+    @field_validator("learning")
+    @classmethod
+    def _versions_need_weights(cls, learning: LearningOptions, info: ValidationInfo) -> LearningOptions:
+        classifier = info.data.get("classifier")
+        if learning.registry is not None and classifier is not None and classifier.use not in ("linear", "encoder"):
+            raise PydanticCustomError(
+                "no_weights",
+                "needs a classifier with weights; write linear or encoder below classifier.use",
+                {"at": ("learning", "registry")},
+            )
+        return learning
+
+    @model_validator(mode="before")
+    @classmethod
+    def _certified_scores_are_calibrated(cls, chosen: object) -> object:
+        """Let the file of a certified policy give the scores that its thresholds are of."""
+        policy = chosen.get("policy") if isinstance(chosen, dict) else None
+        if not isinstance(chosen, dict) or not isinstance(policy, dict) or policy.get("use") != "certified":
+            return chosen
+        file, classifier = policy.get("file"), chosen.get("classifier", {})
+        if not isinstance(file, str | Path) or not isinstance(classifier, dict):
+            return chosen
+        return {**chosen, "classifier": {"calibration": file, **classifier}}
+
+    @field_validator("learning")
+    @classmethod
+    def _a_calibration_is_of_one_version(cls, learning: LearningOptions, info: ValidationInfo) -> LearningOptions:
+        classifier = info.data.get("classifier")
+        if learning.registry is not None and classifier is not None and classifier.calibration is not None:
+            raise PydanticCustomError(
+                "calibrated",
+                "cannot stand beside a calibration, which belongs to one version of the weights; take one of them away",
+                {"at": ("learning", "registry")},
+            )
+        return learning
+
+    @model_validator(mode="before")
+    @classmethod
+    def _general_weights_for_other_models(cls, chosen: object) -> object:
+        """Give models that are not shipped a classifier that was fitted on many, where nothing else is said."""
+        if not isinstance(chosen, dict) or not isinstance(chosen.get("backends"), dict):
+            return chosen
+        tiers, scorer = chosen["backends"].values(), chosen.get("classifier", {})
+        are_others = any(isinstance(tier, dict) and tier.get("use", "local") != "local" for tier in tiers)
+        if are_others and isinstance(scorer, dict) and scorer.get("use", "linear") == "linear":
+            return {**chosen, "classifier": {"weights": GENERAL, **scorer}}
+        return chosen
 
     @field_validator("keys")
     @classmethod

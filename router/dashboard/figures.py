@@ -49,7 +49,8 @@ def _spend(seen: Overview, *, span: Span) -> Figure:
         title="Spend",
         value=wording.money(seen.now.cost),
         change=_ratio(seen.now.cost, seen.earlier.cost if seen.earlier else None, higher=""),
-        note=_before(seen, span=span),
+        note=_before(seen, span=span)
+        + (f" · {wording.money(seen.now.learning)} more on shadow calls" if seen.now.learning else ""),
         spark=spark_chart(cost, label=f"spend by {span.per}"),
     )
 

@@ -23,7 +23,7 @@ class Decisions:
     max_body: int
 
     async def decide(self, request: Request) -> Response:
-        """Return tier, reason, score and threshold.
+        """Return tier, reason, score and thresholds; `verify` is null where no reply would be verified.
 
         Raises:
             GatewayError: as for a chat completion.
@@ -45,6 +45,7 @@ class Decisions:
                 "score": None if score is None else score.value,
                 "scorer": None if score is None else score.source,
                 "threshold": decision.threshold,
+                "verify": decision.verify,
                 "policy": decision.policy,
             }
         )

@@ -19,13 +19,13 @@ _STREAM = [
 def answer_headers(answer: Answer, *, request_id: str, config: str) -> list[Header]:
     """Return the head of a 200 answer, content length aside."""
     decision = answer.decision
-    failed_over = answer.tier is not decision.tier
+    reason = answer.verdict or ("failover" if answer.tier is not decision.tier else decision.reason)
     head = [
         *(_STREAM if answer.media_type.startswith("text/event-stream") else _JSON),
         (b"x-request-id", request_id.encode()),
         (b"x-tandem-tier", answer.tier.encode()),
         (b"x-tandem-model", answer.model.encode("latin-1", "replace")),
-        (b"x-tandem-reason", b"failover" if failed_over else decision.reason.encode()),
+        (b"x-tandem-reason", reason.encode()),
         (b"x-tandem-policy", decision.policy.encode()),
         (b"x-tandem-cache", b"hit" if answer.kept else b"miss"),
         (b"x-tandem-overhead-ms", b"%.3f" % (answer.overhead * 1e3)),
@@ -35,6 +35,8 @@ def answer_headers(answer: Answer, *, request_id: str, config: str) -> list[Head
         head.append((b"x-tandem-score", b"%.4f" % decision.score.value))
     if decision.threshold is not None:
         head.append((b"x-tandem-threshold", b"%.4f" % decision.threshold))
+    if answer.p_wrong is not None:
+        head.append((b"x-tandem-verify", b"%.4f" % answer.p_wrong))
     if answer.cost is not None:
         head.append((b"x-tandem-cost-usd", usd(answer.cost).encode()))
     if answer.baseline is not None:

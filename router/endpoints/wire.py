@@ -7,6 +7,7 @@ that of trust: media type, size, bytes, shape, then meaning.
 import asyncio
 import itertools
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Annotated, Any, Literal
@@ -15,9 +16,10 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from classifier.base import Prompt, Turn
-from router.base import BadRequest, Request, Tier, TooLarge, TooSlow, UnknownModel, Unsupported
+from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, Tier, TooLarge, TooSlow, UnknownModel, Unsupported
 from router.guards.documents import read_document
 from router.guards.parameters import refuse_steering
+from router.stalled import is_stalled
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Mapping[bytes, bytes]
@@ -33,8 +35,19 @@ MAX_CALLER_ID = 128  # characters
 
 _PROCESS = os.urandom(5).hex()
 _COUNTER = itertools.count()
+_QUALITY = re.compile(rb"[ \t]*(?:0(?:\.\d{0,9})?|\.\d{1,9}|1(?:\.0{0,9})?)[ \t]*")
 _Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 _PositiveInt = Annotated[int, Meta(ge=1, le=1 << 31)]
+_JSON_KINDS = ("json_object", "json_schema")  # of `response_format`
+_FEATURE_OF_PART = {
+    "image_url": "vision",
+    "input_image": "vision",
+    "video_url": "vision",
+    "input_audio": "audio",
+    "audio_url": "audio",
+    "file": "files",
+    "input_file": "files",
+}
 
 
 class _Part(Struct):
@@ -45,6 +58,8 @@ class _Part(Struct):
 class _Message(Struct):
     role: _Role
     content: str | list[_Part] | None = None
+    tool_calls: Any = None
+    function_call: Any = None
 
 
 class _StreamOptions(Struct):
@@ -59,6 +74,10 @@ class _Chat(Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     tools: list[dict[str, Any]] | None = None
+    functions: Any = None
+    response_format: Any = None
+    logprobs: Any = None
+    modalities: Any = None
     max_tokens: _PositiveInt | None = None
     max_completion_tokens: _PositiveInt | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -123,12 +142,13 @@ def read_chat(
     try:
         chat = msgspec.convert(document, _Chat)
     except msgspec.ValidationError as error:
-        raise _invalid(error) from error
+        raise invalid(error) from error
     if chat.model not in MODELS:
         known = ", ".join(MODELS)
         raise UnknownModel(
             f"the model {chat.model[:80]!a} does not exist: use {known}", code="model_not_found", param="model"
         )
+    prompt = _prompt(chat, tenant)
     return Request(
         id=new_id(),
         caller_id=caller_id(headers),
@@ -136,7 +156,7 @@ def read_chat(
         path="/chat/completions",
         model=chat.model,
         wanted=_tier(headers) or MODELS[chat.model],
-        prompt=_prompt(chat, tenant),
+        prompt=prompt,
         stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         fields=msgspec.json.decode(body, type=dict[str, Raw]),
@@ -145,6 +165,9 @@ def read_chat(
         and chat.n in (None, 1),
         received=received,
         deadline=received + timeout,
+        quality=_quality(headers),
+        needs=_needs(chat),
+        stalled=is_stalled(prompt.turns, chat.messages),
     )
 
 
@@ -168,6 +191,26 @@ def _prompt(chat: _Chat, tenant: str) -> Prompt:
     )
 
 
+def _needs(chat: _Chat) -> Needs:
+    """Return what only some backends can do; a field of a shape that we do not know is left to the backend."""
+    found: list[str] = []
+    for message in chat.messages:
+        if isinstance(message.content, list):
+            found += [_FEATURE_OF_PART[part.type] for part in message.content if part.type in _FEATURE_OF_PART]
+    media = len(found)
+    if chat.tools or chat.functions:
+        found.append("tools")
+    if isinstance(chat.response_format, dict) and chat.response_format.get("type") in _JSON_KINDS:
+        found.append(chat.response_format["type"])
+    if chat.logprobs:
+        found.append("logprobs")
+    if chat.n is not None and chat.n > 1:
+        found.append("several_choices")
+    if isinstance(chat.modalities, list) and "audio" in chat.modalities:
+        found.append("audio")
+    return Needs(frozenset(found), media) if found else NOTHING_SPECIAL
+
+
 def _text(content: str | list[_Part] | None) -> str:
     if isinstance(content, str):
         return content
@@ -184,6 +227,20 @@ def _tier(headers: Headers) -> Tier | None:
         raise BadRequest("x-tandem-tier must be large or mini", code="invalid_value", param="x-tandem-tier") from None
 
 
+def _quality(headers: Headers) -> float | None:
+    """Return the share of all-Large's quality that is wanted; policies that promise none pass it over."""
+    sent = headers.get(b"x-tandem-quality")
+    if sent is None:
+        return None
+    if _QUALITY.fullmatch(sent) is None:
+        raise BadRequest(
+            "x-tandem-quality must be a number from 0 to 1, such as 0.98",
+            code="invalid_value",
+            param="x-tandem-quality",
+        )
+    return float(sent)
+
+
 def _is_utf8(parameters: bytes) -> bool:
     name, _, value = parameters.strip().lower().partition(b"=")
     return name != b"charset" or value.strip(b'"') in (b"utf-8", b"utf8")
@@ -193,7 +250,7 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is larger than {limit} bytes", code="body_too_large")
 
 
-def _invalid(error: msgspec.ValidationError) -> BadRequest:
+def invalid(error: msgspec.ValidationError) -> BadRequest:
     """Turn msgspec's "Expected `int`, got `str` - at `$.n`" into a refusal with its param."""
     fact, _, where = str(error).partition(" - at `$")
     param = where.rstrip("`").lstrip(".") or None

@@ -93,6 +93,7 @@ class Sums:
         moved: answered or not, tried a second tier.
         troubled: failed, or moved, or both.
         cost: nano-USD of all whose cost is known.
+        learning: nano-USD of shadow calls, spent beside `cost` and for labels alone.
         mean_cost: nano-USD of one answer of each source; None where there is none, or any of them is unpriced.
         first_token: None where nothing was streamed.
     """
@@ -104,6 +105,7 @@ class Sums:
     moved: int
     troubled: int
     cost: int
+    learning: int
     mean_cost: dict[Source, int | None]
     saving: Saving
     first_token: Spread | None
@@ -186,6 +188,7 @@ def _sums(totals: tuple[Total, ...], first_token: Spread | None) -> Sums:
         moved=sum(total.moved for total in totals),
         troubled=_troubled(totals),
         cost=sum(total.cost for total in totals),
+        learning=sum(total.learning for total in totals),
         mean_cost={source: _mean_cost(totals, source) for source in Source},
         saving=_saving(totals),
         first_token=first_token,

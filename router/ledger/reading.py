@@ -67,6 +67,7 @@ class Total:
         unpriced: how many lack their cost or their baseline.
         priced_cost: nano-USD of those that have both.
         baseline: nano-USD that the same ones would have cost on Large.
+        learning: nano-USD of their shadow calls, which are no part of `cost`; those of unknown cost are left out.
     """
 
     bucket: int
@@ -78,6 +79,7 @@ class Total:
     unpriced: int
     priced_cost: int
     baseline: int
+    learning: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Line:
     duration: float | None
     cost: int | None
     error: str
+    verify: float | None = None
+    p_wrong: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +157,15 @@ class CallerCost:
 
 
 # A view of this connection alone: each request with who answered it. One that changed tiers was answered by the
-# last attempt that went well, not by the tier that was decided on.
+# last attempt that went well, not by the tier that was decided on; a shadow call and what only judged or was thrown
+# away answered nobody.
 _SEEN = """
 CREATE TEMP VIEW seen AS SELECT r.*,
     CASE WHEN r.outcome = 'kept' THEN 'cache' ELSE coalesce(
-        (SELECT a.tier FROM attempts a WHERE a.request_id = r.id AND a.error = '' ORDER BY a.position DESC LIMIT 1),
+        (SELECT a.tier FROM attempts a WHERE a.request_id = r.id AND a.error = '' AND a.kind IN ('primary', 'failover')
+            ORDER BY a.position DESC LIMIT 1),
         r.tier) END AS source,
+    (SELECT sum(a.cost) FROM attempts a WHERE a.request_id = r.id AND a.kind = 'shadow') AS learning,
     EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.kind = 'failover') AS moved
 FROM requests r
 """
@@ -169,7 +176,7 @@ SELECT CAST((started - :start) / :width AS INTEGER) AS bucket, source, outcome, 
     coalesce(sum(cost), 0),
     coalesce(sum((cost IS NULL OR baseline IS NULL) AND outcome NOT IN ('failed', 'rejected')), 0),
     coalesce(sum(CASE WHEN baseline IS NOT NULL THEN cost END), 0),
-    coalesce(sum(CASE WHEN cost IS NOT NULL THEN baseline END), 0)
+    coalesce(sum(CASE WHEN cost IS NOT NULL THEN baseline END), 0), coalesce(sum(learning), 0)
 FROM seen WHERE started >= :start AND started < :end
 GROUP BY bucket, source, outcome ORDER BY bucket, source, outcome
 """
@@ -193,7 +200,7 @@ WHERE place IN ((n + 1) / 2, (n * 95 + 99) / 100) GROUP BY bucket, source, n ORD
 
 _LATEST = """
 SELECT id, tenant, model, stream, started, source, tier AS decided, reason, score, threshold, scorer, policy, moved,
-    outcome, status, first_byte, duration, cost, error
+    outcome, status, first_byte, duration, cost, error, verify, p_wrong
 FROM seen ORDER BY started DESC, id DESC LIMIT ?
 """
 

@@ -2,7 +2,7 @@
 
 Everything is handed to one writer thread, which commits whatever has gathered since its last commit.
 A commit survives the death of the process, not the loss of power. Intents that no record closed are
-closed as interrupted at the next start. Reading lives in `reading.py`.
+closed as interrupted at the next start. Tables live in `layout.py`, rows in `rows.py`, reading in `reading.py`.
 """
 
 import asyncio
@@ -13,55 +13,56 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
-from router.base import Intent, Outcome, Record, Unavailable
+from router.base import Attempt, Intent, Label, Outcome, Rating, Record, Unavailable
+from router.ledger import rows
+from router.ledger.layout import prepare
+from router.ledger.rows import Row
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS requests (
-    id TEXT PRIMARY KEY, caller_id TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
-    stream INTEGER NOT NULL, started REAL NOT NULL,
-    tier TEXT NOT NULL, reason TEXT NOT NULL, score REAL, threshold REAL, scorer TEXT,
-    policy TEXT NOT NULL, arm TEXT NOT NULL, propensity REAL NOT NULL,
-    outcome TEXT, status INTEGER, first_byte REAL, duration REAL,
-    cost INTEGER, baseline INTEGER, error TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS requests_started ON requests(started);
-CREATE TABLE IF NOT EXISTS attempts (
-    request_id TEXT NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, tier TEXT NOT NULL,
-    model TEXT NOT NULL, replica TEXT NOT NULL,
-    fresh_input INTEGER, cached_input INTEGER, output INTEGER, cost INTEGER,
-    price_version TEXT NOT NULL, error TEXT NOT NULL,
-    PRIMARY KEY (request_id, position)
-) WITHOUT ROWID;
-"""
-VERSION = 1
 CHECKPOINT_PAGES = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
 SETTLED_WITHIN = 0.02  # seconds until a record that no intent follows is written
 BUSY = 8  # rows in a batch, from which on the next one may gather more: a commit costs more than its rows
 GATHER = 0.002  # seconds; no backend answers so soon that a caller would wait for it
+ERASED = 500  # texts at once, between which requests get their turn
+BUSY_TIMEOUT = 5_000  # of a lock, in milliseconds, as sqlite3 sets it
 RETRY = 0.5  # seconds between tries when the disk refuses a settled record
-
-_INSERT_INTENT = """
-INSERT INTO requests (id, caller_id, tenant, model, stream, started, tier, reason, score, threshold, scorer,
-                      policy, arm, propensity)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_CLOSE = """
-UPDATE requests SET outcome = ?, status = ?, first_byte = ?, duration = ?, cost = ?, baseline = ?, error = ?
-WHERE id = ? AND outcome IS NULL
-"""
-_INSERT_ATTEMPT = """
-INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
-WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?1)
-"""
 
 _log = logging.getLogger(__name__)
 
-_Row = tuple[object, ...]
-_Opened = tuple[_Row, asyncio.Future[None]]
+_Opened = tuple[Row, asyncio.Future[None]]
+_Asked = tuple[Row, asyncio.Future[str | None]]
+_Note = tuple[str, Row]  # a statement and what it takes
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is committed together.
+
+    Attributes:
+        notes: what comes after a record and nobody waits for.
+        ratings: each with who waits for our id of its request.
+    """
+
+    intents: list[_Opened] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    notes: list[_Note] = field(default_factory=list)
+    ratings: list[_Asked] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.intents) + len(self.records) + len(self.notes) + len(self.ratings)
+
+    def ones(self) -> list["_Batch"]:
+        """Return a batch for each thing in this one, in the order in which they may be written."""
+        return [
+            *(_Batch(intents=[one]) for one in self.intents),
+            *(_Batch(records=[one]) for one in self.records),
+            *(_Batch(notes=[one]) for one in self.notes),
+            *(_Batch(ratings=[one]) for one in self.ratings),
+        ]
 
 
 class SqliteLedger:
@@ -82,6 +83,10 @@ class SqliteLedger:
             raise Unavailable(f"the ledger {path} cannot be opened: {error}", code="ledger_unavailable") from error
         self._intents: deque[_Opened] = deque()
         self._records: deque[Record] = deque()
+        self._notes: deque[_Note] = deque()
+        self._ratings: deque[_Asked] = deque()
+        self._forget_before: float | None = None
+        self._holds_erased = False  # the write-ahead file may hold text that is erased in the other one
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._closing = self._waking = False
         self._later: asyncio.TimerHandle | None = None
@@ -96,7 +101,7 @@ class SqliteLedger:
     def open(self, intent: Intent) -> Awaitable[None]:
         """Hand over an intent; see `router.base.Ledger`."""
         written: asyncio.Future[None] = self._loop.create_future()
-        self._intents.append((_intent_row(intent), written))
+        self._intents.append((rows.intent_row(intent), written))
         if not self._waking:  # once for all that is handed over in this round of the loop
             self._waking = True
             self._loop.call_soon(self._wake)
@@ -106,6 +111,31 @@ class SqliteLedger:
         """Hand over the end of a request; see `router.base.Ledger`."""
         self._records.append(record)
         if self._later is None:  # nobody waits for it: the next intent takes it along, or this timer
+            self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
+
+    def shadow(self, request_id: str, attempt: Attempt) -> None:
+        """Hand over a shadow call, begun or ended; see `router.base.Ledger`."""
+        self._note(rows.PUT_SHADOW, rows.attempt_row(request_id, rows.SHADOW_POSITION, attempt))
+
+    def label(self, label: Label) -> None:
+        """Hand over a label; see `router.base.Ledger`."""
+        self._note(rows.INSERT_LABEL, rows.label_row(label))
+
+    def rate(self, rating: Rating) -> Awaitable[str | None]:
+        """Keep a rating; see `router.base.Ledger`."""
+        found: asyncio.Future[str | None] = self._loop.create_future()
+        self._ratings.append((rows.rating_row(rating), found))
+        self._wake()
+        return found
+
+    def forget(self, before: float) -> None:
+        """Erase old text; see `router.base.Ledger`."""
+        self._forget_before = before
+        self._wake()
+
+    def _note(self, statement: str, row: Row) -> None:
+        self._notes.append((statement, row))
+        if self._later is None:
             self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
 
     def _wake(self) -> None:
@@ -129,30 +159,47 @@ class SqliteLedger:
             self._bell.get()
             if handed_over >= BUSY and not self._closing:
                 time.sleep(GATHER)
-            # Records first: the intent of each was handed over before it, so it is in this batch or an earlier one.
-            records = [self._records.popleft() for _ in range(len(self._records))]
-            intents = [self._intents.popleft() for _ in range(len(self._intents))]
-            handed_over = len(intents) + len(records)
-            written = self._write(intents, records) if intents or records else True
-            if self._closing and (not written or not (self._intents or self._records)):
+            batch = self._take()
+            handed_over = len(batch)
+            written = self._write(batch) if handed_over else True
+            self._erase()
+            if self._closing and (not written or not (self._intents or self._records or self._notes or self._ratings)):
                 return  # what could not be written stays open in the file and is closed at the next start
 
-    def _write(self, intents: list[_Opened], records: list[Record]) -> bool:
+    def _take(self) -> _Batch:
+        """Return what has gathered.
+
+        Last things first: what a note or a record belongs to was handed over before it, so that it is in this batch
+        or in an earlier one.
+        """
+        ratings = [self._ratings.popleft() for _ in range(len(self._ratings))]
+        notes = [self._notes.popleft() for _ in range(len(self._notes))]
+        records = [self._records.popleft() for _ in range(len(self._records))]
+        intents = [self._intents.popleft() for _ in range(len(self._intents))]
+        return _Batch(intents, records, notes, ratings)
+
+    def _write(self, batch: _Batch) -> bool:
         """Commit a batch: intents first, since a record may close one of the same batch."""
-        error = self._commit([row for row, _ in intents], records)
+        found: list[str | None] = []
+        error = self._commit(batch, found)
         if error is not None:
             is_of_the_disk = isinstance(error, sqlite3.OperationalError)
-            if not is_of_the_disk and len(intents) + len(records) > 1:  # one row is to blame, not its neighbours
-                return all([self._write([one], []) for one in intents] + [self._write([], [one]) for one in records])
+            if not is_of_the_disk and len(batch) > 1:  # one row is to blame, not its neighbours
+                written = [self._write(one) for one in batch.ones()]
+                return all(written)
             if not self._failing:
                 _log.error("the ledger %s cannot be written: %s", self._path, error)
-            if records and is_of_the_disk:
-                self._records.extendleft(reversed(records))  # an answer was given: try until it is recorded
+            if is_of_the_disk and (batch.records or batch.notes):
+                self._records.extendleft(reversed(batch.records))  # an answer was given: try until it is recorded
+                self._notes.extendleft(reversed(batch.notes))
                 self._ring_later()
         self._failing = error is not None
-        if intents:
-            waiting = [future for _, future in intents]
+        if batch.intents:
+            waiting = [future for _, future in batch.intents]
             self._loop.call_soon_threadsafe(_resolve, waiting, error)
+        if batch.ratings:
+            asking = [future for _, future in batch.ratings]
+            self._loop.call_soon_threadsafe(_answer, asking, found, error)
         return error is None
 
     def _ring_later(self) -> None:
@@ -163,17 +210,45 @@ class SqliteLedger:
         self._retry.daemon = True
         self._retry.start()
 
-    def _commit(self, intents: list[_Row], records: list[Record]) -> Exception | None:
+    def _commit(self, batch: _Batch, found: list[str | None]) -> Exception | None:
+        """Write a batch as one transaction; puts into `found` our id of the request of each rating."""
         connection = self._connection
         try:
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_INSERT_INTENT, intents)
-                connection.executemany(_CLOSE, [_closing_row(record) for record in records])
-                connection.executemany(_INSERT_ATTEMPT, [row for record in records for row in _attempt_rows(record)])
+                connection.executemany(rows.INSERT_INTENT, [row for row, _ in batch.intents])
+                connection.executemany(rows.CLOSE, [rows.closing_row(record) for record in batch.records])
+                attempts = [row for record in batch.records for row in rows.attempt_rows(record)]
+                connection.executemany(rows.INSERT_ATTEMPT, attempts)
+                for statement, row in batch.notes:
+                    connection.execute(statement, row)
+                for row, _ in batch.ratings:
+                    (rated,) = connection.execute(rows.RATE, row).fetchall() or [(None,)]
+                    found.append(rated[0])
         except (sqlite3.Error, ValueError, OverflowError) as error:  # the latter two: a value that SQLite cannot hold
             return error
         return None
+
+    def _erase(self) -> None:
+        """Erase some of the text that is due, so that its bytes are in no part of the file any more."""
+        before, self._forget_before = self._forget_before, None
+        if before is None:
+            return
+        connection = self._connection
+        try:
+            connection.execute("PRAGMA secure_delete=ON")
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                erased = [connection.execute(statement, (before, ERASED)).rowcount for statement in rows.FORGET]
+            connection.execute("PRAGMA secure_delete=OFF")
+            self._holds_erased |= any(erased)
+            if max(erased) == ERASED:  # the rest after whatever has gathered meanwhile
+                self._forget_before = before
+                self._bell.put(None)
+            elif self._holds_erased:
+                self._holds_erased = not _folded(connection)
+        except sqlite3.Error as error:
+            _log.error("old text in the ledger %s cannot be erased, it is tried again later: %s", self._path, error)
 
 
 def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
@@ -190,6 +265,27 @@ def _resolve(waiting: list[asyncio.Future[None]], error: Exception | None) -> No
                 )
             )
             future.exception()  # whoever failed before awaiting it has said why; nobody else need hear
+
+
+def _answer(asking: list[asyncio.Future[str | None]], found: list[str | None], error: Exception | None) -> None:
+    """Tell those who gave a rating whose it was; runs on the loop."""
+    for index, future in enumerate(asking):
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(found[index])
+        else:
+            future.set_exception(
+                Unavailable("the ledger cannot be written now", code="ledger_unavailable", retry_after=1)
+            )
+
+
+def _folded(connection: sqlite3.Connection) -> bool:
+    """Empty the write-ahead file; tells whether it is empty, since nobody waits here for those who read it."""
+    connection.execute("PRAGMA busy_timeout=0")
+    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+    return not is_busy
 
 
 def _locked(path: Path) -> IO[bytes]:
@@ -216,65 +312,10 @@ def _connected(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in (0, VERSION):
+    try:
+        prepare(connection)
+    except sqlite3.Error:
         connection.close()
-        raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {VERSION}")
-    connection.executescript(SCHEMA)
-    connection.execute(f"PRAGMA user_version={VERSION}")
+        raise
     connection.execute("UPDATE requests SET outcome = ? WHERE outcome IS NULL", (Outcome.INTERRUPTED,))
     return connection
-
-
-def _intent_row(intent: Intent) -> _Row:
-    decision = intent.decision
-    score = decision.score
-    return (
-        intent.id,
-        intent.caller_id,
-        intent.tenant,
-        intent.model,
-        intent.stream,
-        intent.started,
-        decision.tier,
-        decision.reason,
-        None if score is None else score.value,
-        decision.threshold,
-        None if score is None else score.source,
-        decision.policy,
-        decision.arm,
-        decision.propensity,
-    )
-
-
-def _closing_row(record: Record) -> _Row:
-    return (
-        record.outcome,
-        record.status,
-        record.first_byte,
-        record.duration,
-        record.cost,
-        record.baseline,
-        record.error,
-        record.id,
-    )
-
-
-def _attempt_rows(record: Record) -> list[_Row]:
-    return [
-        (
-            record.id,
-            position,
-            attempt.kind,
-            attempt.tier,
-            attempt.model,
-            attempt.replica,
-            None if attempt.usage is None else attempt.usage.fresh_input,
-            None if attempt.usage is None else attempt.usage.cached_input,
-            None if attempt.usage is None else attempt.usage.output,
-            attempt.cost,
-            attempt.price_version,
-            attempt.error,
-        )
-        for position, attempt in enumerate(record.attempts)
-    ]

@@ -17,8 +17,9 @@ from sklearn.metrics import roc_auc_score
 from classifier.base import Prompt, Turn, WeightsError
 from classifier.features import NUMBERS
 from classifier.linear import COLUMNS, LinearClassifier, Weights, dump, load
+from classifier.maps import Platt
 from classifier.pairs import Pair
-from classifier.training import Fitted, design
+from classifier.training import Fitted
 
 
 def user(text: str) -> Prompt:
@@ -56,25 +57,6 @@ def test_agreeing_to_something_complex_scores_as_complex(classifier: LinearClass
         assert classifier.score(agreed).value > 0.5 > classifier.score(user(words)).value
 
 
-def test_the_numpy_logit_equals_the_one_of_scikit_learn(fitted: Fitted, unseen_pairs: list[Pair]) -> None:
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - beside its only use
-
-    prompts = [pair.prompt for pair in unseen_pairs]
-    rows, target = design(prompts), [pair.needs_large for pair in unseen_pairs]
-    learner = LogisticRegression(solver="liblinear").fit(rows, target)
-    wide = np.full(len(NUMBERS), 1e9, np.float32)
-    weights = replace(
-        fitted.weights,
-        values=learner.coef_[0].astype(np.float32),
-        intercept=float(learner.intercept_[0]),
-        lowest=-wide,
-        highest=wide,
-    )
-    classifier = LinearClassifier(weights)
-    logits = [classifier.decide(prompt) for prompt in prompts]
-    assert np.abs(logits - learner.decision_function(rows)).max() < 1e-5
-
-
 def test_numbers_outside_of_what_was_fitted_are_cut_to_it(fitted: Fitted) -> None:
     values = np.zeros(COLUMNS, np.float32)
     values[-len(NUMBERS) + NUMBERS.index("length")] = 1.0
@@ -85,15 +67,26 @@ def test_numbers_outside_of_what_was_fitted_are_cut_to_it(fitted: Fitted) -> Non
 
 
 def test_calibration_is_applied_to_the_logit(fitted: Fitted) -> None:
-    weights = replace(fitted.weights, slope=0.5, offset=-1.0)
-    classifier = LinearClassifier(weights)
+    classifier = LinearClassifier(replace(fitted.weights, calibration=Platt(0.5, -1.0)))
     logit = 0.5 * classifier.decide(user("hello")) - 1.0
     assert classifier.score(user("hello")).value == pytest.approx(1 / (1 + math.exp(-logit)))
 
 
+def test_the_interval_is_that_of_the_calibration_and_holds_the_score(
+    classifier: LinearClassifier, fitted: Fitted
+) -> None:
+    for text in ("hello", "what do the Amber Lamp and the Cedar Chair cost together?"):
+        low, high = classifier.interval(user(text))
+        assert low <= classifier.score(user(text)).value <= high
+    wide = LinearClassifier(replace(fitted.weights, calibration=Platt(1.0, 0.0, (0.5, 0.0, 0.0, 0.5))))
+    low, high = wide.interval(user("hello"))
+    assert high - low > 0.2
+
+
 def test_an_enormous_logit_is_a_score_and_no_overflow(fitted: Fitted) -> None:
     for offset in (-1e30, 1e30):
-        assert 0.0 <= LinearClassifier(replace(fitted.weights, offset=offset)).score(user("x")).value <= 1.0
+        classifier = LinearClassifier(replace(fitted.weights, intercept=offset))
+        assert 0.0 <= classifier.score(user("x")).value <= 1.0
 
 
 def test_explain_names_n_grams_of_the_prompt_strongest_first(classifier: LinearClassifier) -> None:
@@ -106,10 +99,11 @@ def test_explain_names_n_grams_of_the_prompt_strongest_first(classifier: LinearC
     assert all(gram in f" {text} " for gram in quoted)
 
 
-def test_explained_parts_add_up_to_the_score(classifier: LinearClassifier, fitted: Fitted) -> None:
+def test_explained_parts_add_up_to_the_score(fitted: Fitted) -> None:
+    classifier = LinearClassifier(replace(fitted.weights, calibration=Platt(1.5, 0.2)))
+    bias = 1.5 * fitted.weights.intercept + 0.2
     prompt = user("what do the Amber Lamp and the 椅子 cost together?")
     parts = sum(part.weight for part in classifier.explain(prompt, top=10_000))
-    bias = fitted.weights.slope * fitted.weights.intercept + fitted.weights.offset
     score = classifier.score(prompt).value
     assert 1 / (1 + math.exp(-parts - bias)) == pytest.approx(score, abs=1e-6)
 
@@ -165,13 +159,22 @@ def _one_character(content: dict[str, Any]) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "a key is missing": (lambda content: content.pop("slope"), "'slope' is missing"),
-    "of another format": (lambda content: content.update(format="tandem-linear-0"), "this code reads tandem-linear-1"),
+    "a key is missing": (lambda content: content.pop("intercept"), "'intercept' is missing"),
+    "of another format": (lambda content: content.update(format="tandem-linear-0"), "this code reads tandem-linear-2"),
     "of other features": (lambda content: content.update(features="0" * 64), "other features"),
     "one character changed": (_one_character, "checksum"),
     "not base64": (lambda content: content.update(values="***"), "checksum|base64"),
-    "a scalar is text": (lambda content: content.update(slope="steep"), "steep"),
-    "a scalar is not finite": (lambda content: content.update(slope=float("inf")), "not finite"),
+    "a scalar is text": (lambda content: content.update(intercept="steep"), "steep"),
+    "a scalar is not finite": (lambda content: content.update(intercept=float("inf")), "not finite"),
+    "the calibration is of no kind": (lambda content: content.update(calibration={"kind": "magic"}), "magic"),
+    "the calibration falls": (
+        lambda content: content.update(calibration={"kind": "platt", "slope": -1.0, "offset": 0.0}),
+        "must rise",
+    ),
+    "the calibration is not finite": (
+        lambda content: content.update(calibration={"kind": "platt", "slope": 1.0, "offset": float("nan")}),
+        "not finite",
+    ),
     "an array is a list": (lambda content: content.update(values=[1.0]), "damaged"),
 }
 
@@ -190,9 +193,9 @@ def test_damaged_weights_are_refused_with_the_reason(
 @pytest.mark.parametrize(
     ("field", "array", "reason"),
     [
-        ("columns", np.array([COLUMNS], "<u4"), "does not exist"),
-        ("values", np.array([1.0, 2.0], "<f4"), "2 numbers where 1 belong"),
-        ("values", np.array([np.nan], "<f4"), "not finite"),
+        ("columns", np.array([COLUMNS], "<u2"), "does not exist"),
+        ("values", np.array([1.0, 2.0], "<f2"), "2 numbers where 1 belong"),
+        ("values", np.array([np.nan], "<f2"), "not finite"),
         ("lowest", np.array([np.nan] * len(NUMBERS), "<f4"), "not finite"),
         ("highest", np.array([1.0], "<f4"), "1 numbers where"),
     ],

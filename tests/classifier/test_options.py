@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from classifier import options
 from classifier.base import Prompt, Turn, WeightsError
 from classifier.linear import LinearClassifier, dump
-from classifier.options import SHIPPED_WEIGHTS, ClassifierOptions
+from classifier.options import SHIPPED_PRIOR, SHIPPED_WEIGHTS, ClassifierOptions, weights_path
 from classifier.rules import RulesClassifier
 from classifier.training import Fitted
 
@@ -58,3 +58,9 @@ def test_unknown_kinds_and_keys_are_refused() -> None:
 def test_choosing_loads_numpy_only_when_it_is_built() -> None:
     code = "import classifier.options, sys; print(sorted({'numpy', 'sklearn', 'scipy'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], timeout=60, text=True).strip() == "[]"
+
+
+def test_shipped_weights_have_a_word() -> None:
+    assert weights_path(None) == weights_path(Path("desk")) == SHIPPED_WEIGHTS
+    assert weights_path(Path("general")) == SHIPPED_PRIOR
+    assert weights_path(Path("own/general.json")) == Path("own/general.json")

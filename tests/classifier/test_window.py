@@ -34,10 +34,27 @@ def test_a_short_text_is_seen_whole_with_its_white_space_folded() -> None:
 
 def test_a_short_last_turn_lets_earlier_ones_weigh_more() -> None:
     proposal = "I propose to compare both warranties and to add up the prices."
-    agreed = window(talk("Help me choose.", proposal, "yes, do it"))
+    agreed = window(talk("Help me choose.", proposal, "the second"))
     asked = window(talk("Help me choose.", proposal, "Where can I find the opening hours of your shop on Monday?"))
     assert agreed.earlier > 5 * asked.earlier
     assert proposal.encode() in agreed.text[agreed.split :]
+
+
+def test_mere_agreement_is_looked_at_as_what_it_agrees_to() -> None:
+    question, proposal = "Which of the two lamps has the longer warranty?", "Shall I look it up?"
+    assert window(talk(question, proposal, "yes, do it")).text == window(talk(question, proposal, "继续")).text
+    assert window(talk(question, proposal, "yes, do it")).text.startswith(f" {question} ".encode())
+    plan = "I propose to compare both warranties and to add up the prices of the spare parts."
+    assert window(talk("Hello!", plan, "ok")).text == f" {plan} Hello! ".encode()
+    assert window(talk(question, "Here is the first part.", "continue", "The second.", "go on")).text.startswith(
+        f" {question} ".encode()
+    )
+
+
+def test_agreement_to_nothing_is_looked_at_as_it_is() -> None:
+    assert window(talk("ok")).text == b" ok "
+    assert window(Prompt((Turn("system", "be brief"), Turn("user", "yes")))).text == b" yes "
+    assert window(Prompt((Turn("assistant", ""), Turn("user", "yes")))).text == b" yes "
 
 
 def test_the_last_user_turn_stands_first_although_a_tool_answered_since() -> None:

@@ -9,6 +9,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from backends.base import BackendError, Call, Reply
+from backends.capabilities import Capabilities
 
 COMPLETION = (
     b'{"id":"c1","object":"chat.completion","created":1,"model":"up","choices":[{"index":0,"message":'
@@ -27,16 +28,24 @@ EVENTS = (
 
 @dataclass
 class Script:
-    """What one tier does next, and what it was asked."""
+    """What one tier does next, and what it was asked.
+
+    Attributes:
+        events: of a stream; a number is a silence of as many seconds.
+        begins_after: seconds of silence before anything is answered.
+        second: plays for second samples, whose request ids end in "-2"; None plays this one.
+    """
 
     failures: list[BackendError] = field(default_factory=list)
     completion: bytes = COMPLETION
-    events: tuple[bytes, ...] = EVENTS
+    events: tuple[bytes | float, ...] = EVENTS
     breaks_with: BackendError | None = None
     hangs: bool = False  # after what was played
     completion_hangs: bool = False  # instead of an unstreamed answer
     calls: list[Call] = field(default_factory=list)
     closed_early: int = 0
+    begins_after: float = 0.0
+    second: "Script | None" = None
 
     def body(self) -> dict[str, object]:
         """Return the last call's body."""
@@ -55,7 +64,10 @@ class ScriptedBackend:
 
     async def send(self, call: Call) -> Reply:
         script = SCRIPTS[self.tier]
+        if script.second is not None and call.request_id.endswith("-2"):
+            script = script.second
         script.calls.append(call)
+        await asyncio.sleep(script.begins_after)
         if script.failures:
             raise script.failures.pop(0)
         media_type = "text/event-stream" if call.stream else "application/json"
@@ -67,8 +79,9 @@ class ScriptedBackend:
             if script.completion_hangs and not call.stream:
                 await asyncio.Event().wait()
             for part in script.events if call.stream else (script.completion,):
-                yield part
-                await asyncio.sleep(0)
+                if isinstance(part, bytes):
+                    yield part
+                await asyncio.sleep(0 if isinstance(part, bytes) else part)
             if script.hangs:
                 await asyncio.Event().wait()
             if script.breaks_with is not None:
@@ -98,3 +111,9 @@ class ScriptedOptions(BaseModel):
         """Return the backend, with a fresh script."""
         SCRIPTS[self.tier] = Script()
         return ScriptedBackend(self.tier)
+
+
+class CapableOptions(ScriptedOptions):
+    """`use: tests.router.scripted:CapableOptions`: one that says what it can."""
+
+    capabilities: Capabilities = Capabilities()

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from backends.base import Usage
-from classifier.base import Score
-from router.base import Attempt, Decision, Intent, Outcome, Record, Tier
+from classifier.base import Prompt, Score, Turn
+from classifier.pairs import read_labelled
+from router.base import Attempt, Decision, Intent, Label, Outcome, Record, Tier
 from router.commands.program import run
 from router.ledger.sqlite import SqliteLedger
 
@@ -106,3 +108,29 @@ def test_a_reader_that_closes_early_is_no_error(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["id"] == "req_00000000"
+
+
+async def fill_labels(path: Path) -> None:
+    """Write one label of an old request and one of a new one."""
+    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    for number, text in enumerate(("where is it", FORMULA)):
+        prompt = msgspec.json.encode(Prompt((Turn("user", text),)))
+        made, key = NEW_YEAR + number, f"req_{number:08d}"
+        ledger.label(Label(key, "shop", made, prompt, Tier.MINI, 1.0, 0.0, 0.2, "linear@1", 0.5, 0.02, "agreement@1"))
+    await ledger.aclose()
+
+
+def test_labels_are_rows_that_training_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(fill_labels(tmp_path / "a.db"))
+    assert run(["export", "labels", "--ledger", str(tmp_path / "a.db")]) == 0
+    out = tmp_path / "labels.jsonl"
+    out.write_text(capsys.readouterr().out)
+    first, second = read_labelled(out)
+    assert (first.prompt.turns[0].text, first.strong_score, first.weak_score) == ("where is it", 1.0, 0.0)
+    assert second.prompt.turns[0].text == FORMULA
+    assert run(["export", "labels", "--ledger", str(tmp_path / "a.db"), "--since", "2026-01-01T00:00:01Z"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["request_id"] == "req_00000001"
+    assert run(["export", "labels", "--format", "csv", "--ledger", str(tmp_path / "a.db")]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert rows[1]["propensity"] == "0.02"

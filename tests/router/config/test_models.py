@@ -98,3 +98,51 @@ def test_a_version_that_callers_see_says_nothing_about_secrets() -> None:
     assert (
         one.version != config(keys=[{"tenant": "desk", "key": KEY}], cache={"url": "redis://:one@redis:6379/0"}).version
     )
+
+
+def test_nothing_is_learnt_unless_it_is_asked_for() -> None:
+    learning = config().learning
+    assert learning.shares == {Tier.MINI: 0.0, Tier.LARGE: 0.0}
+    assert learning.registry is None
+    assert config(learning={"shadow": 0.02}).learning.shares == {Tier.MINI: 0.02, Tier.LARGE: 0.0}
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [
+        {"shadow": 1.1},
+        {"shadow": -0.1},
+        {"shadow": True},
+        {"concurrency": 0},
+        {"max_per_minute": 0},
+        {"retention_days": 0},
+        {"cost_weight": 0},
+        {"cost_weight": 2},
+        {"shadows": 0.1},
+    ],
+)
+def test_what_cannot_be_learnt_is_refused(learning: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(learning))):
+        config(learning=learning)
+
+
+@pytest.mark.parametrize(("use", "passes"), [("linear", True), ("rules", False), ("off", False)])
+def test_versions_need_a_classifier_with_weights(use: str, passes: bool) -> None:  # noqa: FBT001
+    parts = {"classifier": {"use": use}, "learning": {"registry": "versions"}}
+    if passes:
+        assert config(**parts).learning.registry is not None
+    else:
+        with pytest.raises(ValidationError, match="needs a classifier with weights"):
+            config(**parts)
+
+
+def test_models_that_are_not_shipped_are_scored_by_general_weights() -> None:
+    other = {"use": "openai_http", "urls": ["http://127.0.0.1:9/v1"], "model": "m", "price": "mini"}
+    assert Config().classifier.weights is None
+    assert Config.model_validate({"backends": {"mini": {"use": "local"}}}).classifier.weights is None
+    found = Config.model_validate({"backends": {"large": other}}).classifier
+    assert (found.use, str(found.weights)) == ("linear", "general")
+    named = {"backends": {"large": other}, "classifier": {"weights": "own.json"}}
+    assert str(Config.model_validate(named).classifier.weights) == "own.json"
+    rules = {"backends": {"large": other}, "classifier": {"use": "rules"}}
+    assert Config.model_validate(rules).classifier.weights is None

@@ -220,8 +220,14 @@ BAD = {
     ),
     "third tier": ("backends: {medium: {use: local}}", "1:12: backends.medium: unknown key"),
     # classifier, policy, cache, ledger, prices
-    "unknown classifier": ("classifier: {use: linaer}", "1:19: classifier.use: must be one of linear, rules, off; did"),
-    "unknown policy": ("policy: {use: treshold}", "1:15: policy.use: must be one of threshold, explicit; did you mean"),
+    "unknown classifier": (
+        "classifier: {use: linaer}",
+        "1:19: classifier.use: must be one of linear, rules, encoder, off; did",
+    ),
+    "unknown policy": (
+        "policy: {use: treshold}",
+        "1:15: policy.use: must be one of threshold, cascade, certified, explicit; did you mean",
+    ),
     "threshold over one": ("policy: {use: threshold, threshold: 62}", "1:37: policy.threshold: must be less than or"),
     "threshold that is no number": ("policy: {use: threshold, threshold: .nan}", "1:37: policy.threshold: must be"),
     "unknown tier": (

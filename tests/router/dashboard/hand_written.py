@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from router.ledger.sqlite import SCHEMA
+from router.ledger.layout import SCHEMA
 
 NOW = 1_795_178_096.0  # Friday 2026-11-20, 12:34:56 UTC
 MILLION = 1_000_000
@@ -45,10 +45,13 @@ _REQUEST = {
     "cost": None,
     "baseline": None,
     "error": "",
+    "verify": None,
+    "p_wrong": None,
 }
 _ASK = """
 INSERT INTO requests VALUES (:id, :caller_id, :tenant, :model, :stream, :started, :tier, :reason, :score, :threshold,
-    :scorer, :policy, :arm, :propensity, :outcome, :status, :first_byte, :duration, :cost, :baseline, :error)
+    :scorer, :policy, :arm, :propensity, :outcome, :status, :first_byte, :duration, :cost, :baseline, :error,
+    :verify, :p_wrong)
 """
 _TRY = "INSERT INTO attempts VALUES (?, ?, ?, ?, 'some-model', '127.0.0.1:1', 10, 0, 5, 1, 'p1', ?)"
 

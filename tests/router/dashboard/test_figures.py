@@ -43,3 +43,9 @@ def test_what_cannot_be_told_is_a_dash_with_its_reason(seen: Overview) -> None:
         ("–", "no streamed answer in this span"),
         ("–", "no request ended in this span"),
     ]
+
+
+def test_what_shadow_calls_cost_stands_beside_the_spend(seen: Overview) -> None:
+    learnt = replace(seen, now=replace(seen.now, learning=2_000_000))
+    spend = figures(learnt, span=HOUR)[0]
+    assert (spend.value, spend.note) == ("$0.034", "vs previous hour · $0.002 more on shadow calls")

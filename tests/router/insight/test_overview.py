@@ -102,3 +102,11 @@ def test_a_window_begins_on_a_whole_bucket_and_ends_with_the_one_that_holds_now(
 )
 def test_the_span_follows_the_ledgers_age(age: float | None, name: str) -> None:
     assert span_for(begun=None if age is None else NOW - age, now=NOW).name == name
+
+
+def test_what_learning_costs_stands_beside_the_spend() -> None:
+    spent = Total(
+        0, Source.MINI, Outcome.ANSWERED, 1, moved=0, cost=2, unpriced=0, priced_cost=2, baseline=9, learning=5
+    )
+    now = overview(replace(NOTHING, begun=NOW, totals=(spent, spent)), HOUR).now
+    assert (now.cost, now.learning, now.saving.saved) == (4, 10, 14)

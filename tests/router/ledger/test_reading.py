@@ -159,3 +159,25 @@ def test_reading_while_the_writer_writes_sees_what_was_committed(ledger: Path) -
         assert sum(total.cost for total in read_window(ledger, HOUR, latest=1).totals) == 34 * MILLION
         writer.execute("COMMIT")
     assert sum(total.cost for total in read_window(ledger, HOUR, latest=1).totals) == 0
+
+
+def test_a_shadow_call_answers_nobody_and_its_cost_is_told_apart(ledger: Path) -> None:
+    before = read_window(ledger, HOUR, latest=1).totals
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO attempts VALUES (?, 1000, ?, 'large', 'm', 'h:1', 1, 0, 1, ?, 'p1', '')",
+            [("a", "shadow", 7), ("b", "shadow", None), ("g", "judge", 1)],
+        )
+    after = read_window(ledger, HOUR, latest=1).totals
+    assert [(total.source, total.cost, total.priced_cost) for total in after] == [
+        (total.source, total.cost, total.priced_cost) for total in before
+    ]
+    assert sum(total.learning for total in before) == 0
+    assert sum(total.learning for total in after) == 7
+
+
+def test_what_verification_said_is_read(ledger: Path) -> None:
+    ask(ledger, "z", started=NOW, verify=0.5, p_wrong=0.25)
+    line = read_window(ledger, HOUR, latest=1).latest[0]
+    assert (line.verify, line.p_wrong) == (0.5, 0.25)
+    assert list(iter_requests(ledger))[-1]["p_wrong"] == 0.25

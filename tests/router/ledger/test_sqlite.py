@@ -1,4 +1,4 @@
-"""router/ledger/sqlite.py: one record for each request, whatever happens."""
+"""router/ledger/sqlite.py and router/ledger/rows.py: one record for each request, whatever happens."""
 
 import asyncio
 import os
@@ -6,12 +6,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from backends.base import Usage
-from router.base import Attempt, Decision, Intent, Outcome, Record, Tier, Unavailable
+from router.base import Attempt, Decision, Intent, Label, Outcome, Rating, Record, Tier, Unavailable
+from router.ledger.labels import iter_labels
 from router.ledger.reading import iter_requests
 from router.ledger.sqlite import SqliteLedger
 
@@ -142,3 +144,172 @@ async def test_one_record_that_cannot_be_held_does_not_stop_the_others(tmp_path:
     await ledger.aclose()
     rows = {row["id"]: row["cost"] for row in iter_requests(tmp_path / "l.db")}
     assert rows == {"a": 1, "b": None, "c": 3, "d": None}
+
+
+def shadow(*, cost: int | None = 70, error: str = "") -> Attempt:
+    return Attempt("shadow", Tier.LARGE, "big", "h:1", None if error else Usage(1, 0, 2), cost, "v", error)
+
+
+def label(name: str, *, made: float = 1.0, prompt: bytes | None = b"CANARY") -> Label:
+    return Label(name, "acme", made, prompt, Tier.MINI, 1.0, 0.0, 0.2, "linear@1", 0.5, 0.02, "agreement@1")
+
+
+def rating(name: str, tenant: str = "acme", *, score: float = 1.0, comment: str | None = None) -> Rating:
+    return Rating(name, tenant, 2.0, score, comment)
+
+
+def raw_of(folder: Path) -> bytes:
+    """Return every byte of a ledger, its write-ahead file included."""
+    return b"".join(path.read_bytes() for path in folder.glob("l.db*"))
+
+
+async def test_a_shadow_call_has_one_row_that_its_end_replaces_and_no_part_in_the_request(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    ledger.settle(record("a"))
+    ledger.shadow("a", shadow(cost=None, error="Interrupted"))
+    ledger.shadow("nobody", shadow())
+    await asyncio.sleep(0.1)
+    (row,) = iter_requests(tmp_path / "l.db")
+    assert [attempt["error"] for attempt in row["attempts"]] == ["", "Interrupted"]
+    ledger.shadow("a", shadow())
+    await ledger.aclose()
+    (row,) = iter_requests(tmp_path / "l.db")
+    assert [(attempt["kind"], attempt["cost"]) for attempt in row["attempts"]] == [("primary", 5), ("shadow", 70)]
+    assert (row["cost"], row["outcome"]) == (5, "answered")
+
+
+async def test_a_shadow_that_is_written_before_its_request_is_settled_takes_nobody_s_place(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    ledger.shadow("a", shadow())
+    await asyncio.sleep(0.1)
+    ledger.settle(record("a"))
+    await ledger.aclose()
+    (row,) = iter_requests(tmp_path / "l.db")
+    assert [attempt["kind"] for attempt in row["attempts"]] == ["primary", "shadow"]
+
+
+async def test_a_request_has_one_label_the_first(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger.label(label("a"))
+    ledger.label(label("a", made=9.0))
+    await ledger.aclose()
+    assert [rated.label for rated in iter_labels(tmp_path / "l.db")] == [label("a")]
+
+
+async def test_a_rating_finds_the_tenant_s_own_request_alone(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    for name in ("a", "b"):
+        ledger.open(intent(name))  # a rating that follows at once finds it
+    found = await asyncio.gather(
+        ledger.rate(rating("a")),
+        ledger.rate(rating("a", "rival")),
+        ledger.rate(rating("none")),
+        ledger.rate(rating("")),
+    )
+    assert list(found) == ["a", None, None, None]
+    await ledger.rate(rating("a", score=0.5, comment="words"))
+    ledger.label(label("a"))
+    await ledger.aclose()
+    with closing(sqlite3.connect(tmp_path / "l.db")) as reader:
+        assert reader.execute("SELECT * FROM ratings").fetchall() == [("a", "acme", 2.0, 0.5, "words")]
+    assert [rated.rating for rated in iter_labels(tmp_path / "l.db")] == [0.5]
+
+
+async def test_one_rating_that_cannot_be_held_fails_alone(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    found = await asyncio.gather(
+        ledger.rate(rating("a")),
+        ledger.rate(rating("a", comment="\ud800")),
+        ledger.rate(rating("none")),
+        return_exceptions=True,
+    )
+    await ledger.aclose()
+    assert (found[0], found[2]) == ("a", None)
+    assert isinstance(found[1], Unavailable)
+
+
+async def test_shadows_and_labels_wait_for_a_disk_that_refuses_and_ratings_do_not(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    ledger._connection.execute("PRAGMA query_only=ON")
+    ledger.settle(record("a"))
+    ledger.shadow("a", shadow())
+    ledger.label(label("a"))
+    with pytest.raises(Unavailable, match="cannot be written now"):
+        await ledger.rate(rating("a"))
+    await asyncio.sleep(0.1)
+    ledger._connection.execute("PRAGMA query_only=OFF")
+    await asyncio.sleep(0.8)
+    await ledger.aclose()
+    (row,) = iter_requests(tmp_path / "l.db")
+    assert [attempt["kind"] for attempt in row["attempts"]] == ["primary", "shadow"]
+    assert len(list(iter_labels(tmp_path / "l.db"))) == 1
+
+
+async def test_old_text_is_erased_from_every_byte_and_new_text_stays(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    ledger.label(label("a", made=1.0, prompt=b"CANARY-OLD " * 2_000))
+    ledger.label(label("b", made=9.0, prompt=b"CANARY-NEW"))
+    await ledger.rate(rating("a", comment="CANARY-SAID"))
+    ledger.forget(5.0)
+    await ledger.rate(rating("none"))  # written after it
+    await asyncio.sleep(0.2)
+    raw = raw_of(tmp_path)
+    assert (b"CANARY-OLD" in raw, b"CANARY-SAID" in raw, b"CANARY-NEW" in raw) == (False, False, True)
+    await ledger.aclose()
+    assert [(one.label.prompt, one.rating) for one in iter_labels(tmp_path / "l.db")] == [
+        (None, 1.0),
+        (b"CANARY-NEW", None),
+    ]
+
+
+async def test_much_old_text_is_erased_in_parts_between_which_requests_get_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.ledger.sqlite.ERASED", 10)
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    for number in range(95):
+        ledger.label(label(f"r{number}"))
+    await ledger.open(intent("a"))
+    ledger.forget(5.0)
+    await ledger.open(intent("b"))
+    await asyncio.sleep(0.3)
+    assert {rated.label.prompt for rated in iter_labels(tmp_path / "l.db")} == {None}
+    assert b"CANARY" not in raw_of(tmp_path)
+    await ledger.aclose()
+
+
+async def test_a_reader_does_not_hold_up_the_erasing_nor_requests(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger.label(label("a"))
+    await ledger.open(intent("a"))
+    with closing(sqlite3.connect(tmp_path / "l.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM labels").fetchone()
+        ledger.forget(5.0)
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(ledger.open(intent("b")), 1.0)
+        assert b"CANARY" in (tmp_path / "l.db-wal").read_bytes()  # what the reader may still look at
+    ledger.forget(5.0)  # the next time, an hour later
+    await asyncio.sleep(0.2)
+    assert b"CANARY" not in raw_of(tmp_path)
+    await ledger.aclose()
+
+
+async def test_erasing_that_fails_is_said_and_the_ledger_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    ledger._connection.execute("PRAGMA query_only=ON")
+    ledger.label(label("a"))
+    ledger.forget(5.0)
+    await asyncio.sleep(0.1)
+    assert "cannot be erased" in caplog.text
+    ledger._connection.execute("PRAGMA query_only=OFF")
+    await ledger.open(intent("b"))
+    await ledger.aclose()

@@ -1,0 +1,227 @@
+"""`tandem calibrate`: one's own labels -> a calibration and certified thresholds.
+
+The pairs must be new to the weights, drawn like the traffic that the promise is for, and few labels make small
+promises. What is promised is the mean loss of quality against all-Large; each level is a promise of its own, so what is
+said of confidence holds for one of them at a time.
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from rich.console import Console
+from typer import Exit, Option
+
+from classifier.base import Classifier, ClassifierError, WeightsError
+from classifier.calibrated import Overlay, digest_of, dump
+from classifier.guarantee import Bound, Certificate
+from classifier.maps import Reals, logit_of
+from classifier.options import GENERAL, ClassifierOptions, weights_path
+from classifier.pairs import Pair, PairsError, read_labelled
+from classifier.promises import Promises, Scored, overlay_of, promise
+from classifier.recalibration import FEWEST, Kind
+from router.commands.errors import BadUsage, CommandFailed
+
+LEVELS = "0.005,0.01,0.02,0.05,0.1"
+
+
+def calibrate(  # noqa: PLR0913 - typer reads the options from here
+    *,
+    data: Annotated[list[Path], Option(help="JSON lines or parquet: prompt, strong_score, weak_score, group.")],
+    loss: Annotated[float, Option(help="How much quality may be lost on average, such as 0.02.")] = 0.02,
+    confidence: Annotated[float, Option(help="In how many of all draws of the pairs it shall be true.")] = 0.9,
+    levels: Annotated[str, Option(help="Further losses to certify, for x-tandem-quality.")] = LEVELS,
+    by: Annotated[Literal["tenant"] | None, Option(help="Tell tenants apart, by the column of that name.")] = None,
+    kind: Annotated[Kind, Option(help="Of the calibration; auto takes the simplest that is as good.")] = "auto",
+    bound: Annotated[Bound, Option(help="The test that a promise must pass.")] = "exact",
+    weights: Annotated[Path | None, Option(help="What ./tandem train made; none means the shipped ones.")] = None,
+    score_column: Annotated[str | None, Option(help="A column of probabilities, in place of the classifier.")] = None,
+    out: Annotated[Path | None, Option(help="The calibration's file, for the policy certified.")] = None,
+    seed: Annotated[int, Option(min=0, help="Of folds, draws and orders.")] = 0,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Calibrate on labels, certify thresholds; exit 1 where the loss cannot be promised."""
+    if weights is not None and score_column is not None:
+        raise BadUsage("two scores to calibrate", where="--score-column", advice="give it or --weights, not both")
+    losses = _losses(levels, loss=loss, confidence=confidence)
+    with Console(stderr=True).status("reading and scoring") as status:
+        scored = _scored(data, weights=weights, score_column=score_column)
+        status.update("calibrating")
+        try:
+            found = promise(
+                scored,
+                losses,
+                loss=loss,
+                confidence=confidence,
+                kind=kind,
+                bound=bound,
+                by_tenant=by is not None,
+                seed=seed,
+            )
+        except PairsError as error:
+            raise CommandFailed(str(error), where=", ".join(map(str, data))) from error
+    if out is not None and found.calibration is not None:
+        _write(out, overlay_of(scored, found.calibration, found, seed=seed))
+    missing = _missing(found)
+    if as_json:
+        print(json.dumps(_as_json(scored, found, out=out)))
+        if missing:
+            raise Exit(CommandFailed.exit_code)
+        return
+    print("\n".join(_lines(scored, found)))
+    if out is not None and found.calibration is not None:
+        print(f"{out}: the calibration, for policy: {{use: certified, file: {out}}}")
+    if missing:
+        raise CommandFailed(missing, where="--loss", advice=_advice(found))
+
+
+# --- reading and writing -----------------------------------------------------------------------------
+
+
+def _losses(levels: str, *, loss: float, confidence: float) -> list[float]:
+    """Return the losses to certify, each once, strictest first."""
+    try:
+        found = {loss, *(float(part) for part in levels.split(",") if part.strip())}
+    except ValueError as error:
+        raise BadUsage("a level is no number", where="--levels", advice=f"write them as {LEVELS}") from error
+    for option, values in (("--loss or --levels", found), ("--confidence", {confidence})):
+        if not all(0.0 < value < 1.0 for value in values):
+            raise BadUsage("a share is out of range", where=option, advice="write numbers between 0 and 1")
+    return sorted(found)
+
+
+def _scored(data: list[Path], *, weights: Path | None, score_column: str | None) -> Scored:
+    try:
+        pairs = [pair for path in data for pair in _read(path, score_column=score_column)]
+    except PairsError as error:
+        raise CommandFailed(str(error)) from error
+    if not pairs:
+        raise CommandFailed("no rows", where=", ".join(map(str, data)), advice="name files with labelled rows")
+    if score_column is not None:
+        scores = [0.0 if pair.score is None else pair.score for pair in pairs]
+        return Scored(pairs, np.array([logit_of(score) for score in scores]), f"column:{score_column}", "")
+    path = weights_path(weights or Path(GENERAL))
+    use: Literal["encoder", "linear"] = "encoder" if path.is_dir() else "linear"
+    try:
+        classifier = ClassifierOptions(use=use, weights=path).build()
+        assert classifier is not None  # noqa: S101 - of these kinds there always is one
+        return Scored(pairs, _logits(classifier, pairs), classifier.score(pairs[0].prompt).source, digest_of(path))
+    except WeightsError as error:
+        raise CommandFailed(str(error)) from error
+
+
+def _read(path: Path, *, score_column: str | None) -> list[Pair]:
+    pairs = read_labelled(path, score_column=score_column)
+    for pair in pairs:
+        if pair.score is not None and not 0.0 <= pair.score <= 1.0:
+            raise PairsError(f"{path}:{pair.line}:{score_column}: is {pair.score:g}; write a probability, 0 to 1")
+    return pairs
+
+
+def _logits(classifier: Classifier, pairs: list[Pair]) -> Reals:
+    logits = np.empty(len(pairs))
+    for row, pair in enumerate(pairs):
+        try:
+            logits[row] = logit_of(classifier.score(pair.prompt).value)
+        except ClassifierError as error:
+            raise CommandFailed(f"row {row + 1} has no score: {error}") from error
+    return logits
+
+
+def _write(out: Path, overlay: Overlay) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(dump(overlay), encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(
+            f"cannot be written: {error.strerror}", where=str(out), advice="choose another --out"
+        ) from error
+
+
+# --- saying ----------------------------------------------------------------------------------------
+
+
+def _missing(found: Promises) -> str:
+    """Return why the promise cannot be made; "" where it is."""
+    wanted = found.wanted
+    if wanted.threshold is not None:
+        return ""
+    words = (
+        f"a loss of {wanted.loss:g} cannot be promised with confidence {wanted.confidence:g} on {wanted.pairs} pairs"
+    )
+    if wanted.needed is None:
+        return f"{words}: Mini already loses so much on those that look easiest"
+    return f"{words}: at least {wanted.needed} more are needed"
+
+
+def _advice(found: Promises) -> str:
+    ahead = found.outlook
+    if found.wanted.needed is None:
+        return "a looser --loss, or a classifier that tells them apart"
+    if ahead is None:
+        return "label more pairs, each of another question"
+    mini = f"{ahead.share_mini:.0%} to Mini, where these pairs lose {ahead.risk:.2%}"
+    return f"to send {mini}, takes about {ahead.pairs} pairs"
+
+
+def _as_json(scored: Scored, found: Promises, *, out: Path | None) -> dict[str, Any]:
+    wanted, report = found.wanted, found.report
+    return {
+        "certified": wanted.threshold is not None,
+        "loss": wanted.loss,
+        "confidence": wanted.confidence,
+        **_of_level(found, wanted),
+        "reason": _missing(found) or None,
+        "outlook": None if found.outlook is None else asdict(found.outlook),
+        "rows": len(scored.pairs),
+        "kind": None if report is None else report.kind,
+        "ece_before": None if report is None else report.ece_before,
+        "ece_after": None if report is None else report.ece_after,
+        "ece_chance": None if report is None else report.ece_chance,
+        "log_losses": None if report is None else report.log_losses,
+        "source": scored.source,
+        "out": None if out is None or found.calibration is None else str(out),
+        "levels": [
+            {"loss": each.loss, "confidence": each.confidence, "certified": each.threshold is not None}
+            | _of_level(found, each)
+            for each in found.levels
+        ],
+    }
+
+
+def _of_level(found: Promises, level: Certificate) -> dict[str, float | int | None]:
+    is_made = level.threshold is not None
+    return {
+        "threshold": found.threshold(level),
+        "share_mini": level.share_mini if is_made else None,
+        "risk": level.risk if is_made else None,
+        "bound": level.bound,
+        "pairs": level.pairs,
+        "needed": level.needed,
+    }
+
+
+def _lines(scored: Scored, found: Promises) -> list[str]:
+    report = found.report
+    if report is None:
+        return [f"{len(scored.pairs)} rows, scored by {scored.source}; a calibration needs at least {FEWEST}"]
+    chance = f"perfect scores would show {report.ece_chance:.3f} on so many rows"
+    lines = [
+        f"{report.rows:,} rows of {report.groups:,} groups, scored by {scored.source}",
+        f"calibration: {report.kind}; ECE {report.ece_before:.3f} before, {report.ece_after:.3f} after ({chance})",
+        f"confidence {found.wanted.confidence:g}, one row of each group:",
+    ]
+    return [*lines, *(_line(found, level) for level in found.levels)]
+
+
+def _line(found: Promises, level: Certificate) -> str:
+    threshold = found.threshold(level)
+    if threshold is None:
+        needed = "Mini loses too much" if level.needed is None else f"{level.needed} more pairs at least"
+        return f"  loss {level.loss:<6g} not certified: {needed}"
+    return (
+        f"  loss {level.loss:<6g} Large from {threshold:.4f}; {level.share_mini:.1%} to Mini, "
+        f"{level.risk:.2%} lost, at most {level.bound or 0.0:.2%} on new requests ({level.pairs} pairs)"
+    )

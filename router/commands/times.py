@@ -1,0 +1,19 @@
+"""Text of `--since` -> seconds since 1970."""
+
+from datetime import datetime
+
+from router.commands.errors import BadUsage
+
+
+def seconds_of(since: str | None) -> float:
+    """Return when it is, minus infinity where nothing is said; a time without a zone is local time.
+
+    Raises:
+        BadUsage: it is no time in ISO 8601.
+    """
+    if since is None:
+        return float("-inf")
+    try:
+        return datetime.fromisoformat(since).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise BadUsage(f"{since!r} is no time", where="--since", advice="write it like 2026-11-01T08:00Z") from error

@@ -1,0 +1,244 @@
+"""An answered request -> now and then a call to the other tier, and what both replies teach.
+
+Whether a request is sampled is drawn before it is sent anywhere, by chance alone and by nothing that it says. Its
+shadow call begins when the caller has the whole reply, as a task of its own that nobody waits for. Where too many run
+already it is dropped, which depends on how busy the gateway is and never on the request. What the call costs is an
+attempt of the kind "shadow", beside the settled request.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+from backends.base import BackendError, Broken, Call, DeadlineExceeded
+from backends.sse import reply_is_whole, usage_of
+from router.account import attempt_of, was_refused
+from router.base import Attempt, Decision, Label, Ledger, Request, Tier
+from router.dispatch import Begun, body_for
+from router.learning.grading import GRADER, Grade, grade
+from router.metrics import Metrics
+from router.relay import Witness
+from router.routes import Route, Routes
+from router.samples import Listener, sample_of
+
+LONGEST_REPLY = 1 << 20  # bytes; a longer one is not compared
+LONGEST_PROMPT = 1 << 18  # bytes as JSON; of a longer one no text is kept
+MINUTE = 60.0  # seconds
+UNFINISHED = "Interrupted"
+"""Stands in the row of a call until it has ended, and for good where the process did not live so long."""
+
+_STREAMED = ("stream", "stream_options")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Which requests are sampled, and how much of them at once.
+
+    Attributes:
+        shares: probability for a request that was scored and sent to this tier, 0.0 to 1.0.
+        seed: of the draws; None takes one that nobody knows.
+        concurrency: calls at a time.
+        max_per_minute: calls begun.
+        keep_text: labels hold the prompt.
+        timeout: seconds for one call.
+    """
+
+    shares: Mapping[Tier, float]
+    seed: int | None
+    concurrency: int
+    max_per_minute: int
+    keep_text: bool
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one sampled request taught, for those who watch losses.
+
+    Attributes:
+        received: wall time, seconds since 1970.
+        answered: the tier whose reply the caller got; not the decided one where Mini's was not good enough.
+        propensity: with which the request was sampled.
+    """
+
+    request: Request
+    decision: Decision
+    received: float
+    answered: Tier
+    grade: Grade
+    propensity: float
+
+
+class Shadows:
+    """Draws requests and sends them to the tier that did not answer.
+
+    Args:
+        learn: told of each graded request, one after another or several at once.
+    """
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        *,
+        routes: Routes,
+        ledger: Ledger,
+        metrics: Metrics,
+        learn: Callable[[Lesson], Awaitable[None]],
+    ) -> None:
+        self._sampling, self._routes, self._ledger, self._metrics = sampling, routes, ledger, metrics
+        self._learn = learn
+        self._shares = dict(sampling.shares)
+        self._chance = random.Random(sampling.seed).random
+        self._running: set[asyncio.Task[None]] = set()
+        self._minute, self._begun = 0.0, 0
+        self._closed = False
+
+    def draw(self, request: Request, decision: Decision) -> Witness | None:
+        """Return what is to be told of the whole reply; None for a request that is not sampled."""
+        share = self._shares[decision.tier]
+        if self._chance() >= share or decision.score is None:
+            return None
+        return partial(self._witness, request, decision, share)
+
+    async def aclose(self) -> None:
+        """Cancel the calls that run; each is in the ledger, at an unknown cost."""
+        self._closed = True
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _witness(self, request: Request, decision: Decision, share: float, begun: Begun, body: bytes | None) -> None:
+        """Begin the shadow call, where there is room for it."""
+        if self._closed or begun.is_makeshift:
+            return
+        if body is None or not (request.stream or reply_is_whole(body)):
+            self._metrics.shadow("too_long" if body is None else "not_whole")
+            return
+        short_of = self._shortage()
+        if short_of:
+            self._metrics.shadow(short_of)
+            return
+        self._begun += 1
+        task = asyncio.create_task(self._run(request, decision, share, begun, body))
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _shortage(self) -> str:
+        """Return what there is too little of for one more call; "" for nothing."""
+        now = time.monotonic()
+        if now - self._minute >= MINUTE:
+            self._minute, self._begun = now, 0
+        if self._begun >= self._sampling.max_per_minute:
+            return "over_rate"
+        return "busy" if len(self._running) >= self._sampling.concurrency else ""
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._metrics.shadow("failed")
+            _log.error("a shadow call ended in a mistake of the program", exc_info=task.exception())
+
+    async def _run(self, request: Request, decision: Decision, share: float, begun: Begun, body: bytes) -> None:
+        answered, received = begun.route.tier, time.time() - (time.monotonic() - request.received)
+        said = await self._ask(self._routes.by_tier[answered.other], request)
+        if said is None:
+            return
+        found = await asyncio.to_thread(_graded, request, answered, body, said)
+        self._metrics.shadow("graded" if found else "ungraded")
+        self._ledger.label(self._label(request, decision, answered, share, found))
+        if found is not None:
+            await self._learn(Lesson(request, decision, received, answered, found, share))
+
+    async def _ask(self, route: Route, request: Request) -> bytes | None:
+        """Return the other tier's whole reply, None where it gave none; either way what it cost is in the ledger."""
+        self._ledger.shadow(request.id, attempt_of("shadow", route, "", None, UNFINISHED))
+        try:
+            replica, body = await self._reply(route, request)
+        except asyncio.CancelledError as error:
+            self._note(request, attempt_of("shadow", route, "", None, type(error).__name__))
+            self._metrics.shadow("cancelled")
+            raise
+        except BackendError as error:
+            attempt = attempt_of("shadow", route, "", None, type(error).__name__)
+            self._note(request, msgspec.structs.replace(attempt, cost=0) if was_refused(error) else attempt)
+            self._metrics.shadow("failed")
+            return None
+        self._note(request, attempt_of("shadow", route, replica, usage_of(body), ""))
+        return body
+
+    async def _reply(self, route: Route, request: Request) -> tuple[str, bytes]:
+        try:
+            async with asyncio.timeout(self._sampling.timeout):
+                reply = await route.backend.send(self._call(route, request))
+                parts, length = list[bytes](), 0
+                async with aclosing(reply.chunks):
+                    async for part in reply.chunks:
+                        parts.append(part)
+                        length += len(part)
+                        if length > LONGEST_REPLY:
+                            raise Broken(f"the reply is longer than {LONGEST_REPLY} bytes")
+        except TimeoutError:
+            raise DeadlineExceeded(f"no whole reply within {self._sampling.timeout:g} s") from None
+        body = b"".join(parts)
+        if not reply_is_whole(body):
+            raise Broken("the reply is no whole completion")
+        return reply.replica, body
+
+    def _call(self, route: Route, request: Request) -> Call:
+        fields = {name: value for name, value in request.fields.items() if name not in _STREAMED}
+        return Call(
+            path=request.path,
+            body=body_for(msgspec.structs.replace(request, fields=fields, stream=False), route.model),
+            stream=False,
+            deadline=time.monotonic() + self._sampling.timeout,
+            request_id=f"{request.id}-shadow",
+        )
+
+    def _note(self, request: Request, attempt: Attempt) -> None:
+        self._ledger.shadow(request.id, attempt)
+        self._metrics.spend_on_learning(attempt)
+
+    def _label(self, request: Request, decision: Decision, answered: Tier, share: float, found: Grade | None) -> Label:
+        score = decision.score
+        assert score is not None  # noqa: S101 - nothing else is drawn
+        text = msgspec.json.encode(request.prompt) if self._sampling.keep_text else None
+        return Label(
+            id=request.id,
+            tenant=request.tenant,
+            made=time.time(),
+            prompt=text if text is not None and len(text) <= LONGEST_PROMPT else None,
+            answered=answered,
+            strong_score=None if found is None else found.strong_score,
+            weak_score=None if found is None else found.weak_score,
+            score=score.value,
+            scorer=score.source,
+            threshold=decision.threshold,
+            propensity=share,
+            grader="" if found is None else GRADER,
+        )
+
+
+def _graded(request: Request, answered: Tier, body: bytes, other: bytes) -> Grade | None:
+    """Return the grade of what the caller got, a body or events, and of the other tier's body; None for no text."""
+    try:
+        said = {answered: _text_of(body, stream=request.stream), answered.other: sample_of(other).text}
+    except Broken:  # whole, but of a shape that says nothing here
+        return None
+    return grade(request.prompt, large=said[Tier.LARGE], mini=said[Tier.MINI])
+
+
+def _text_of(body: bytes, *, stream: bool) -> str:
+    if not stream:
+        return sample_of(body).text
+    listener = Listener()
+    listener.hear(body)
+    return listener.sample.text

@@ -1,0 +1,185 @@
+"""Tests router/guards/large_share.py, alone and in the pipeline (router/metrics.py)."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from classifier.base import Prompt, Score
+from router.base import Decision, Request, Tier
+from router.guards.large_share import CAPPED, OVER, LargeShare
+from tests.router.conftest import OpenHouse, chat
+
+WINDOW, MARGIN, THRESHOLD = 1_000, 0.05, 0.5
+
+
+def request_of(tenant: str = "shop", *, quality: float | None = None) -> Request:
+    """Return a request of a tenant."""
+    return Request(
+        id="r",
+        caller_id="",
+        tenant=tenant,
+        path="/chat/completions",
+        model="auto",
+        wanted=None,
+        prompt=Prompt(()),
+        stream=False,
+        wants_usage=False,
+        fields={},
+        cacheable=False,
+        received=0.0,
+        deadline=1.0,
+        quality=quality,
+    )
+
+
+def scored(value: float, reason: str = "score") -> Decision:
+    """Return what a threshold makes of a score."""
+    tier = Tier.LARGE if value >= THRESHOLD else Tier.MINI
+    return Decision(tier, reason, Score(value, "t@1"), THRESHOLD, "threshold@1")
+
+
+def share_of(*, usual: float | None = 0.2, caps: bool = True, window: int = WINDOW) -> LargeShare:
+    """Return a guard."""
+    return LargeShare(usual=usual, margin=MARGIN, window=window, caps=caps)
+
+
+def scores(rng: random.Random, large: float, count: int) -> Iterator[float]:
+    """Yield scores of which this share is above the threshold."""
+    for _ in range(count):
+        yield rng.uniform(THRESHOLD, 1) if rng.random() < large else rng.uniform(0, THRESHOLD - 0.01)
+
+
+def carried_out(guard: LargeShare, values: Iterator[float], request: Request) -> list[tuple[Decision, str]]:
+    """Return what became of the scores, one after the other."""
+    done = []
+    for value in values:
+        decision = guard.weigh(request, scored(value))
+        done.append((decision, guard.note(request, decision)))
+    return done
+
+
+@pytest.mark.parametrize("large", [0.3, 0.6, 1.0])
+def test_no_window_holds_more_large_decisions_than_usual_and_the_margin(large: float) -> None:
+    rng = random.Random(f"attack/{large}")
+    done = carried_out(share_of(), scores(rng, large, 6 * WINDOW), request_of())
+    are_large = [decision.tier is Tier.LARGE for decision, _ in done]
+    counts = [sum(are_large[at : at + WINDOW]) for at in range(0, len(are_large) - WINDOW, 10)]
+    assert max(counts) <= (0.2 + MARGIN) * WINDOW + 1
+    assert max(counts) > 0.2 * WINDOW
+    moved = [decision for decision, found in done if found == CAPPED]
+    assert moved
+    assert all((decision.tier, decision.reason) == (Tier.MINI, "capped") for decision in moved)
+
+
+def test_usual_traffic_is_neither_capped_nor_told() -> None:
+    rng = random.Random("usual")
+    done = carried_out(share_of(), scores(rng, 0.2, 5 * WINDOW), request_of())
+    assert [found for _, found in done if found] == []
+
+
+def test_the_lowest_scores_are_moved_first() -> None:
+    rng = random.Random("lowest")
+    done = carried_out(share_of(), scores(rng, 0.3, 6 * WINDOW), request_of())
+    moved = [decision.score.value for decision, found in done if found == CAPPED and decision.score]
+    kept = [decision.score.value for decision, found in done if found != CAPPED and decision.score]
+    above = [value for value in kept if value >= THRESHOLD]
+    assert sum(moved) / len(moved) + 0.1 < sum(above) / len(above)
+
+
+def test_a_capped_decision_tells_the_score_that_large_would_have_taken() -> None:
+    done = carried_out(share_of(), scores(random.Random("told"), 1.0, WINDOW), request_of())
+    moved = [decision for decision, found in done if found == CAPPED]
+    assert all(THRESHOLD < (decision.threshold or 0) <= 1 for decision in moved)
+
+
+def test_without_the_cap_the_excess_is_told_and_nothing_is_moved() -> None:
+    done = carried_out(share_of(caps=False), scores(random.Random("told"), 0.5, WINDOW), request_of())
+    assert {decision.reason for decision, _ in done} == {"score"}
+    found = [found for _, found in done]
+    assert found.count(OVER) > 0.3 * WINDOW
+    assert OVER not in found[:40]
+    assert OVER in found[:200]  # a rise of 30 points is told within some dozens of decisions
+
+
+def test_a_tenants_own_beginning_is_its_usual_share() -> None:
+    rng = random.Random("learned")
+    guard = share_of(usual=None)
+    assert not any(found for _, found in carried_out(guard, scores(rng, 0.6, 2 * WINDOW), request_of()))
+    assert any(found for _, found in carried_out(guard, scores(rng, 0.9, WINDOW), request_of()))
+
+
+def test_one_tenants_excess_is_not_anothers() -> None:
+    guard = share_of()
+    carried_out(guard, scores(random.Random("one"), 1.0, WINDOW), request_of("one"))
+    assert guard.weigh(request_of("one"), scored(0.6)).reason == "capped"
+    assert guard.weigh(request_of("two"), scored(0.6)).reason == "score"
+
+
+def test_looking_notes_nothing() -> None:
+    guard = share_of()
+    for _ in range(5 * WINDOW):
+        guard.weigh(request_of(), scored(0.9))
+    assert guard.weigh(request_of(), scored(0.6)).reason == "score"
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        scored(0.6, "certified"),
+        scored(0.6, "alarm"),
+        Decision(Tier.LARGE, "asked", None, None, "p"),
+        Decision(Tier.LARGE, "stalled", None, None, "p"),
+    ],
+)
+def test_what_was_asked_for_or_promised_is_never_moved(decision: Decision) -> None:
+    guard = share_of()
+    carried_out(guard, scores(random.Random("full"), 1.0, WINDOW), request_of())
+    assert guard.weigh(request_of(), decision) is decision
+
+
+def test_a_promise_beyond_the_limit_is_told() -> None:
+    guard, request = share_of(), request_of()
+    found = [guard.note(request, guard.weigh(request, scored(0.9, "certified"))) for _ in range(WINDOW)]
+    assert found.count(OVER) > WINDOW / 2
+
+
+@pytest.mark.parametrize(("reason", "quality"), [("hard", None), ("score", 0.98)])
+def test_neither_zones_nor_a_wish_that_nobody_certified_lead_around_the_cap(reason: str, quality: float | None) -> None:
+    guard, request = share_of(), request_of(quality=quality)
+    carried_out(guard, scores(random.Random("full"), 1.0, WINDOW), request_of())
+    assert guard.weigh(request, scored(0.6, reason)).reason == "capped"
+
+
+def test_the_alarm_ends_when_its_cause_does() -> None:
+    rng = random.Random("end")
+    guard = share_of(caps=False)
+    carried_out(guard, scores(rng, 1.0, 20 * WINDOW), request_of())
+    carried_out(guard, scores(rng, 0.1, WINDOW), request_of())
+    assert not any(found for _, found in carried_out(guard, scores(rng, 0.2, WINDOW), request_of()))
+
+
+async def test_the_cap_is_in_the_answer_and_in_the_metrics(open_house: OpenHouse) -> None:
+    limits = {"usual": 0.0, "margin": 0.05, "window": 100, "cap": True}
+    async with open_house(policy={"use": "threshold", "threshold": 0.0}, large_share=limits) as house:
+        answers = [await house.client.post("/v1/chat/completions", json=chat(f"{i}")) for i in range(12)]
+        for _ in range(3):
+            dry = await house.client.post("/v1/route", json=chat())
+        metrics = (await house.client.get("/metrics")).text
+    reasons = [answer.headers["x-tandem-reason"] for answer in answers]
+    assert reasons[:3] == ["score"] * 3
+    assert "capped" in reasons
+    assert dry.json()["reason"] == "capped"
+    assert f'tandem_large_share_capped_total{{tenant="default"}} {reasons.count("capped")}.0' in metrics
+    assert reasons.count("score") <= 6
+
+
+async def test_a_capped_answer_is_not_kept_for_later(open_house: OpenHouse) -> None:
+    limits = {"usual": 0.0, "margin": 0.05, "window": 100, "cap": True}
+    policy = {"use": "threshold", "threshold": 0.0}
+    async with open_house(policy=policy, large_share=limits, cache={"enabled": True}) as house:
+        body = [chat(f"{i}", temperature=0) for i in range(12)]
+        first = [await house.client.post("/v1/chat/completions", json=each) for each in body]
+        again = await house.client.post("/v1/chat/completions", json=body[-1])
+    assert first[-1].headers["x-tandem-reason"] == "capped"
+    assert again.headers["x-tandem-cache"] == "miss"
