@@ -293,7 +293,9 @@ async def test_outside_the_zone_nothing_is_verified(
 @pytest.mark.parametrize("p", [0.1, 0.9])
 async def test_what_was_served_is_what_is_kept(p: float, open_house: OpenHouse, verifier: ScriptedVerifier) -> None:
     verifier.p = p
-    async with open_house(policy={**BETWEEN, "ask_logprobs": True, "second_sample": True}, cache={"enabled": True}) as house:
+    async with open_house(
+        policy={**BETWEEN, "ask_logprobs": True, "second_sample": True}, cache={"enabled": True}
+    ) as house:
         second_of(house)
         house.mini.completion, house.large.completion = SURE, LARGE
         first = await house.client.post(CHAT, json=chat(temperature=0))
