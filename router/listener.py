@@ -14,7 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from router.endpoints.errors import plain_error
-from router.endpoints.wire import LEFT
+from router.endpoints.wire import LEFT, WHOLE
 
 HEAD_WITHIN = 5.0  # seconds for a head, from its first byte or from the connection on
 MAX_HEADERS = 100
@@ -196,6 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return
         super().on_message_complete()
+        self.scope["extensions"][WHOLE] = {}
         if not self.pipeline:
             self.flow.resume_reading()
 

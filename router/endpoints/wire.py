@@ -26,6 +26,8 @@ Headers = Mapping[bytes, bytes]
 
 LEFT = "tandem.left"
 """The ASGI extension of our listener: `future` is done as soon as the caller's connection is lost."""
+WHOLE = "tandem.whole"
+"""Another one: it is there when the whole body is, so that nothing needs to be waited for."""
 
 AUTO = "auto"
 MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
@@ -85,8 +87,12 @@ class _Chat(Struct):
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
 
 
-async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
+async def read_body(receive: Receive, headers: Headers, *, limit: int, is_here: bool = False) -> bytes:
     """Return the whole body.
+
+    Args:
+        limit: bytes.
+        is_here: it has arrived, so that no time is kept.
 
     Raises:
         Unsupported: the media type is not JSON, or the body is encoded.
@@ -102,6 +108,11 @@ async def read_body(receive: Receive, headers: Headers, *, limit: int) -> bytes:
     announced = headers.get(b"content-length", b"0")
     if announced.isdigit() and int(announced[:20]) > limit:
         raise _too_large(limit)
+    if is_here:
+        body, _ = await _piece(receive)
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
     parts, length, more = list[bytes](), 0, True
     try:
         async with asyncio.timeout(BODY_WITHIN):
