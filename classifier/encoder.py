@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 
 from classifier.base import ClassifierError, Contribution, Prompt, Score, Turn, WeightsError
-from classifier.encoder_folder import Figures, read_folder
-from classifier.encoder_session import Device, Session, foreign, loaded, open_session
+from classifier.encoding.folder import Figures, read_folder
+from classifier.encoding.session import Device, Session, foreign, loaded, open_session
 from classifier.window import window
 
 WARM_UP = 20  # scores at load

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.base import Contribution, Prompt, Score, WeightsError
+from classifier.calibrating.maps import Beta, Isotonic, Platt
 from classifier.features import BUCKETS, NUMBERS, digest, featurise
-from classifier.maps import Beta, Isotonic, Platt
 
 FORMAT = "tandem-linear-2"
 COLUMNS = BUCKETS + len(NUMBERS)

@@ -48,7 +48,7 @@ class ClassifierOptions(BaseModel):
         classifier = self._uncalibrated()
         if classifier is None or self.calibration is None:
             return classifier
-        from classifier.calibrated import digest_of, lay
+        from classifier.calibrating.calibrated import digest_of, lay
 
         weights = "" if self.use == "rules" else digest_of(weights_path(self.weights))
         return lay(self.calibration, classifier, weights=weights)

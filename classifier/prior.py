@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.calibrating.recalibration import Labelled, calibrate, folds_of
 from classifier.design import Reals, design
 from classifier.linear import Weights
 from classifier.measures import Outcomes, apgr
 from classifier.pairs import Pair, PairsError, read_pairs
-from classifier.recalibration import Labelled, calibrate, folds_of
 from classifier.tables import TableError, read_rows
 from classifier.training import TOLERANCE, Fitted, Report, Say, measures
 

@@ -17,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.calibration import fit_platt
+from classifier.calibrating.calibration import fit_platt
+from classifier.calibrating.maps import Beta, Isotonic, Platt
+from classifier.calibrating.recalibration import FEWEST, Labelled, calibrate, ece, folds_of
 from classifier.cards import card
 from classifier.design import Reals, design
 from classifier.linear import Weights, dump
-from classifier.maps import Beta, Isotonic, Platt
 from classifier.measures import Outcomes, figures, rank
 from classifier.pairs import Pair, check
-from classifier.recalibration import FEWEST, Labelled, calibrate, ece, folds_of
 
 FOLDS = 5
 NO_WORSE = 0.002  # of APGR: of models this close to the best, the one listed first is taken

@@ -1,7 +1,6 @@
 """Prompt's score and replies of Mini -> probability that the first reply is wrong.
 
-Adds up what each sign of `classifier.replies` is worth. Weights that keep agreement apart go further: the replies'
-agreement decides, and all other signs together only order those with the same pattern of agreement. Weights are a
+Adds up what each sign in the replies is worth. Weights that keep agreement apart go further: the replies' agreement decides, and all other signs together only order those with the same pattern of agreement. Weights are a
 JSON file with one or several sets, checked whole before use, never pickled objects. Knows nothing of how they were
 found, needs the standard library alone, and never raises, whatever the texts are.
 """
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from classifier.answers import Kind
 from classifier.base import Contribution, Sample, WeightsError
-from classifier.replies import AGREEMENT, SIGNS, Pattern, Signs, signs_of
+from classifier.verifying.answers import Kind
+from classifier.verifying.replies import AGREEMENT, SIGNS, Pattern, Signs, signs_of
 
 FORMAT: Final = "tandem-verify-1"
 SHIPPED: Final = Path(__file__).parent / "weights" / "verify.json"
@@ -65,7 +64,7 @@ class Verifier:
         Args:
             score: of the prompt, 0.0 to 1.0.
             replies: of Mini, the first is judged; none at all counts as an empty one.
-            wanted: the form of answer that the prompt asks for, see `classifier.answers.asked_for`.
+            wanted: the form of answer that the prompt asks for, see `classifier.verifying.answers.asked_for`.
         """
         logit = math.fsum(self._parts(signs_of(score, replies, wanted=wanted)))
         return 1.0 / (1.0 + math.exp(-max(-_HIGHEST, min(_HIGHEST, logit))))

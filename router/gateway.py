@@ -159,7 +159,7 @@ def policy_of(config: Config, classifier: Classifier | None) -> Policy:
 
 
 def _certified(chosen: CertifiedOptions, classifier: Classifier | None) -> Policy:
-    from classifier.calibrated import load  # noqa: PLC0415  (numpy is loaded only where something needs it)
+    from classifier.calibrating.calibrated import load  # noqa: PLC0415  (numpy is loaded only where something needs it)
     from router.policies.certified import Certified  # noqa: PLC0415  (likewise)
 
     overlay = load(chosen.file)

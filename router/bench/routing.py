@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from backends.engines.desk.questions import Difficulty, unseen
 from classifier.base import Classifier, Prompt, Turn
+from classifier.calibrating.guarantee import certify
+from classifier.calibrating.recalibration import Labelled, calibrate, ece, folds_of
 from classifier.evaluation import Estimate, evaluate
-from classifier.guarantee import certify
 from classifier.linear import LinearClassifier, Weights, load
 from classifier.measures import Outcomes
 from classifier.options import SHIPPED_WEIGHTS
 from classifier.pairs import Pair, read_labelled
 from classifier.prior import Many, fit_prior, read_many
-from classifier.recalibration import Labelled, calibrate, ece, folds_of
 from classifier.training import Recipe, fit
 from router.bench.robustness import flip_share
 

@@ -15,13 +15,13 @@ from rich.console import Console
 from typer import Exit, Option
 
 from classifier.base import Classifier, ClassifierError, WeightsError
-from classifier.calibrated import Overlay, digest_of, dump
-from classifier.guarantee import Bound, Certificate
-from classifier.maps import Reals, logit_of
+from classifier.calibrating.calibrated import Overlay, digest_of, dump
+from classifier.calibrating.guarantee import Bound, Certificate
+from classifier.calibrating.maps import Reals, logit_of
+from classifier.calibrating.promises import Promises, Scored, overlay_of, promise
+from classifier.calibrating.recalibration import FEWEST, Kind
 from classifier.options import GENERAL, ClassifierOptions, weights_path
 from classifier.pairs import Pair, PairsError, read_labelled
-from classifier.promises import Promises, Scored, overlay_of, promise
-from classifier.recalibration import FEWEST, Kind
 from router.commands.errors import BadUsage, CommandFailed
 
 LEVELS = "0.005,0.01,0.02,0.05,0.1"

@@ -16,12 +16,12 @@ from typing import Annotated, Any, BinaryIO, Literal
 import msgspec
 from typer import Argument, Exit, Option
 
-from classifier.answers import Kind, asked_for
 from classifier.base import Classifier, ClassifierError, Contribution, Prompt, WeightsError
 from classifier.options import GENERAL as OF_ANYTHING
 from classifier.options import ClassifierOptions
 from classifier.verify import DESK, GENERAL, Verifier, load
-from classifier.verify_rows import RowError, replies_of
+from classifier.verifying.answers import Kind, asked_for
+from classifier.verifying.rows import RowError, replies_of
 from router.base import Decision, GatewayError, Policy, Request
 from router.commands.errors import BadConfiguration, BadUsage, CommandFailed
 from router.config.faults import Fault

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 from typer import Option
 
 from classifier.base import WeightsError
-from classifier.encoder_recipe import NotTrained, Recipe
-from classifier.encoder_session import Device
+from classifier.encoding.recipe import NotTrained, Recipe
+from classifier.encoding.session import Device
 from classifier.pairs import PairsError, read_pairs
 from router.commands.errors import BadUsage, CommandFailed
 
@@ -57,7 +57,7 @@ def train_encoder(  # noqa: PLR0913 - each is an option of the command line
         out.mkdir(parents=True, exist_ok=True)
     try:
         pairs = [pair for path in data for pair in read_pairs(path)]
-        training = importlib.import_module("classifier.encoder_training")  # holds torch
+        training = importlib.import_module("classifier.encoding.training")  # holds torch
         trained = training.train_encoder(pairs, recipe, name=name, version=version, seed=seed, margin=margin, say=_say)
     except (PairsError, NotTrained, WeightsError) as error:
         raise CommandFailed(str(error)) from error

@@ -23,15 +23,15 @@ from backends.base import Backend, BackendError, Call
 from backends.engines.desk.asking import ANSWER_TOKENS
 from backends.engines.desk.questions import Difficulty, Question, seen
 from backends.engines.options import LocalOptions
-from classifier.answers import asked_for
 from classifier.base import Classifier, Prompt, Sample, Turn, WeightsError
 from classifier.pairs import PairsError, read_labelled
 from classifier.tables import read_rows
 from classifier.verify import DESK, VerifierWeights
-from classifier.verify_card import write
-from classifier.verify_priors import general_weights
-from classifier.verify_rows import RowError, replies_of
-from classifier.verify_training import Case, VerifierReport, VerifyDataError, fit_verifier
+from classifier.verifying.answers import asked_for
+from classifier.verifying.card import write
+from classifier.verifying.priors import general_weights
+from classifier.verifying.rows import RowError, replies_of
+from classifier.verifying.training import Case, VerifierReport, VerifyDataError, fit_verifier
 from router.cascade import SECOND_TEMPERATURE
 from router.commands.errors import BadConfiguration, CommandFailed
 from router.config.faults import Fault

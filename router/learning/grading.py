@@ -9,8 +9,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from classifier.answers import Answer, Kind, agree, asked_for, extract
 from classifier.base import Prompt
+from classifier.verifying.answers import Answer, Kind, agree, asked_for, extract
 
 GRADER = "agreement@1"
 SHORT = 200  # characters of a reply that is compared as it stands, or whose last number is its answer

@@ -13,9 +13,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Final
 
-from classifier.alarm import Alarm
 from classifier.base import Score, WeightsError
-from classifier.calibrated import Overlay
+from classifier.calibrating.alarm import Alarm
+from classifier.calibrating.calibrated import Overlay
 from router.base import Decision, Request, Tier
 
 CERTIFIED: Final = "certified"

@@ -8,8 +8,8 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from classifier.encoder_folder import Figures, Folder, write_folder
-from classifier.maps import Platt
+from classifier.calibrating.maps import Platt
+from classifier.encoding.folder import Figures, Folder, write_folder
 
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[UNK]")
 PAD_WEIGHT = 7.0  # shows where padding counts, or where a prompt's "[PAD]" is taken for it

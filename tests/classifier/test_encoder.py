@@ -1,4 +1,4 @@
-"""Tests classifier/encoder.py, classifier/encoder_folder.py and classifier/encoder_session.py, without torch."""
+"""Tests classifier/encoder.py, classifier/encoding/folder.py and classifier/encoding/session.py, without torch."""
 
 import json
 import logging
@@ -14,10 +14,11 @@ import numpy as np
 import onnxruntime  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from classifier import encoder, encoder_session
+from classifier import encoder
 from classifier.base import ClassifierError, Prompt, Turn, WeightsError
 from classifier.encoder import SEGMENTS, EncoderClassifier, TokenReader, load
-from classifier.encoder_folder import FIGURES, MODEL, TOKENIZER, digest, read_folder
+from classifier.encoding import session
+from classifier.encoding.folder import FIGURES, MODEL, TOKENIZER, digest, read_folder
 from classifier.options import ClassifierOptions
 from tests.classifier.small_graph import folder, graph, written
 
@@ -284,7 +285,7 @@ def test_a_device_that_is_offered_but_does_not_work_is_passed_over_by_auto_only(
 ) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine has CUDA")
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(encoder_session._PROVIDERS.values()))
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(session._PROVIDERS.values()))
     with pytest.warns(UserWarning, match="not in available"), caplog.at_level(logging.INFO):
         assert load(path, device="auto")._session.device == "cpu"
     assert "device tensorrt is passed over" in caplog.text

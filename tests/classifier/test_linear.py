@@ -15,9 +15,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from classifier.base import Prompt, Turn, WeightsError
+from classifier.calibrating.maps import Platt
 from classifier.features import NUMBERS
 from classifier.linear import COLUMNS, LinearClassifier, Weights, dump, load
-from classifier.maps import Platt
 from classifier.pairs import Pair
 from classifier.training import Fitted
 

@@ -1,4 +1,4 @@
-"""Tests `classifier/verify.py`, `classifier/verify_priors.py` and `classifier/verify_card.py` with shipped weights."""
+"""Tests `classifier/verify.py`, `classifier/verifying/priors.py`, `classifier/verifying/card.py`: shipped weights."""
 
 import itertools
 import json
@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier.base import Sample, WeightsError
-from classifier.replies import SIGNS
 from classifier.verify import DESK, GENERAL, SHIPPED, Verifier, VerifierWeights, dump, load
-from classifier.verify_card import write
-from classifier.verify_priors import PRIORS, general_weights
+from classifier.verifying.card import write
+from classifier.verifying.priors import PRIORS, general_weights
+from classifier.verifying.replies import SIGNS
 
 CLEAN = "16 - 3 = 13 eggs are left, and 13 * 2 = 26.\n#### {}"
 FLAWED = "I'm not sure, maybe. 16 - 3 = 12, perhaps, or 12 * 2 = 25, I think it might be {}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from classifier.calibrated import load
+from classifier.calibrating.calibrated import load
 from router.commands.program import run
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from classifier.replies import SIGNS
 from classifier.verify import dump
-from classifier.verify_priors import general_weights
+from classifier.verifying.priors import general_weights
+from classifier.verifying.replies import SIGNS
 from router.commands.program import run
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from classifier.verify import load
-from classifier.verify_priors import general_weights
+from classifier.verifying.priors import general_weights
 from router.commands.program import run
 
 RULES = "classifier: {use: rules}\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from classifier.base import Prompt, Turn
+from classifier.calibrating.maps import Platt
 from classifier.features import NUMBERS, featurise
 from classifier.linear import COLUMNS, Weights, dump
-from classifier.maps import Platt
 
 HARD, EASY = "add up and compare the totals", "where is my order"
 

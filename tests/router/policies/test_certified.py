@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from classifier.base import Prompt, Score, WeightsError
-from classifier.calibrated import Level, Overlay, dump
-from classifier.maps import Calibration, Platt
+from classifier.calibrating.calibrated import Level, Overlay, dump
+from classifier.calibrating.maps import Calibration, Platt
 from router.base import Request, Tier
 from router.config.faults import ConfigError
 from router.config.models import CertifiedOptions, Config
