@@ -1,8 +1,9 @@
 """Prompt's score and replies of Mini -> probability that the first reply is wrong.
 
-Adds up what each sign in the replies is worth. Weights that keep agreement apart go further: the replies' agreement decides, and all other signs together only order those with the same pattern of agreement. Weights are a
-JSON file with one or several sets, checked whole before use, never pickled objects. Knows nothing of how they were
-found, needs the standard library alone, and never raises, whatever the texts are.
+Adds up what each sign in the replies is worth. Weights that keep agreement apart go further: the replies' agreement
+decides, and all other signs together only order those with the same pattern of agreement. Weights are a JSON file with
+one or several sets, checked whole before use, never pickled objects. Knows nothing of how they were found, needs the
+standard library alone, and never raises, whatever the texts are.
 """
 
 import hashlib
