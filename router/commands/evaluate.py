@@ -21,7 +21,7 @@ from classifier.curves import Panel, draw
 from classifier.evaluation import LARGE_COST_RATIO, REPORTED, RESAMPLES
 from classifier.measures import Outcomes
 from classifier.options import GENERAL, ClassifierOptions
-from classifier.pairs import Pair, PairsError, read_labelled
+from classifier.pairs import Pair, PairsError, check_disjoint, read_labelled
 from classifier.slices import ROUTER, Judged, Rows, judge
 from router.commands.errors import BadUsage, CommandFailed
 
@@ -36,6 +36,9 @@ def evaluate_files(  # noqa: PLR0913 - typer reads the options from here
     data: Annotated[list[Path], Option(help="JSON lines or parquet: prompt, strong_score, weak_score, group.")],
     by: Annotated[str | None, Option(help="A column; its values get figures of their own.")] = None,
     weights: Annotated[Path | None, Option(help="general (where none are named), desk, or a file.")] = None,
+    fitted_on: Annotated[
+        list[Path] | None, Option(help="Files that the weights were fitted on; a group on both sides is refused.")
+    ] = None,
     score_column: Annotated[str | None, Option(help="Judge this column in place of the classifier.")] = None,
     resamples: Annotated[int, Option(min=0, max=100_000, help="Of the bootstrap, by group.")] = RESAMPLES,
     seed: Annotated[int, Option(min=0, help="Of the bootstrap and of the random score.")] = 0,
@@ -51,7 +54,7 @@ def evaluate_files(  # noqa: PLR0913 - typer reads the options from here
     if math.isinf(large_cost_ratio):
         raise BadUsage(f"{large_cost_ratio} is no price", where="--large-cost-ratio", advice="give a finite number")
     with Console(stderr=True).status("reading and scoring") as status:
-        rows = _read(data, by=by, weights=weights, score_column=score_column)
+        rows = _read(data, fitted_on or (), by=by, weights=weights, score_column=score_column)
         slices = rows.slices() if by else []
         status.update("resampling")
         whole, *judged = [
@@ -78,10 +81,16 @@ def evaluate_files(  # noqa: PLR0913 - typer reads the options from here
 # --- reading and scoring ---------------------------------------------------------------------------
 
 
-def _read(data: Sequence[Path], *, by: str | None, weights: Path | None, score_column: str | None) -> Rows:
+def _read(
+    data: Sequence[Path], fitted_on: Sequence[Path], *, by: str | None, weights: Path | None, score_column: str | None
+) -> Rows:
     """Return all rows of the files; a group of the same name in two of them is one group."""
     try:
         read = [(path, read_labelled(path, by=by or "source", score_column=score_column)) for path in data]
+        for known in fitted_on:
+            seen = read_labelled(known)
+            for path, some in read:
+                check_disjoint(seen, some, train_place=str(known), test_place=str(path))
     except PairsError as error:
         raise CommandFailed(str(error)) from error
     pairs = [pair for _, some in read for pair in some]

@@ -67,6 +67,15 @@ def test_the_shipped_classifier_is_measured_beside_its_baselines(data: str, caps
     assert found["all"]["random"]["apgr"]["low"] <= 0.5 <= found["all"]["random"]["apgr"]["high"]
 
 
+def test_a_group_that_was_fitted_on_is_refused(data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Path(data).read_text(encoding="utf-8").splitlines()
+    fitted, held_back = tmp_path / "fitted.jsonl", tmp_path / "held_back.jsonl"
+    fitted.write_text("\n".join(lines[:60]), encoding="utf-8")
+    held_back.write_text("\n".join(lines[59:]), encoding="utf-8")
+    assert run(["eval", "--data", str(held_back), "--fitted-on", str(fitted)]) == 1
+    assert "split by group, never by row" in capsys.readouterr().err
+
+
 def test_a_column_can_be_judged_in_place_of_the_classifier(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = said(capsys, "--data", data, "--score-column", "mine")
     assert (found["weights"], found["score_column"]) == (None, "mine")
