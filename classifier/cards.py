@@ -18,19 +18,17 @@ def card(weights: Weights) -> str:
     """Return the card as Markdown, from what stands in the weights themselves."""
     report = weights.fitted_on
     prior = f", built upon {report['prior']}" if report["prior"] else ""
-    paragraphs = [
-        (
-            f"{_TARGETS[report['target']]}, over {BUCKETS} hashed words and {len(NUMBERS)} numbers of the conversation "
-            f"(features version {VERSION}){prior}; calibrated ({report['calibration']}) to the probability that the Mini "
-            "model is not enough."
-        ),
-        (
-            f"Fitted on {report['rows']} pairs of {report['groups']} groups, {report['needing_large']} of them with a weak "
-            f"score below 0.5; seed {report['seed']}, penalty {report['penalty']:g}. No text of the pairs is in the "
-            f"weights.{_sources(report)}"
-        ),
-        "Out of fold by group (model and penalty were chosen on the same folds):",
-    ]
+    what = (
+        f"{_TARGETS[report['target']]}, over {BUCKETS} hashed words and {len(NUMBERS)} numbers of the conversation "
+        f"(features version {VERSION}){prior}; calibrated ({report['calibration']}) to the probability that the Mini "
+        "model is not enough."
+    )
+    basis = (
+        f"Fitted on {report['rows']} pairs of {report['groups']} groups, {report['needing_large']} of them with a "
+        f"weak score below 0.5; seed {report['seed']}, penalty {report['penalty']:g}. No text of the pairs is in the "
+        f"weights.{_sources(report)}"
+    )
+    measured = "Out of fold by group (model and penalty were chosen on the same folds):"
     rows = [
         ("APGR, exact", report["apgr"]),
         ("CPT50, CPT80", (report["cpt50"], report["cpt80"])),
@@ -40,16 +38,18 @@ def card(weights: Weights) -> str:
         ("ECE, 10 bins of equal width", report["ece"]),
         ("mean quality of all-Large, all-Mini", (report["strong_mean"], report["weak_mean"])),
     ]
-    table = "\n".join(
-        ("| measure | value |", "|---|---|", *(f"| {name} | {_figures(found)} |" for name, found in rows))
-    )
+    lines = ("| measure | value |", "|---|---|", *(f"| {name} | {_figures(found)} |" for name, found in rows))
     threshold = (
         f"Suggested threshold: {report['threshold']:.4f}, the highest one at which the mix's out-of-fold mean quality "
         f"({report['quality']:.4f}) lies within {report['margin']:g} of all-Large's. There {report['large_share']:.1%} "
         f"of the rows go to Large; that saves {report['saved']:.1%} of all-Large's cost when Large costs "
         f"{report['large_cost_ratio']:g} times Mini. It is an estimate on these rows, and no promise about others."
     )
-    blocks = [f"# {weights.name} {weights.version}", *(fill(one, _WIDTH) for one in paragraphs), "\n".join(lines)]
+    blocks = [
+        f"# {weights.name} {weights.version}",
+        *(fill(one, _WIDTH) for one in (what, basis, measured)),
+        "\n".join(lines),
+    ]
     return "\n\n".join((*blocks, fill(threshold, _WIDTH))) + "\n"
 
 
