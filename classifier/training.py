@@ -23,10 +23,9 @@ from classifier.calibrating.recalibration import FEWEST, Labelled, calibrate, ec
 from classifier.cards import card
 from classifier.design import Reals, design
 from classifier.linear import Weights, dump
-from classifier.measures import Outcomes, figures, rank
+from classifier.measures import FIGURES, Outcomes, figures, rank
 from classifier.pairs import Pair, check
 
-FOLDS = 5
 NO_WORSE = 0.002  # of APGR: of models this close to the best, the one listed first is taken
 STEPS = 1000  # of a solver, at most
 TOLERANCE = 1e-3  # of a solver, in its own terms
@@ -240,8 +239,9 @@ def _said(learner: Learner, rows: Any) -> Reals:  # noqa: ANN401 - likewise
 
 def _worth(logits: Reals, outcomes: Outcomes) -> float:
     """Return the APGR, or the AUROC where Large is not better on average."""
-    found = figures(rank(logits, outcomes, may_be_probability=False), np.ones((1, outcomes.group_count)))[0]
-    return float(found[0] if np.isfinite(found[0]) else found[6])
+    found = _figures(logits, outcomes, may_be_probability=False)
+    routed, fails = found["apgr"], found["auroc_weak_fails"]
+    return routed if routed is not None else 0.5 if fails is None else fails
 
 
 def _best(worth: dict[Candidate, float]) -> Candidate:
@@ -263,10 +263,7 @@ def _calibration(rows: Labelled, *, seed: int) -> tuple[Platt | Beta | Isotonic,
 
 def measures(scores: Reals, outcomes: Outcomes, *, margin: float, large_cost_ratio: float) -> dict[str, Any]:
     """Return what a `Report` says of calibrated scores that are out of fold."""
-    found = figures(rank(scores, outcomes), np.ones((1, outcomes.group_count)))[0].tolist()
-    apgr, _, cpt50, cpt80, _, auroc_needed, auroc, brier, _ = (
-        None if not np.isfinite(each) else float(each) for each in found
-    )
+    found = _figures(scores, outcomes)
     threshold = _threshold(scores, outcomes.strong, outcomes.weak, margin=margin)
     to_large = scores >= threshold
     share = float(to_large.mean())
@@ -274,12 +271,12 @@ def measures(scores: Reals, outcomes: Outcomes, *, margin: float, large_cost_rat
         "rows": len(scores),
         "groups": outcomes.group_count,
         "needing_large": int(outcomes.fails.sum()),
-        "apgr": apgr,
-        "cpt50": cpt50,
-        "cpt80": cpt80,
-        "auroc": auroc,
-        "auroc_needed": auroc_needed,
-        "brier": brier,
+        "apgr": found["apgr"],
+        "cpt50": found["cpt50"],
+        "cpt80": found["cpt80"],
+        "auroc": found["auroc_weak_fails"],
+        "auroc_needed": found["auroc_needed"],
+        "brier": found["brier"],
         "margin": margin,
         "large_cost_ratio": large_cost_ratio,
         "threshold": threshold,
@@ -289,6 +286,14 @@ def measures(scores: Reals, outcomes: Outcomes, *, margin: float, large_cost_rat
         "strong_mean": float(outcomes.strong.mean()),
         "weak_mean": float(outcomes.weak.mean()),
     }
+
+
+def _figures(scores: Reals, outcomes: Outcomes, *, may_be_probability: bool = True) -> dict[str, float | None]:
+    """Return the figures by name; None where one is not defined."""
+    found = figures(rank(scores, outcomes, may_be_probability=may_be_probability), np.ones((1, outcomes.group_count)))[
+        0
+    ]
+    return {name: float(one) if np.isfinite(one) else None for name, one in zip(FIGURES, found, strict=True)}
 
 
 def _threshold(scores: Reals, strong: Reals, weak: Reals, *, margin: float) -> float:
