@@ -10,6 +10,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+TURNS_SEEN = 32  # of a conversation; older ones are not looked at
+
 
 class ClassifierError(Exception):
     """No score could be given."""
@@ -40,6 +42,14 @@ class Prompt(Struct, frozen=True):
     tools: int = 0
     max_tokens: int | None = None
     tenant: str = ""
+
+    @property
+    def has_text(self) -> bool:
+        """Tell whether anything was said: pictures, tool calls and instructions alone have no score."""
+        for turn in reversed(self.turns[-TURNS_SEEN:]):
+            if turn.text and turn.role not in ("system", "developer") and not turn.text.isspace():
+                return True
+        return False
 
 
 class Score(Struct, frozen=True):

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.base import Prompt
-from classifier.window import EARLIER_BYTES, EARLIER_TURNS, LAST_BYTES, SHORT, TURNS_SEEN, Window, window
+from classifier.base import TURNS_SEEN, Prompt
+from classifier.window import EARLIER_BYTES, EARLIER_TURNS, LAST_BYTES, SHORT, Window, window
 
 VERSION = 2
 BUCKETS = 2**15

@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from classifier.base import Contribution, Prompt, Score, WeightsError
 from classifier.calibrating.maps import Beta, Isotonic, Platt
 from classifier.features import BUCKETS, NUMBERS, digest, featurise
+from classifier.pairs import marks_of
 
 FORMAT = "tandem-linear-2"
 COLUMNS = BUCKETS + len(NUMBERS)
@@ -45,6 +47,7 @@ class Weights:
             no straight line is drawn out far beyond what was seen.
         threshold: the score from which Large was worth its price on the data they were fitted on.
         fitted_on: rows, seed and measures, for people.
+        groups: marks of the groups that they were fitted on (`classifier.pairs.marks_of`), distinct.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Weights:
     highest: NDArray[np.float32]
     threshold: float
     fitted_on: dict[str, Any]
+    groups: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
 
 
 class LinearClassifier:
@@ -82,11 +86,19 @@ class LinearClassifier:
         """Return the ends of the 90 % interval of the calibration at this prompt."""
         return self.weights.calibration.interval(self.decide(prompt))
 
+    def has_seen(self, groups: Iterable[str]) -> NDArray[np.bool_]:
+        """Tell of each group whether the weights were fitted on it, shape (n,); wrong once in 100,000 groups."""
+        return np.isin(marks_of(groups), self.weights.groups)
+
     def explain(self, prompt: Prompt, *, top: int) -> tuple[Contribution, ...]:
-        """Return the `top` features that moved the score most; an n-gram is named by its text, in quotes."""
+        """Return the `top` features that moved the score most; words are named by their text, in quotes.
+
+        A number's part is that of its distance from the middle of what it was when fitted.
+        """
         found = featurise(prompt)
         values = found.values
         values[-len(NUMBERS) :].clip(self.weights.lowest, self.weights.highest, values[-len(NUMBERS) :])
+        values[-len(NUMBERS) :] -= (self.weights.lowest + self.weights.highest) / 2
         parts: defaultdict[str, float] = defaultdict(float)
         weights = self._steepness(prompt) * self.weights.values[found.indices] * values
         for text, weight in zip(found.texts(), weights.tolist(), strict=True):
@@ -134,6 +146,7 @@ def dump(weights: Weights) -> str:
         "values": _packed(weights.values[columns].astype("<f2")),
         "lowest": _packed(weights.lowest.astype("<f4")),
         "highest": _packed(weights.highest.astype("<f4")),
+        "groups": _packed(np.unique(weights.groups).astype("<u4")),
     }
     content = {
         "format": FORMAT,
@@ -206,12 +219,13 @@ def _weights(content: dict[str, Any]) -> Weights:
         highest=ranges[1],
         threshold=threshold,
         fitted_on=dict(content["fitted_on"]),
+        groups=_unpacked(content["groups"], "<u4"),
     )
 
 
 def _checksum(content: dict[str, Any]) -> str:
     """Return a fingerprint of the arrays: one damaged character in base64 would pass unseen."""
-    arrays = "\n".join(content[key] for key in ("columns", "values", "lowest", "highest"))
+    arrays = "\n".join(content[key] for key in ("columns", "values", "lowest", "highest", "groups"))
     return hashlib.sha256(arrays.encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ from classifier.calibrating.recalibration import Labelled, calibrate, folds_of
 from classifier.design import Reals, design
 from classifier.linear import Weights
 from classifier.measures import Outcomes, apgr
-from classifier.pairs import Pair, PairsError, read_pairs
+from classifier.pairs import Pair, PairsError, marks_of, read_pairs
 from classifier.tables import TableError, read_rows
 from classifier.training import TOLERANCE, Fitted, Report, Say, measures
 
@@ -136,6 +136,7 @@ def fit_prior(many: Many, *, seed: int, version: str, name: str, say: Say) -> Fi
         threshold=report.threshold,
         fitted_on=asdict(report)
         | {"sources": ", ".join(sorted(set(sources.tolist()))), "apgr_left_out": left_out[penalty]},
+        groups=marks_of(pair.group for pair in pairs),
     )
     return Fitted(weights, report)
 

@@ -24,7 +24,7 @@ from classifier.cards import card
 from classifier.design import Reals, design
 from classifier.linear import Weights, dump
 from classifier.measures import FIGURES, Outcomes, figures, rank
-from classifier.pairs import Pair, check
+from classifier.pairs import Pair, check, marks_of
 
 NO_WORSE = 0.002  # of APGR: of models this close to the best, the one listed first is taken
 STEPS = 1000  # of a solver, at most
@@ -203,6 +203,7 @@ def fit(
         highest=designed.highest.astype(np.float32),
         threshold=report.threshold,
         fitted_on=asdict(report),
+        groups=marks_of(groups),
     )
     return Fitted(weights, report)
 

@@ -9,12 +9,11 @@ whatever the size of the prompt. System turns are left out: they are the same fo
 from dataclasses import dataclass
 
 from classifier.agreement import is_agreement
-from classifier.base import Prompt, Turn
+from classifier.base import TURNS_SEEN, Prompt, Turn
 
 LAST_BYTES = 400  # from each end of the last user turn
 EARLIER_BYTES = 80  # from each end of each earlier turn
 EARLIER_TURNS = 3
-TURNS_SEEN = 32  # older ones are not looked at
 SHORT = 20  # a last turn of so many bytes weighs as much as all earlier ones; one of half as many, a quarter of them
 _SPACES = bytes.maketrans(b"\t\n\r\v\f\0", b"      ")
 

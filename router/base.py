@@ -139,7 +139,13 @@ class Needs(Struct, frozen=True):
     features: frozenset[str] = frozenset()
     media: int = 0
 
+    @property
+    def is_verifiable(self) -> bool:
+        """Tell whether the reply will be one text: what calls tools, or answers several times, cannot be judged."""
+        return self.features.isdisjoint(_NOT_VERIFIED)
 
+
+_NOT_VERIFIED = frozenset({"tools", "several_choices"})
 NOTHING_SPECIAL = Needs()
 
 

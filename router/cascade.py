@@ -6,7 +6,7 @@ nothing of how a reply is judged.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,12 +19,13 @@ from classifier.base import Sample, Verifier
 from router.account import Account
 from router.base import Request, RoutesFailed
 from router.dispatch import Begun, begin, call_for, leads_on
+from router.guards.large_share import CAPPED
 from router.held import HeldReply
 from router.routes import Route
 
-VERDICTS: Final = ("verified", "unverified", "escalated", "escalation_failed")
+VERDICTS: Final = ("verified", "unverified", "escalated", "escalation_failed", CAPPED)
 """Mini's reply passed; it came too late to be looked at; Large answers in its place; Large should have, and could
-not."""
+not; Large should have, and its share is used up."""
 
 SECOND_TEMPERATURE: Final = 0.7
 
@@ -55,12 +56,13 @@ class Cascade:
     hold_seconds: float
     asks_logprobs: bool
 
-    async def begin(self, routes: tuple[Route, ...], account: Account) -> Begun:
+    async def begin(self, routes: tuple[Route, ...], account: Account, *, escalates: Callable[[float], bool]) -> Begun:
         """Return the reply that the caller gets, as it begins.
 
         Args:
             routes: Mini's and Large's; where only one may be tried, it answers as it would without a cascade.
             account: told of every attempt but the one that is returned.
+            escalates: asked once, with P(Mini's reply is wrong), before Large takes over from one.
 
         Raises:
             Rejected: a backend's own 4xx.
@@ -74,7 +76,7 @@ class Cascade:
         failure: BackendError | None = None
         begun: Begun | None = None
         try:
-            begun = await self._try(trial)
+            begun = await self._try(trial, escalates)
         except BackendError as error:
             account.failed(mini, error)
             failure = _mended_elsewhere(error, trial)
@@ -102,7 +104,7 @@ class Cascade:
             second = HeldReply(mini, call_for(second_of(request, self.instruction), mini), tokens=None)
         return _Trial(account, first, second, until=until, adds_logprobs=adds_logprobs)
 
-    async def _try(self, trial: "_Trial") -> Begun | None:
+    async def _try(self, trial: "_Trial", escalates: Callable[[float], bool]) -> Begun | None:
         """Return Mini's reply where it may be let out, None where Large shall answer.
 
         Raises:
@@ -116,7 +118,7 @@ class Cascade:
         wrong = account.decision.verify
         if wrong is None or trial.p_wrong < wrong:
             return await trial.let_out("verified", is_makeshift=False)
-        return None
+        return None if escalates(trial.p_wrong) else await trial.let_out(CAPPED, is_makeshift=True)
 
     async def _p_wrong(self, trial: "_Trial") -> float | None:
         """Return how likely Mini is wrong; None where nothing came to be judged and the prompt alone does not say."""

@@ -109,7 +109,13 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             eligibility=Eligibility(
                 {tier: getattr(each, "capabilities", Capabilities()) for tier, each in options.items()}
             ),
-            large_share=LargeShare(usual=share.usual, margin=share.margin, window=share.window, caps=share.cap),
+            large_share=LargeShare(
+                usual=share.usual,
+                margin=share.margin,
+                window=share.window,
+                caps=share.cap,
+                verify=config.policy.wrong if isinstance(config.policy, CascadeOptions) else None,
+            ),
             classifier=classifier,
             policy=policy,
             replies=opened.replies,

@@ -137,7 +137,7 @@ class Metrics(Collector):
         yield _counter("tandem_verifications", "Replies of Mini by what became of them", ("verdict",), verdicts)
         for found, meant in (
             ("over", "Scored requests that went to Large beyond their tenant's usual share"),
-            ("capped", "Scored requests that the cap on a tenant's share of Large sent to Mini"),
+            ("capped", "Scored requests that the cap on a tenant's share of Large sent to Mini, or left there"),
         ):
             beyond = [((tenant,), count) for (tenant, each), count in self._beyond_share.items() if each == found]
             yield _counter(f"tandem_large_share_{found}", meant, ("tenant",), beyond)

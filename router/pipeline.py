@@ -17,7 +17,6 @@ from backends.base import BackendError, Rejected, TimedOut, Usage
 from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
-from classifier.window import TURNS_SEEN
 from router.account import Account
 from router.base import Decision, GatewayError, Ledger, Outcome, Policy, Price, Request, Tier
 from router.cascade import Cascade
@@ -116,7 +115,8 @@ class Pipeline:
             if decision.verify is None or self.cascade is None:
                 begun = await begin(routes, request, failed=account.failed)
             else:
-                begun = await self.cascade.begin(routes, account)
+                escalates = partial(self._escalates, request, decision)
+                begun = await self.cascade.begin(routes, account, escalates=escalates)
             keep = partial(replies.put, key) if replies is not None and key and _is_regular(begun, decision) else None
             chunks = Relay(account, self._large_price, keep, witness).chunks(begun)
             try:
@@ -138,7 +138,7 @@ class Pipeline:
             media_type=begun.reply.media_type,
             first=first,
             rest=chunks,
-            cost=account.cost,
+            cost=account.cost if account.has_served else None,  # a stream has not been counted yet
             baseline=account.baseline,
             overhead=overhead,
             verdict=begun.verdict,
@@ -163,8 +163,15 @@ class Pipeline:
             return Decision(Tier.LARGE, "stalled", None, None, self.policy.version)
         return self.large_share.weigh(request, self.policy.decide(request, self._score(request)))
 
+    def _escalates(self, request: Request, decision: Decision, p_wrong: float) -> bool:
+        """Tell whether Large may take over from a reply of Mini's, and count it if so; each request is told of once."""
+        found = self.large_share.note_escalation(request, decision, p_wrong)
+        if decision.reason != CAPPED:
+            self.metrics.note_share(request.tenant, found)
+        return found != CAPPED
+
     def _score(self, request: Request) -> Score | None:
-        if self.classifier is None or not _has_text(request):
+        if self.classifier is None or not request.prompt.has_text:
             return None
         try:
             return self.classifier.score(request.prompt)
@@ -206,14 +213,6 @@ class Pipeline:
     @property
     def _large_price(self) -> Price | None:
         return self.routes.by_tier[Tier.LARGE].price
-
-
-def _has_text(request: Request) -> bool:
-    """Tell whether anything was said: pictures, tool calls and instructions alone have no score."""
-    for turn in reversed(request.prompt.turns[-TURNS_SEEN:]):
-        if turn.text and turn.role not in ("system", "developer") and not turn.text.isspace():
-            return True
-    return False
 
 
 def _is_regular(begun: Begun, decision: Decision) -> bool:

@@ -5,6 +5,7 @@ Scores are the classifier's, or those of a column. Rows that the weights were fi
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -100,6 +101,7 @@ def _read(
         _check_sources(pairs, by, files)
     if score_column is None:
         classifier = _classifier(weights)
+        _warn_of_seen(classifier, pairs)
         scores = [score for path, some in read for score in _scores(classifier, path, some)]
     else:
         scores = [pair.score for pair in pairs if pair.score is not None]
@@ -131,6 +133,16 @@ def _check_sources(pairs: Sequence[Pair], by: str, files: str) -> None:
     if len(sources) > MOST_SLICES:
         advice = f"name a column with at most {MOST_SLICES} values"
         raise CommandFailed(f"{by} has {len(sources)} values", where="--by", advice=advice)
+
+
+def _warn_of_seen(classifier: Classifier, pairs: Sequence[Pair]) -> None:
+    has_seen = getattr(classifier, "has_seen", None)  # not every classifier knows
+    seen = 0 if has_seen is None else int(has_seen([pair.group for pair in pairs]).sum())
+    if seen:
+        words = (
+            f"warning: the weights were fitted on the groups of {seen} of the {len(pairs)} rows, which flatters them"
+        )
+        print(words, file=sys.stderr)
 
 
 def _classifier(weights: Path | None) -> Classifier:

@@ -17,6 +17,7 @@ import msgspec
 from typer import Argument, Exit, Option
 
 from classifier.base import Classifier, ClassifierError, Contribution, Prompt, WeightsError
+from classifier.calibrating.maps import logit_of
 from classifier.options import GENERAL as OF_ANYTHING
 from classifier.options import ClassifierOptions
 from classifier.verify import DESK, GENERAL, Verifier, load
@@ -72,6 +73,7 @@ class Scored:
     def as_text(self) -> str:
         """Return lines for people."""
         decision, score = self.decision, self.decision.score
+        reasons = [f"  {part.weight:+8.3f}  {part.feature}" for part in self.top]
         if score is None or decision.threshold is None:
             first = f"{decision.tier} ({decision.reason}), by {decision.policy}"
         else:
@@ -80,8 +82,11 @@ class Scored:
                 f"{decision.tier}: the probability that Mini is not enough is {score.value:.3f}, "
                 f"{relation} the threshold {decision.threshold:.3f} ({score.source})"
             )
+        if score is not None and self.top:
+            rest = logit_of(score.value) - sum(part.weight for part in self.top)
+            reasons = [*reasons, f"  {rest:+8.3f}  all else, in logits; together they are the score's"]
         verdict = [] if self.verify is None else [f"  Mini's reply is wrong with probability {self.verify:.3f}"]
-        return "\n".join([first, *verdict, *(f"  {part.weight:+8.3f}  {part.feature}" for part in self.top)])
+        return "\n".join([first, *verdict, *reasons])
 
 
 def score(
@@ -152,7 +157,8 @@ class _Scorer:
         try:
             replies = replies_of(row)
             request = _request(row)
-            classifier = self.classifier if self.policy.needs_score(request) else None
+            is_scored = self.policy.needs_score(request) and request.prompt.has_text
+            classifier = self.classifier if is_scored else None
             scored = None if classifier is None else classifier.score(request.prompt)
             decision = self.policy.decide(request, scored)
             verify = None

@@ -196,11 +196,12 @@ class LargeShareOptions(Options):
     """How much of a tenant's traffic the score may send to Large before it is told, or capped.
 
     Attributes:
-        usual: share of Large among the decisions by score, 0.0 to 1.0; None learns each tenant's from its first
-            `window` of them.
+        usual: share of Large among the decisions by score, escalations included, 0.0 to 1.0; None learns each tenant's
+            from its first `window` of them.
         margin: how much more may pass.
         window: decisions, over which the margin is meant.
-        cap: what is above goes to Mini, lowest scores first; where not, it is only counted.
+        cap: what is above goes to Mini, lowest scores first, and under a cascade is verified there; where not, it is
+            only counted.
     """
 
     usual: Annotated[float, Field(ge=0, le=1), _Number] | None = None

@@ -4,8 +4,9 @@ A request of another tenant is answered like one that never was. The last rating
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,7 +21,7 @@ from router.metrics import Metrics
 
 MAX_BODY = 16_384  # bytes
 MAX_COMMENT = 2_000  # characters
-_SCORES = {"good": 1.0, "bad": 0.0}
+_SCORES: Final[Mapping[object, float]] = {"good": 1.0, "bad": 0.0}
 
 
 class UnknownRequest(GatewayError):
@@ -32,7 +33,7 @@ class UnknownRequest(GatewayError):
 
 class _Feedback(Struct, forbid_unknown_fields=True):
     request_id: Annotated[str, Meta(min_length=1, max_length=128)]
-    rating: Literal["good", "bad"] | None = None
+    rating: str | int | float | bool | None = None  # told apart below, in words that say what belongs there
     score: Annotated[float, Meta(ge=0, le=1)] | None = None
     comment: Annotated[str, Meta(max_length=MAX_COMMENT)] | None = None
 
@@ -57,7 +58,7 @@ class Feedback:
         except ConnectionAbortedError:
             return Response(status_code=408)  # nobody is there to read it
         said = _read(body)
-        score = _SCORES[said.rating] if said.rating is not None else said.score
+        score = said.score if said.rating is None else _SCORES.get(said.rating)
         if score is None or (said.rating is not None and said.score is not None):
             raise BadRequest(
                 'send either "rating" ("good" or "bad") or "score" (0 to 1)', code="invalid_value", param="rating"
@@ -70,7 +71,7 @@ class Feedback:
                 code="request_not_found",
                 param="request_id",
             )
-        self.metrics.rate(said.rating or "score")
+        self.metrics.rate("score" if said.rating is None else str(said.rating))
         return JSONResponse({"object": "feedback", "request_id": ours, "score": score})
 
 

@@ -6,12 +6,9 @@ hard.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from classifier.base import Score
 from router.base import Decision, Request, Tier
-
-_NOT_VERIFIED: Final = frozenset({"tools", "several_choices"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,6 @@ class Zones:
             return Decision(Tier.MINI, "easy", score, self.hard, self.version)
         if score.value >= self.hard:
             return Decision(Tier.LARGE, "hard", score, self.hard, self.version)
-        if not request.needs.features.isdisjoint(_NOT_VERIFIED):
+        if not request.needs.is_verifiable:
             return Decision(Tier.LARGE, "hard", score, self.easy, self.version)
         return Decision(Tier.MINI, "between", score, self.hard, self.version, verify=self.wrong)

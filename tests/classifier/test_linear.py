@@ -101,7 +101,8 @@ def test_explain_names_n_grams_of_the_prompt_strongest_first(classifier: LinearC
 
 def test_explained_parts_add_up_to_the_score(fitted: Fitted) -> None:
     classifier = LinearClassifier(replace(fitted.weights, calibration=Platt(1.5, 0.2)))
-    bias = 1.5 * fitted.weights.intercept + 0.2
+    middle = (fitted.weights.lowest + fitted.weights.highest) / 2
+    bias = 1.5 * (fitted.weights.intercept + float(middle @ fitted.weights.values[-len(NUMBERS) :])) + 0.2
     prompt = user("what do the Amber Lamp and the 椅子 cost together?")
     parts = sum(part.weight for part in classifier.explain(prompt, top=10_000))
     score = classifier.score(prompt).value
@@ -222,3 +223,12 @@ def test_weights_are_small_and_hold_no_pickle(fitted: Fitted) -> None:
 def test_scoring_loads_neither_scikit_learn_nor_scipy() -> None:
     code = "import classifier.linear, sys; print(sorted({'sklearn', 'scipy', 'torch', 'pydantic'} & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], timeout=60, text=True).strip() == "[]"
+
+
+def test_weights_know_the_groups_that_they_were_fitted_on(
+    path: Path, seen_pairs: list[Pair], unseen_pairs: list[Pair]
+) -> None:
+    read = load(path)
+    assert read.has_seen([pair.group for pair in seen_pairs]).all()
+    assert not read.has_seen([pair.group for pair in unseen_pairs]).any()
+    assert not read.has_seen([]).size

@@ -16,7 +16,7 @@ from router.endpoints.wire import read_chat
 from tests.router.conftest import OpenHouse, chat
 
 CHAT, ROUTE = "/v1/chat/completions", "/v1/route"
-SHIPPED = {"classifier": {"use": "linear"}, "policy": {"use": "threshold"}}
+SHIPPED = {"classifier": {"use": "linear", "weights": "desk"}, "policy": {"use": "threshold"}}
 AGREEMENTS = {
     "en": ("yes, do it", "ok", "go ahead", "continue"),
     "zh": ("继续", "是的，就这样", "好的", "可以，开始吧"),

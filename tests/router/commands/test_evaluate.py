@@ -229,3 +229,15 @@ def test_an_error_is_one_json_object_where_json_was_asked_for(
 ) -> None:
     assert run(["eval", "--data", str(tmp_path / "absent.jsonl"), "--json"]) == 1
     assert "cannot be read" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_rows_that_the_weights_were_fitted_on_are_told(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = str(tmp_path / "own.json")
+    assert run(["train", "--data", data, "--out", weights]) == 0
+    assert "flatters" not in capsys.readouterr().err
+    assert run(["eval", "--data", data, "--weights", weights]) == 0
+    assert "fitted on the groups of 120 of the 120 rows" in capsys.readouterr().err
+    assert run(["eval", "--data", data]) == 0
+    assert "flatters" not in capsys.readouterr().err

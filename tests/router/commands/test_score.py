@@ -45,7 +45,8 @@ def test_for_people_the_first_word_is_the_tier(capsys: pytest.CaptureFixture[str
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(("mini: ", "large: "))
     assert "threshold" in lines[0]
-    assert len(lines) == 3
+    assert len(lines) == 4
+    assert "all else" in lines[-1]
 
 
 def test_the_file_decides_on_classifier_and_threshold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +161,9 @@ def test_a_line_that_is_no_request_says_so_in_its_place(tmp_path: Path, capsys: 
     assert "line 1: no line of JSON" in capsys.readouterr().out
 
 
-def test_huge_prompts_and_prompts_without_words_are_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_huge_prompts_are_scored_and_those_without_words_go_by_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = {"type": "image_url", "image_url": {"url": "https://norrvik.example/a.png"}}
     rows: list[dict[str, object]] = [
         {"prompt": "订单" * 1_700_000},
@@ -170,7 +173,9 @@ def test_huge_prompts_and_prompts_without_words_are_scored(tmp_path: Path, capsy
     ]
     file = tmp_path / "in.jsonl"
     file.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
-    assert all(0.0 <= row["score"] <= 1.0 for row in scored(capsys, "--file", str(file)))
+    long, empty, image_alone, with_replies = scored(capsys, "--file", str(file))
+    assert all(0.0 <= row["score"] <= 1.0 for row in (long, with_replies))
+    assert all((row["score"], row["reason"], row["top"]) == (None, "default", []) for row in (empty, image_alone))
 
 
 def test_a_line_beyond_the_limit_is_left_out_and_the_next_one_is_read(
