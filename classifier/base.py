@@ -6,6 +6,7 @@ ClassifierError              the caller falls back to its default tier
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
@@ -93,6 +94,18 @@ class Classifier(Protocol):
         ...
 
 
+class Kind(StrEnum):
+    """What form an answer has."""
+
+    NUMBER = "number"
+    CHOICE = "choice"
+    VERDICT = "verdict"  # yes or no
+    MOMENT = "moment"  # a date, a time of day or both
+    JSON = "json"
+    CODE = "code"
+    TEXT = "text"
+
+
 class Sample(Struct, frozen=True):
     """One reply of Mini, whole or as far as it has come.
 
@@ -115,11 +128,12 @@ class Verifier(Protocol):
         """Return "name@version" of the weights."""
         ...
 
-    def p_wrong(self, score: float, replies: Sequence[Sample]) -> float:
+    def p_wrong(self, score: float, replies: Sequence[Sample], *, wanted: Kind | None = None) -> float:
         """Return the calibrated probability that `replies[0]` is wrong, 0.0 to 1.0.
 
         Args:
             score: of the prompt, before anything was replied.
             replies: at least one; the others were drawn apart from it, and only judge it.
+            wanted: the form of answer that the prompt asks for; None where it does not say so.
         """
         ...

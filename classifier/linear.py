@@ -209,6 +209,8 @@ def _weights(content: dict[str, Any]) -> Weights:
     if not all(map(math.isfinite, (*calibration.interval(0.0), *calibration.ends(0.0)))):
         raise ValueError("a number of the calibration is not finite")
     intercept, threshold = scalars
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"the threshold is {threshold:g}, outside of 0 to 1")
     return Weights(
         name=str(content["name"]),
         version=str(content["version"]),

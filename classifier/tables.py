@@ -115,19 +115,19 @@ def _values(batch: Any, path: Path, before: int) -> list[dict[str, Any]]:  # noq
     """Return the rows of a batch, of which `before` rows come earlier in the file."""
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
-    except UnicodeDecodeError as error:
-        place, column = _undecodable(batch)
-        advice = "write the column again as UTF-8"
-        raise TableError(f"{path}:{before + place}:{column}: is not UTF-8; {advice}") from error
+    except (UnicodeDecodeError, OverflowError, ValueError) as error:
+        place, column = _unreadable(batch)
+        fault = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"cannot be read ({error})"
+        raise TableError(f"{path}:{before + place}:{column}: {fault}; write the column again") from error
     return rows
 
 
-def _undecodable(batch: Any) -> tuple[int, str]:  # noqa: ANN401 - pyarrow has no types
-    """Return row (from 1) and column of the first value that is not UTF-8."""
+def _unreadable(batch: Any) -> tuple[int, str]:  # noqa: ANN401 - pyarrow has no types
+    """Return row (from 1) and column of the first value that cannot be read."""
     for place in range(batch.num_rows):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             try:
                 column[place].as_py()
-            except UnicodeDecodeError:
+            except (UnicodeDecodeError, OverflowError, ValueError):
                 return place + 1, name
-    raise AssertionError("a batch that could not be decoded has a value that cannot")
+    raise AssertionError("a batch that could not be read has a value that cannot")

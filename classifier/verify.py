@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from classifier.base import Contribution, Sample, WeightsError
-from classifier.verifying.answers import Kind
+from classifier.base import Contribution, Kind, Sample, WeightsError
 from classifier.verifying.replies import AGREEMENT, SIGNS, Pattern, Signs, signs_of
 
 FORMAT: Final = "tandem-verify-1"
@@ -65,7 +64,7 @@ class Verifier:
         Args:
             score: of the prompt, 0.0 to 1.0.
             replies: of Mini, the first is judged; none at all counts as an empty one.
-            wanted: the form of answer that the prompt asks for, see `classifier.verifying.answers.asked_for`.
+            wanted: the form of answer that the prompt asks for, see `classifier.verifying.answers.wanted_by`.
         """
         logit = math.fsum(self._parts(signs_of(score, replies, wanted=wanted)))
         return 1.0 / (1.0 + math.exp(-max(-_HIGHEST, min(_HIGHEST, logit))))

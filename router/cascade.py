@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from backends.base import BackendError, Rejected
 from classifier.base import Sample, Verifier
+from classifier.verifying.answers import wanted_by
 from router.account import Account
 from router.base import Request, RoutesFailed
 from router.dispatch import Begun, begin, call_for, leads_on
@@ -129,7 +130,7 @@ class Cascade:
             replies += await self._second(trial)
         elif not replies[0].text:
             return score if decision.verify is not None and score >= decision.verify else None
-        return self.verifier.p_wrong(score, replies)
+        return self.verifier.p_wrong(score, replies, wanted=wanted_by(trial.account.request.prompt))
 
     async def _second(self, trial: "_Trial") -> list[Sample]:
         """Return the second reply if it comes in time; that it failed or is late changes nothing else."""

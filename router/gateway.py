@@ -129,6 +129,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             ledger=ledger,
             metrics=metrics,
             cascade=cascade,
+            note=getattr(policy, "note", None),
             shadows=shadows,
         )
         yield Gateway(

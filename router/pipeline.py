@@ -67,6 +67,7 @@ class Pipeline:
 
     Attributes:
         cascade: answers where a decision asks for verification; None where the policy never does.
+        note: told of each decision that is carried out; None where the policy does not want to know.
     """
 
     eligibility: Eligibility
@@ -80,6 +81,7 @@ class Pipeline:
     metrics: Metrics
     shadows: Shadows | None
     cascade: Cascade | None = None
+    note: Callable[[Request, Decision], None] | None = None
 
     async def answer(self, request: Request) -> Answer:
         """Walk the house.
@@ -107,6 +109,8 @@ class Pipeline:
                 return await self._replay(request, kept)
         decision = self._choose(request, tiers)
         self.metrics.note_share(request.tenant, self.large_share.note(request, decision))
+        if self.note is not None:
+            self.note(request, decision)
         account = self._account(request, decision)
         try:
             witness = None if self.shadows is None else self.shadows.draw(request, decision)

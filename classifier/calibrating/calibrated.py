@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from classifier.base import Classifier, Contribution, Prompt, Score, WeightsError
+from classifier.calibrating.guarantee import Count
 from classifier.calibrating.maps import Calibration, logit_of
 
 FORMAT = "tandem-calibration-1"
@@ -26,7 +27,7 @@ class Level(Struct, frozen=True):
         loss: how much quality is lost on average at most, 0.0 to 1.0.
         confidence: share of all draws of the pairs in which that is true.
         logit: Large from it on.
-        share_mini, risk, bound, pairs: what the rows showed there.
+        share_mini, risk, bound, activity, pairs: what the rows showed there.
     """
 
     loss: float
@@ -35,6 +36,7 @@ class Level(Struct, frozen=True):
     share_mini: float
     risk: float
     bound: float
+    activity: float
     pairs: int
 
 
@@ -44,6 +46,7 @@ class Overlay(Struct, frozen=True):
     Attributes:
         source: of the scores that it was fitted on, "name@version".
         weights: digest of the weights' file, or of a folder's files; "" for a classifier without any.
+        count: what the levels promise, all of them; see `classifier.calibrating.guarantee.Count`.
         levels: none where nothing could be promised.
         fitted_on: rows, seed and measures, for people.
     """
@@ -51,6 +54,7 @@ class Overlay(Struct, frozen=True):
     source: str
     weights: str
     calibration: Calibration
+    count: Count
     levels: tuple[Level, ...]
     fitted_on: dict[str, Any]
     format: str = FORMAT

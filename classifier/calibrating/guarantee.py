@@ -3,7 +3,9 @@
 The loss of a row at threshold t is what quality it gives up there: max(0, strong - weak) where the score lies below t,
 for then Mini answers, and 0 elsewhere. The promise is that the mean loss of new requests like these rows is at most
 `loss`, and it is kept in at least `confidence` of all draws of the rows: Learn-then-Test, which walks the threshold
-upward from all-Large and stops at the first one whose test does not reject "the mean loss is above".
+upward from all-Large and stops at the first one whose test does not reject "the mean loss is above". What keeps it
+keeps the net loss below as well, in which what Mini does better makes up for what it does worse; `net.py` promises no
+more than that, and sends more to Mini for it.
 
 Why any grid of thresholds may be walked, the scores of the rows among them: a row's loss never falls as t rises, and
 each p-value here never falls as a loss rises. So, row for row, the p-value never falls along the walk. Let t* be the
@@ -29,6 +31,9 @@ from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
 Bound = Literal["exact", "betting", "hoeffding-bentkus"]
+Count = Literal["lost", "net"]
+"""What a promise is about: the mean of max(0, strong - weak) where Mini answers, or of strong - weak."""
+
 Test = Callable[[Reals, float], float]
 """Losses of all rows and a mean -> p-value of "the true mean is above"; rises with each loss."""
 
@@ -47,6 +52,7 @@ class Certificate:
         share_mini: of the rows.
         risk: mean loss of the rows at the threshold.
         bound: what the mean loss of new rows is below with `confidence`; at most `loss`. None without a threshold.
+        activity: what the mean size of a new row's loss is below, gains counted as sizes too. None without a threshold.
         pairs: rows that this rests on.
         needed: how many more rows are the fewest with which it could be made; 0 where it is made, None where no number
             would do, since those that look easiest lose more already.
@@ -58,6 +64,7 @@ class Certificate:
     share_mini: float
     risk: float
     bound: float | None
+    activity: float | None
     pairs: int
     needed: int | None
 
@@ -100,14 +107,16 @@ def certify(
     last = _last(passes, len(steps))
     if last == 0:
         needed = _needed(lost(1), loss=loss, confidence=confidence)
-        return Certificate(loss, confidence, None, 0.0, 0.0, None, len(scores), needed)
+        return Certificate(loss, confidence, None, 0.0, 0.0, None, None, len(scores), needed)
+    at_most = _bound(test, lost(last), loss=loss, confidence=confidence)
     return Certificate(
         loss=loss,
         confidence=confidence,
         threshold=float(steps[last]),
         share_mini=float((scores < steps[last]).mean()),
         risk=float(np.where(scores < steps[last], losses, 0.0).mean()),
-        bound=_bound(test, lost(last), loss=loss, confidence=confidence),
+        bound=at_most,
+        activity=at_most,
         pairs=len(scores),
         needed=0,
     )

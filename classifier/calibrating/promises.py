@@ -11,8 +11,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from classifier.calibrating.calibrated import Level, Overlay
-from classifier.calibrating.guarantee import Bound, Certificate, Outlook, certify, fewest_pairs, one_of_each, outlook
+from classifier.calibrating.guarantee import (
+    Bound,
+    Certificate,
+    Count,
+    Outlook,
+    certify,
+    fewest_pairs,
+    one_of_each,
+    outlook,
+)
 from classifier.calibrating.maps import Calibration, Reals
+from classifier.calibrating.net import certify_net, fewest_pairs_net, outlook_net
 from classifier.calibrating.recalibration import FEWEST, Kind, Labelled, Report, calibrate
 from classifier.pairs import Pair
 
@@ -34,15 +44,35 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What shall be promised.
+
+    Attributes:
+        loss: the wanted one.
+        losses: each a promise of its own, strictest first; `loss` among them.
+        confidence: share of all draws of the pairs in which each shall be true.
+        bound: the test of what is lost; the net loss has one of its own.
+    """
+
+    loss: float
+    losses: Sequence[float]
+    confidence: float
+    count: Count = "lost"
+    bound: Bound = "exact"
+
+
+@dataclass(frozen=True, slots=True)
 class Promises:
     """What came of it.
 
     Attributes:
+        count: what is promised.
         wanted: the promise that was asked for.
         levels: with the one that was asked for, strictest first; empty where there were too few rows to begin.
         outlook: what a useful promise would take; None where the rows do not tell, or the promise is made.
     """
 
+    count: Count
     wanted: Certificate
     levels: tuple[Certificate, ...]
     calibration: Calibration | None
@@ -56,30 +86,21 @@ class Promises:
         return self.calibration.probability(certificate.threshold)
 
 
-def promise(
-    scored: Scored,
-    losses: Sequence[float],
-    *,
-    loss: float,
-    confidence: float,
-    kind: Kind,
-    bound: Bound,
-    by_tenant: bool,
-    seed: int,
-) -> Promises:
+def promise(scored: Scored, aim: Aim, *, kind: Kind, by_tenant: bool, seed: int) -> Promises:
     """Return what can be promised.
 
     Args:
-        losses: each a promise of its own, strictest first; `loss`, the wanted one, among them.
         by_tenant: calibrate each tenant of the pairs by its own labels, too.
 
     Raises:
         PairsError: one class only.
     """
-    pairs = scored.pairs
+    pairs, loss, confidence, count = scored.pairs, aim.loss, aim.confidence, aim.count
     if len(pairs) < FEWEST:
-        needed = max(FEWEST, fewest_pairs(loss=loss, confidence=confidence)) - len(pairs)
-        return Promises(Certificate(loss, confidence, None, 0.0, 0.0, None, len(pairs), needed), (), None, None, None)
+        fewest = (fewest_pairs if count == "lost" else fewest_pairs_net)(loss=loss, confidence=confidence)
+        needed = max(FEWEST, fewest) - len(pairs)
+        refused = Certificate(loss, confidence, None, 0.0, 0.0, None, None, len(pairs), needed)
+        return Promises(count, refused, (), None, None, None)
     groups = [pair.group for pair in pairs]
     rows = Labelled(
         logits=scored.logits,
@@ -89,14 +110,19 @@ def promise(
     )
     calibration, report = calibrate(rows, kind=kind, seed=seed)
     chosen = one_of_each(groups, seed=seed)
-    given_up = np.array([max(0.0, pairs[row].strong_score - pairs[row].weak_score) for row in chosen])
-    logits = scored.logits[chosen]
+    signed = np.array([pairs[row].strong_score - pairs[row].weak_score for row in chosen])
+    given_up, logits = np.maximum(signed, 0.0), scored.logits[chosen]
     levels = {
-        each: certify(logits, given_up, loss=each, confidence=confidence, seed=seed, bound=bound) for each in losses
+        each: certify(logits, given_up, loss=each, confidence=confidence, seed=seed, bound=aim.bound)
+        if count == "lost"
+        else certify_net(logits, signed, loss=each, confidence=confidence, seed=seed)
+        for each in aim.losses
     }
-    is_made = levels[loss].threshold is not None
-    ahead = None if is_made else outlook(logits, given_up, loss=loss, confidence=confidence)
-    return Promises(levels[loss], tuple(levels.values()), calibration, report, ahead)
+    ahead = None
+    if levels[loss].threshold is None:
+        plan, planned_for = (outlook, given_up) if count == "lost" else (outlook_net, signed)
+        ahead = plan(logits, planned_for, loss=loss, confidence=confidence)
+    return Promises(count, levels[loss], tuple(levels.values()), calibration, report, ahead)
 
 
 def overlay_of(scored: Scored, calibration: Calibration, promises: Promises, *, seed: int) -> Overlay:
@@ -105,10 +131,22 @@ def overlay_of(scored: Scored, calibration: Calibration, promises: Promises, *, 
         source=scored.source,
         weights=scored.weights,
         calibration=calibration,
-        levels=tuple(
-            Level(each.loss, each.confidence, each.threshold, each.share_mini, each.risk, each.bound, each.pairs)
-            for each in promises.levels
-            if each.threshold is not None and each.bound is not None
-        ),
+        count=promises.count,
+        levels=tuple(level for each in promises.levels if (level := _level(each)) is not None),
         fitted_on={**({} if promises.report is None else asdict(promises.report)), "seed": seed},
+    )
+
+
+def _level(made: Certificate) -> Level | None:
+    if made.threshold is None or made.bound is None or made.activity is None:
+        return None
+    return Level(
+        loss=made.loss,
+        confidence=made.confidence,
+        logit=made.threshold,
+        share_mini=made.share_mini,
+        risk=made.risk,
+        bound=made.bound,
+        activity=made.activity,
+        pairs=made.pairs,
     )

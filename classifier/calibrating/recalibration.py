@@ -85,6 +85,9 @@ def calibrate(rows: Labelled, *, kind: Kind, seed: int) -> tuple[Calibration, Re
         raise PairsError(f"calibration needs at least {FEWEST} rows and got {len(rows.target)}; add {missing}")
     if rows.target.all() or not rows.target.any():
         raise PairsError("weak_score: one class only; calibration needs rows below 0.5 and rows of 0.5 or more")
+    groups = len(set(rows.groups))
+    if groups < FOLDS:
+        raise PairsError(f"group: {groups} groups; calibration needs at least {FOLDS}, so that each fold can hold one")
     folds = folds_of(rows.groups, rows.target, seed=seed)
     kinds = [kind] if kind != "auto" else list(_FITS)
     found = {each: _out_of_fold(rows, folds, kind=each) for each in kinds}
@@ -96,7 +99,7 @@ def calibrate(rows: Labelled, *, kind: Kind, seed: int) -> tuple[Calibration, Re
     report = Report(
         kind=chosen,
         rows=len(rows.target),
-        groups=len(set(rows.groups)),
+        groups=groups,
         ece_before=ece(before, rows.target),
         ece_after=ece(found[chosen], rows.target),
         ece_chance=_ece_chance(found[chosen], seed=seed),

@@ -2,37 +2,39 @@
 
 What it states as its conclusion goes first, then the form of the whole (JSON, code, a letter, yes or no), then the
 last number, then a short text as it stands. Rules alone, English and Chinese: knows no model, no task and no truth.
-Looks at head and tail of long replies, so that the cost is bounded, and never raises.
+Looks at head and tail of long replies, so that the cost is bounded: it is spent on the gateway's loop. Never raises.
 """
 
 import math
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 
+from classifier.base import Kind, Prompt
 from classifier.verifying.conclusions import Piece, conclusions
 from classifier.verifying.forms import code_of, json_of
 from classifier.verifying.quantities import Found, chinese_number, moment, numbers, plain
 
-HEAD, TAIL = 4_096, 12_288  # characters that are looked at
+HEAD, TAIL = 1_024, 2_048  # characters that are looked at
 CLOSE = 1e-6  # relative difference below which two numbers are equal
 _SHORT = 80  # characters of a reply that is its own answer
 _BRIEF = 200  # characters of a reply in which a date is the answer
 _FEW = 400  # characters at the end in which an unmarked number counts
-_LAST = 60  # of those, characters that are looked at first
+_LAST = 60  # of those, characters up to the last digit that are looked at first
+_MAGNITUDE = 12  # characters after a number in which "million" stands
 _NEAR = 12  # characters after "the answer is" in which a Chinese numeral or a date is the answer
 
 
-class Kind(StrEnum):
-    """What form an answer has."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What of a reply is looked at.
 
-    NUMBER = "number"
-    CHOICE = "choice"
-    VERDICT = "verdict"  # yes or no
-    MOMENT = "moment"  # a date, a time of day or both
-    JSON = "json"
-    CODE = "code"
-    TEXT = "text"
+    Attributes:
+        text: its head and tail, or all of a short one.
+        plain: the same, see `classifier.verifying.quantities.plain`.
+    """
+
+    text: str
+    plain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,18 @@ def extract(reply: str, *, wanted: Kind | None = None) -> Answer | None:
         reply: any text, of any size.
         wanted: the form that the prompt asks for; it goes first where the reply has it. None takes what is there.
     """
-    whole = _own_part(capped(reply))
+    return answer_of(read(reply), wanted=wanted)
+
+
+def read(reply: str) -> Reading:
+    """Return what of a reply is looked at."""
+    text = capped(reply)
+    return Reading(text, plain(text))
+
+
+def answer_of(reading: Reading, *, wanted: Kind | None = None) -> Answer | None:
+    """Return the answer of a reply that was read; see `extract`."""
+    whole = _own_part(reading.text)
     document = json_of(whole)
     if document is not None:
         said = document.answer
@@ -65,7 +78,7 @@ def extract(reply: str, *, wanted: Kind | None = None) -> Answer | None:
     block = Answer(Kind.CODE, code) if code else None
     if block is not None and wanted is Kind.CODE:
         return block
-    text = plain(outside).strip()
+    text = (reading.plain if outside == reading.text else plain(outside)).strip()
     stated = _stated(text, wanted)
     if stated is None or (wanted is not None and stated.kind is not wanted):
         formed = block or _formed(text, wanted)
@@ -88,7 +101,13 @@ def asked_for(prompt: str) -> Kind | None:
     text = plain(capped(prompt))
     if _has_options(text):
         return Kind.CHOICE
-    return Kind.NUMBER if _ASKS_NUMBER.search(text) else None
+    lower = text.lower()
+    return Kind.NUMBER if any(form.search(lower) for form in _ASKS_NUMBER) else None
+
+
+def wanted_by(prompt: Prompt) -> Kind | None:
+    """Return the form of answer that the last user turn asks for; None where it does not say so."""
+    return asked_for(next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), ""))
 
 
 def capped(text: str) -> str:
@@ -98,9 +117,16 @@ def capped(text: str) -> str:
 
 # --- the prompt --------------------------------------------------------------------------------------
 
-_OPTIONS = tuple(re.compile(rf"(?<![A-Za-z0-9])(?:\({letter}\)|{letter}[.):、])") for letter in "ABC")
-_ASKS_NUMBER = re.compile(
-    r"(?i:\bhow (?:many|much|old|far|tall)\b|\bwhat (?:is|was) the (?:total|sum|number)\b)|多少|几[个天岁元只本]"
+# Each begins with what is seldom, so that prose is passed over quickly.
+_OPTIONS = tuple(re.compile(rf"{letter}(?<![A-Za-z0-9]{letter})[.):、]") for letter in "ABC")
+_ASKS_NUMBER = tuple(
+    re.compile(form)
+    for form in (
+        r"how (?<!\whow )(?:many|much|old|far|tall)\b",
+        r"what (?<!\wwhat )(?:is|was) the (?:total|sum|number)\b",
+        "多少",
+        "几[个天岁元只本]",
+    )
 )
 
 
@@ -115,7 +141,7 @@ def _has_options(text: str) -> bool:
 
 # --- what of a reply is looked at --------------------------------------------------------------------
 
-_NEXT_QUESTION = re.compile(r"\n\s{0,8}(?:\*\*)?(?:Q|Question|Problem|Human|User|问题|题目)\s?\d{0,4}\s?[:：]")
+_NEXT_QUESTION = re.compile(r"\n[^\S\n]{0,8}+(?:\*\*)?(?:Q|Question|Problem|Human|User|问题|题目)\s?\d{0,4}\s?[:：]")
 
 
 def _own_part(text: str) -> str:
@@ -266,9 +292,13 @@ def _by_form(text: str, wanted: Kind | None) -> Answer | None:
 
 
 def _last_number(text: str) -> float | None:
-    """Return the last number, looked for near the end at first: that is where it mostly stands."""
-    found = numbers(text[-_LAST:])
-    if len(text) > _LAST and (not found or (len(found) == 1 and not found[0].start)):
+    """Return the last number, looked for around the last digit at first: a long text without one costs little."""
+    end = max(map(text.rfind, "0123456789")) + 1
+    if not end:
+        return None
+    begin = max(0, end - _LAST)
+    found = numbers(text[begin : end + _MAGNITUDE])
+    if begin and len(found) == 1 and not found[0].start:
         found = numbers(text)
     return found[-1].value if found else None
 

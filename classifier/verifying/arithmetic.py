@@ -7,8 +7,11 @@ Linear in the size of the text, and bounded.
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
-_EQUATIONS = 16  # looked at
+_EQUATIONS, _TRIED = 8, 16  # equations and equals signs that are looked at
+_LEFT, _RIGHT = 200, 48  # characters around an equals sign in which its equation must stand
+_EQUALS = re.compile(r"=(?:(?<=\d=)|(?<=\d\s=))[\s*$€£¥]{0,8}+[-−]?[$€£¥]?\d")
 _NUMBER = r"[$€£¥]?(?:\d{1,3}(?:,\d{3})++|\d{1,15}+)(?:\.\d{1,12}+)?"
 _EQUATION = re.compile(  # it begins with a set of signs, so that prose is passed over quickly
     rf"[$€£¥\d](?<![A-Za-z0-9_.,^\\].)(?:(?<=\d)\d{{0,14}}+|\d{{1,15}}+)(?:,\d{{3}})*+(?:\.\d{{1,12}}+)?"
@@ -33,8 +36,14 @@ def equations(text: str) -> Equations:
     """Return how many simple equations of a capped text are true and how many are false."""
     if "=" not in text:
         return Equations(0, 0)
-    true = false = 0
-    for found in _EQUATION.finditer(text):
+    true = false = at = 0
+    for sign in islice(_EQUALS.finditer(text), _TRIED):
+        place = sign.start()
+        found = _EQUATION.search(text, max(at, place - _LEFT), place + _RIGHT)
+        at = place + 1  # no equation holds the sign of another one
+        if found is None or text.find("=", found.start()) != place:
+            continue
+        at = found.end()
         if _stands_alone(text, found.start()):
             if _holds(text[found.start() : found.start("right")], found["right"]):
                 true += 1

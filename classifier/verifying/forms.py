@@ -35,8 +35,8 @@ def json_of(text: str) -> Document | None:
     if body[:1] not in ("{", "["):
         return None
     try:
-        document = json.loads(body)
-        canonical = json.dumps(_canonical(document), sort_keys=True, ensure_ascii=False)
+        document = json.loads(body, parse_float=_number)
+        canonical = json.dumps(document, sort_keys=True, ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
     named = [document.get(name) for name in _ANSWER_NAMES] if isinstance(document, dict) else []
@@ -53,13 +53,10 @@ def code_of(text: str) -> tuple[str, str]:
     return "\n".join((before, *rest[1::2])), _normal(body if line_end and not language.strip(_LANGUAGE) else longest)
 
 
-def _canonical(value: object) -> object:
-    """Return the value with 57.0 as 57: JSON tells them apart and people do not."""
-    if isinstance(value, dict):
-        return {name: _canonical(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_canonical(part) for part in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _number(numeral: str) -> float | int:
+    """Return the value, 57.0 as 57: JSON tells them apart and people do not."""
+    value = float(numeral)
+    return int(value) if value.is_integer() else value
 
 
 def _normal(text: str) -> str:

@@ -34,8 +34,8 @@ _LATEX = (
     ("^\\circ", ""),
     ("^{\\circ}", ""),
 )
-_FRACTION = re.compile(r"(?<!\d)\\frac\{(-?\d{1,15})\}\{(\d{1,15})\}")
-_MIXED = re.compile(r"(\d)\\frac\{(\d{1,15})\}\{(\d{1,15})\}")
+_FRACTION = re.compile(r"\\frac(?<!\d.....)\{(-?\d{1,15})\}\{(\d{1,15})\}")  # begins with what is seldom
+_MIXED = re.compile(r"\\frac(?<=\d.....)\{(\d{1,15})\}\{(\d{1,15})\}")
 _WRAPPED = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox)\{([^{}]{0,200})\}")
 
 NUMBER = re.compile(
@@ -99,7 +99,7 @@ def plain(text: str) -> str:
         for written, meant in _LATEX:
             text = text.replace(written, meant)
         text = _WRAPPED.sub(r"\1", text)
-        text = _FRACTION.sub(r"\1/\2", _MIXED.sub(r"\1 \2/\3", text))
+        text = _FRACTION.sub(r"\1/\2", _MIXED.sub(r" \1/\2", text))
     return text
 
 

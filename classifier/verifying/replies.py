@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import add
 
-from classifier.base import Sample
-from classifier.verifying.answers import Answer, Kind, agree, capped, extract
+from classifier.base import Kind, Sample
+from classifier.verifying.answers import Answer, Reading, agree, answer_of, read
 from classifier.verifying.arithmetic import equations
-from classifier.verifying.quantities import is_round, plain
+from classifier.verifying.quantities import is_round
 
 SIGNS = (
     "dissent",
@@ -53,12 +53,13 @@ _TYPICAL = 600.0  # characters of a reply with a few steps of reasoning
 _SPAN = 2.5  # natural logarithms of a length, beyond which it counts as this long
 _END, _END_ZH = 1_000, 400  # characters at the end whose words, or pairs of Chinese signs, are compared
 _FEW_WORDS, _LOOPING = 60, 0.15  # a text of more words, of which so small a share is new, has fallen into a loop
-_SENTENCE, _SENTENCE_LENGTH = re.compile(r"[.\n。！？]"), 12
+_SENTENCE_ENDS, _SENTENCE_LENGTH = "\n。！？", 12
 _BEGINNING = 200  # characters at the start in which a refusal is looked for
 _LONG = 80  # characters from which a reply without a last full stop counts as cut
 _SUREST = (3.0, 0.8, 0.4, 0.05, 0.15)  # typical negated log-probabilities: lowest, 5 %, 10 %, 25 %, mean
 _SHARES = (0.0, 0.05, 0.1, 0.25)
 _LEAST_SURE = 12.0
+_TOKENS = 512  # whose log-probabilities are looked at
 _SCORE_SPAN = 4.0  # logits
 
 _HEDGES = (
@@ -114,12 +115,13 @@ def signs_of(score: float, replies: Sequence[Sample], *, wanted: Kind | None = N
         score: of the prompt, 0.0 to 1.0.
         replies: the first is judged by the others; one that stands alone and has not ended is judged as far as it has
             come.
-        wanted: the form of answer that the prompt asks for, see `classifier.verifying.answers.asked_for`.
+        wanted: the form of answer that the prompt asks for, see `classifier.verifying.answers.wanted_by`.
     """
     first, *others = replies or (Sample("", None, "stop"),)
-    texts = [_readable(sample.text) for sample in (first, *others)]
+    readings = [read(sample.text) for sample in (first, *others)]
+    texts = list(map(_readable, readings))
     ends = [text[-_END:].lower() for text in texts]
-    answers = [extract(sample.text, wanted=wanted) for sample in (first, *others)]
+    answers = [answer_of(reading, wanted=wanted) for reading in readings]
     pattern, text = _pattern(answers[0], answers[1:]), texts[0]
     numerals, *of_others = map(_numerals, ends)
     is_whole = first.finish_reason is not None or bool(others)  # else it may still be on its way
@@ -183,10 +185,9 @@ def _flawed_dissent(answers: Sequence[Answer | None], texts: Sequence[str]) -> f
     return sum(equations(text).false > 0 for text in differing) / len(differing) if differing else 0.0
 
 
-def _readable(text: str) -> str:
-    """Return head and tail of a long text, LaTeX's signs replaced by plain ones."""
-    seen = capped(text)
-    return plain(seen) if "\\" in seen else seen
+def _readable(reading: Reading) -> str:
+    """Return what is looked at, as it came, but for LaTeX's signs."""
+    return reading.plain if "\\" in reading.text else reading.text
 
 
 # --- one reply ---------------------------------------------------------------------------------------------
@@ -211,21 +212,24 @@ def _hedges(lower: str) -> int:
 
 def _repetition(end: str) -> float:
     """Return the share of sentences that stand more than once; 1.0 where a few words are said again and again."""
-    words = end.split() if end.isascii() else [*end]
+    words = end.split() if end.isascii() else end
     if len(words) > _FEW_WORDS and len(set(words)) < _LOOPING * len(words):
         return 1.0
-    sentences = [one for one in _SENTENCE.split(end) if len(one) > _SENTENCE_LENGTH]
+    for mark in _SENTENCE_ENDS:
+        end = end.replace(mark, ".")
+    sentences = [one for one in end.split(".") if len(one) > _SENTENCE_LENGTH]
     return 1.0 - len(set(sentences)) / len(sentences) if sentences else 0.0
 
 
 def _unsureness(logprobs: Sequence[float] | None) -> tuple[float, ...]:
     """Return how far negated log-probabilities lie over typical ones: lowest, 5 %, 10 %, 25 % quantile, and mean.
 
-    Quantiles, as sums grow with the length and one rare word weighs in a mean as much as many doubts.
+    Quantiles, as sums grow with the length and one rare word weighs in a mean as much as many doubts. Of a long reply
+    every second token is looked at, or every third, and so on.
 
     Source: Gupta et al. 2024, "Language Model Cascades: Token-level uncertainty and beyond".
     """
-    known = sorted(logprobs or ())
+    known = sorted(logprobs[:: -(-len(logprobs) // _TOKENS)]) if logprobs else []
     total = sum(known) if known else math.nan  # not fsum, which refuses infinities of both signs
     if math.isnan(total):
         return (0.0,) * len(_SUREST)

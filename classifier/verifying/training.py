@@ -13,9 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.base import Sample
+from classifier.base import Kind, Sample
 from classifier.verify import VerifierWeights
-from classifier.verifying.answers import Kind
 from classifier.verifying.replies import signs_of
 
 FOLDS: Final = 5

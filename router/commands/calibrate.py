@@ -1,11 +1,13 @@
 """`tandem calibrate`: one's own labels -> a calibration and certified thresholds.
 
 The pairs must be new to the weights, drawn like the traffic that the promise is for, and few labels make small
-promises. What is promised is the mean loss of quality against all-Large; each level is a promise of its own, so what is
-said of confidence holds for one of them at a time.
+promises. What is promised is the mean loss of quality against all-Large: what is lost where Mini does worse, or the net
+loss, in which what it does better makes up for that. Each level is a promise of its own, so what is said of confidence
+holds for one of them at a time.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +18,9 @@ from typer import Exit, Option
 
 from classifier.base import Classifier, ClassifierError, WeightsError
 from classifier.calibrating.calibrated import Overlay, digest_of, dump
-from classifier.calibrating.guarantee import Bound, Certificate
+from classifier.calibrating.guarantee import Bound, Certificate, Count
 from classifier.calibrating.maps import Reals, logit_of
-from classifier.calibrating.promises import Promises, Scored, overlay_of, promise
+from classifier.calibrating.promises import Aim, Promises, Scored, overlay_of, promise
 from classifier.calibrating.recalibration import FEWEST, Kind
 from classifier.options import GENERAL, ClassifierOptions, weights_path
 from classifier.pairs import Pair, PairsError, read_labelled
@@ -26,17 +28,25 @@ from router.commands.errors import BadUsage, CommandFailed
 
 LEVELS = "0.005,0.01,0.02,0.05,0.1"
 
+_COUNTED: Mapping[Count, str] = {
+    "lost": "lost where Mini does worse, whatever it does better",
+    "net": "lost net, where Mini's gains make up for its losses",
+}
+
 
 def calibrate(  # noqa: PLR0913 - typer reads the options from here
     *,
     data: Annotated[list[Path], Option(help="JSON lines or parquet: prompt, strong_score, weak_score, group.")],
     loss: Annotated[float, Option(help="How much quality may be lost on average, such as 0.02.")] = 0.02,
     confidence: Annotated[float, Option(help="In how many of all draws of the pairs it shall be true.")] = 0.9,
+    count: Annotated[
+        Count, Option(help="lost: what Mini does worse, the stronger promise; net: less what it does better.")
+    ] = "lost",
     levels: Annotated[str, Option(help="Further losses to certify, for x-tandem-quality.")] = LEVELS,
     by: Annotated[Literal["tenant"] | None, Option(help="Tell tenants apart, by the column of that name.")] = None,
     kind: Annotated[Kind, Option(help="Of the calibration; auto takes the simplest that is as good.")] = "auto",
-    bound: Annotated[Bound, Option(help="The test that a promise must pass.")] = "exact",
-    weights: Annotated[Path | None, Option(help="What ./tandem train made; none means the shipped ones.")] = None,
+    bound: Annotated[Bound, Option(help="The test of what is lost; net has one, exact.")] = "exact",
+    weights: Annotated[Path | None, Option(help="general (where none are named), desk, or a file.")] = None,
     score_column: Annotated[str | None, Option(help="A column of probabilities, in place of the classifier.")] = None,
     out: Annotated[Path | None, Option(help="The calibration's file, for the policy certified.")] = None,
     seed: Annotated[int, Option(min=0, help="Of folds, draws and orders.")] = 0,
@@ -45,21 +55,15 @@ def calibrate(  # noqa: PLR0913 - typer reads the options from here
     """Calibrate on labels, certify thresholds; exit 1 where the loss cannot be promised."""
     if weights is not None and score_column is not None:
         raise BadUsage("two scores to calibrate", where="--score-column", advice="give it or --weights, not both")
+    if count == "net" and bound != "exact":
+        raise BadUsage(f"{bound} is no test of a net loss", where="--bound", advice="leave it out with --count net")
     losses = _losses(levels, loss=loss, confidence=confidence)
     with Console(stderr=True).status("reading and scoring") as status:
         scored = _scored(data, weights=weights, score_column=score_column)
         status.update("calibrating")
         try:
-            found = promise(
-                scored,
-                losses,
-                loss=loss,
-                confidence=confidence,
-                kind=kind,
-                bound=bound,
-                by_tenant=by is not None,
-                seed=seed,
-            )
+            aim = Aim(loss, losses, confidence, count, bound)
+            found = promise(scored, aim, kind=kind, by_tenant=by is not None, seed=seed)
         except PairsError as error:
             raise CommandFailed(str(error), where=", ".join(map(str, data))) from error
     if out is not None and found.calibration is not None:
@@ -72,7 +76,9 @@ def calibrate(  # noqa: PLR0913 - typer reads the options from here
         return
     print("\n".join(_lines(scored, found)))
     if out is not None and found.calibration is not None:
-        print(f"{out}: the calibration, for policy: {{use: certified, file: {out}}}")
+        chosen = f"classifier: {{weights: {weights or GENERAL}, calibration: {out}}}, " if score_column is None else ""
+        kept = f"policy: {{use: certified, file: {out}, loss: {loss:g}, confidence: {confidence:g}}}"
+        print(f"{out}: the calibration, for {chosen}{kept}")
     if missing:
         raise CommandFailed(missing, where="--loss", advice=_advice(found))
 
@@ -107,9 +113,21 @@ def _scored(data: list[Path], *, weights: Path | None, score_column: str | None)
     try:
         classifier = ClassifierOptions(use=use, weights=path).build()
         assert classifier is not None  # noqa: S101 - of these kinds there always is one
+        _refuse_seen(classifier, pairs)
         return Scored(pairs, _logits(classifier, pairs), classifier.score(pairs[0].prompt).source, digest_of(path))
     except WeightsError as error:
         raise CommandFailed(str(error)) from error
+
+
+def _refuse_seen(classifier: Classifier, pairs: list[Pair]) -> None:
+    """Refuse rows that the scores were fitted on: what they lose there says nothing about new requests."""
+    has_seen = getattr(classifier, "has_seen", None)  # not every classifier knows
+    seen = 0 if has_seen is None else int(has_seen([pair.group for pair in pairs]).sum())
+    if seen:
+        what = (
+            f"the weights were fitted on the groups of {seen} of these {len(pairs)} rows; no promise can rest on them"
+        )
+        raise CommandFailed(what, where="--data", advice="hold rows back from ./tandem train, by group")
 
 
 def _read(path: Path, *, score_column: str | None) -> list[Pair]:
@@ -149,7 +167,8 @@ def _missing(found: Promises) -> str:
     if wanted.threshold is not None:
         return ""
     words = (
-        f"a loss of {wanted.loss:g} cannot be promised with confidence {wanted.confidence:g} on {wanted.pairs} pairs"
+        f"a {'net loss' if found.count == 'net' else 'loss'} of {wanted.loss:g} cannot be promised with confidence "
+        f"{wanted.confidence:g} on {wanted.pairs} pairs"
     )
     if wanted.needed is None:
         return f"{words}: Mini already loses so much on those that look easiest"
@@ -170,6 +189,7 @@ def _as_json(scored: Scored, found: Promises, *, out: Path | None) -> dict[str, 
     wanted, report = found.wanted, found.report
     return {
         "certified": wanted.threshold is not None,
+        "count": found.count,
         "loss": wanted.loss,
         "confidence": wanted.confidence,
         **_of_level(found, wanted),
@@ -198,6 +218,7 @@ def _of_level(found: Promises, level: Certificate) -> dict[str, float | int | No
         "share_mini": level.share_mini if is_made else None,
         "risk": level.risk if is_made else None,
         "bound": level.bound,
+        "activity": level.activity,
         "pairs": level.pairs,
         "needed": level.needed,
     }
@@ -211,6 +232,7 @@ def _lines(scored: Scored, found: Promises) -> list[str]:
     lines = [
         f"{report.rows:,} rows of {report.groups:,} groups, scored by {scored.source}",
         f"calibration: {report.kind}; ECE {report.ece_before:.3f} before, {report.ece_after:.3f} after ({chance})",
+        f"promised is what is {_COUNTED[found.count]};",
         f"confidence {found.wanted.confidence:g}, one row of each group:",
     ]
     return [*lines, *(_line(found, level) for level in found.levels)]
@@ -221,7 +243,8 @@ def _line(found: Promises, level: Certificate) -> str:
     if threshold is None:
         needed = "Mini loses too much" if level.needed is None else f"{level.needed} more pairs at least"
         return f"  loss {level.loss:<6g} not certified: {needed}"
+    lost = "lost net" if found.count == "net" else "lost"
     return (
         f"  loss {level.loss:<6g} Large from {threshold:.4f}; {level.share_mini:.1%} to Mini, "
-        f"{level.risk:.2%} lost, at most {level.bound or 0.0:.2%} on new requests ({level.pairs} pairs)"
+        f"{level.risk:.2%} {lost}, at most {level.bound or 0.0:.2%} on new requests ({level.pairs} pairs)"
     )

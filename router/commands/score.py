@@ -16,12 +16,12 @@ from typing import Annotated, Any, BinaryIO, Literal
 import msgspec
 from typer import Argument, Exit, Option
 
-from classifier.base import Classifier, ClassifierError, Contribution, Prompt, WeightsError
+from classifier.base import Classifier, ClassifierError, Contribution, WeightsError
 from classifier.calibrating.maps import logit_of
 from classifier.options import GENERAL as OF_ANYTHING
 from classifier.options import ClassifierOptions
 from classifier.verify import DESK, GENERAL, Verifier, load
-from classifier.verifying.answers import Kind, asked_for
+from classifier.verifying.answers import wanted_by
 from classifier.verifying.rows import RowError, replies_of
 from router.base import Decision, GatewayError, Policy, Request
 from router.commands.errors import BadConfiguration, BadUsage, CommandFailed
@@ -31,6 +31,7 @@ from router.endpoints.wire import AUTO, read_chat
 from router.gateway import policy_of
 
 MAX_LINE = 64 << 20  # bytes
+_PARQUET = b"PAR1"  # what such a file begins with
 UNKNOWN_SCORE = 0.5  # what verification takes for the prompt's score where none was given
 
 _READ = ("messages", "tools", "max_tokens", "max_completion_tokens")  # what a score rests on
@@ -164,7 +165,7 @@ class _Scorer:
             verify = None
             if replies:
                 of_prompt = UNKNOWN_SCORE if scored is None else scored.value
-                verify = self.verifier.p_wrong(of_prompt, replies, wanted=_wanted(request.prompt))
+                verify = self.verifier.p_wrong(of_prompt, replies, wanted=wanted_by(request.prompt))
             if classifier is None:
                 return Scored(decision, None, (), verify)
             interval = getattr(classifier, "interval", None)  # not every classifier knows one
@@ -194,10 +195,6 @@ def _scorer(config: Path | None, weights: Path | None, verifier: str, *, top: in
     return _Scorer(classifier, policy_of(chosen, classifier), judge, top)
 
 
-def _wanted(prompt: Prompt) -> Kind | None:
-    return asked_for(next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), ""))
-
-
 # --- one line ----------------------------------------------------------------------------------------------
 
 
@@ -205,7 +202,13 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number; of one that is too long only as much as shows that."""
     try:
         with sys.stdin.buffer if str(file) == "-" else file.open("rb") as opened:
-            yield from enumerate(_bounded(opened), 1)
+            number = 0
+            for number, line in enumerate(_bounded(opened), 1):
+                if number == 1 and line.startswith(_PARQUET):
+                    raise CommandFailed("is parquet", where=str(file), advice="write one JSON object a line")
+                yield number, line
+            if not number:
+                raise CommandFailed("is empty", where=str(file), advice="write one JSON object a line")
     except OSError as error:
         raise CommandFailed(f"cannot be read: {error.strerror}", where=str(file), advice="name another file") from error
 

@@ -4,7 +4,8 @@ The only place that reads the file. It is read whole, checked whole, and changes
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -39,17 +40,13 @@ def read_config(
         ConfigError: the file cannot be used; holds all faults in the file's order.
     """
     file = "" if path is None else str(path)
-    # No cause is kept in either case: a parser's error and a model's hold the text, and with it secrets.
-    try:
-        document = Document({}) if path is None else _document(path)
-    except DocumentError as error:
-        raise ConfigError((_fault(file, error.note),)) from None
+    document = _document(path)
     filled = fill(document, env)
     values = _listening(filled.values, {"host": host, "port": port})
     notes = [*document.notes, *filled.notes]
     try:
         config = Config.model_validate(values)
-    except ValidationError as error:
+    except ValidationError as error:  # not kept as a cause: it holds the text, and with it secrets
         refused = Wording(document, values, secrets=filled.secrets).notes_on(error)
         # A value that could not be filled in is not also wrong because it is empty.
         notes += [note for note in refused if not any(_is_below(note, unfilled) for unfilled in filled.notes)]
@@ -58,7 +55,39 @@ def read_config(
     return config
 
 
-def _document(path: Path) -> Document:
+def placed(path: Path | None, faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Return what was found wrong with the values of a file, with the places of their keys and in the file's order.
+
+    Args:
+        path: of the file that `read_config` has read; None is the built-in configuration, which has no places.
+        faults: each with the path of one value.
+
+    Raises:
+        ConfigError: the file cannot be read any more.
+    """
+    document = _document(path)
+    found = []
+    for fault in faults:
+        line, column = document.key_place_of(tuple(fault.path.split(".")))
+        found.append(replace(fault, file="" if path is None else str(path), line=line, column=column))
+    return tuple(sorted(found))
+
+
+def _document(path: Path | None) -> Document:
+    """Return what a file says; nothing where there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    if path is None:
+        return Document({})
+    try:
+        return _parsed(path)
+    except DocumentError as error:  # not kept as a cause: it holds the text, and with it secrets
+        raise ConfigError((_fault(str(path), error.note),)) from None
+
+
+def _parsed(path: Path) -> Document:
     notation = _NOTATIONS.get(path.suffix.lower())
     if notation is None:
         raise DocumentError(_TOP, "an unknown kind of file", f"name it with one of {', '.join(_NOTATIONS)}")

@@ -16,7 +16,7 @@ from backends.base import BackendError, Rejected
 from router.base import GatewayError, Request
 from router.endpoints.errors import Header, WireError, error_event, wire_error
 from router.endpoints.headers import answer_headers
-from router.endpoints.wire import LEFT, WHOLE, Receive, caller_id, read_body, read_chat
+from router.endpoints.wire import LEFT, WHOLE, Receive, caller_id, read_body, read_chat, refuse_repeated
 from router.guards.keys import Keys
 from router.metrics import Metrics
 from router.pipeline import Answer, Pipeline
@@ -65,6 +65,7 @@ class ChatCompletions:
 
     async def _read(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, received: float) -> Request:
         tenant = self.keys.tenant_of(scope["headers"])
+        refuse_repeated(scope["headers"], headers)
         body = await read_body(receive, headers, limit=self.max_body, is_here=WHOLE in scope.get("extensions", ()))
         return read_chat(
             body, headers, tenant=tenant, received=received, timeout=self.timeout, keep_sampled=self.keep_sampled

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from router.endpoints.wire import read_body, read_chat
+from router.endpoints.wire import read_body, read_chat, refuse_repeated
 from router.guards.keys import Keys
 from router.pipeline import Pipeline
 
@@ -30,6 +30,7 @@ class Decisions:
         """
         headers = dict(request.scope["headers"])
         tenant = self.keys.tenant_of(request.scope["headers"])
+        refuse_repeated(request.scope["headers"], headers)
         try:
             body = await read_body(request.receive, headers, limit=self.max_body)
         except ConnectionAbortedError:

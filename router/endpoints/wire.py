@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -236,6 +236,22 @@ def _tier(headers: Headers) -> Tier | None:
         return Tier(sent.decode("latin-1").strip().lower())
     except ValueError:
         raise BadRequest("x-tandem-tier must be large or mini", code="invalid_value", param="x-tandem-tier") from None
+
+
+def refuse_repeated(sent: Sequence[tuple[bytes, bytes]], headers: Headers) -> None:
+    """Raise `BadRequest` where one of our own headers came twice: the second would be taken unseen.
+
+    Args:
+        sent: all headers.
+        headers: the same by name, the last of each.
+    """
+    if len(sent) == len(headers):
+        return
+    names = [name for name, _ in sent if name.startswith(b"x-tandem-")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        name = twice.decode("latin-1")
+        raise BadRequest(f"{name} came more than once; send it once", code="invalid_value", param=name)
 
 
 def _quality(headers: Headers) -> float | None:

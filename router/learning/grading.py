@@ -9,8 +9,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from classifier.base import Prompt
-from classifier.verifying.answers import Answer, Kind, agree, asked_for, extract
+from classifier.base import Kind, Prompt
+from classifier.verifying.answers import Answer, agree, extract, wanted_by
 
 GRADER = "agreement@1"
 SHORT = 200  # characters of a reply that is compared as it stands, or whose last number is its answer
@@ -29,7 +29,7 @@ class Grade:
 
 def grade(prompt: Prompt, *, large: str, mini: str) -> Grade | None:
     """Return what both replies were worth; None where Large's has nothing that could be compared."""
-    wanted = asked_for(next((turn.text for turn in reversed(prompt.turns) if turn.role == "user"), ""))
+    wanted = wanted_by(prompt)
     answer = extract(large, wanted=wanted)
     if answer is not None and _is_telling(answer, large, wanted=wanted):
         is_same = agree(answer, extract(mini, wanted=wanted))

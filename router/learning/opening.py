@@ -17,7 +17,7 @@ from router.config.faults import ConfigError
 from router.config.models import LearningOptions
 from router.learning.challenger import Contests
 from router.learning.champion import Champion, Contender
-from router.learning.losses import large_cost, shortfall
+from router.learning.losses import large_cost
 from router.learning.registry import Registry, RegistryError
 from router.learning.shadows import Lesson, Sampling, Shadows
 from router.metrics import Metrics
@@ -124,12 +124,13 @@ async def _learn(
 ) -> None:
     """Give a lesson to the policy and to the contest.
 
-    The policy hears of Mini's requests alone, each sampled with the same probability: of what their callers lost.
+    The policy hears of Mini's requests alone, each sampled with the same probability: of what their callers lost, less
+    than nothing where Mini's reply was better.
     """
     score = lesson.decision.score
     if observe_loss is not None and score is not None and lesson.decision.tier is Tier.MINI:
-        lacking = shortfall(lesson.grade.strong_score, lesson.grade.weak_score)
-        observe_loss(score.value, lacking if lesson.answered is Tier.MINI else 0.0)
+        signed = lesson.grade.strong_score - lesson.grade.weak_score
+        observe_loss(score.value, signed if lesson.answered is Tier.MINI else 0.0)
     if contests is not None:
         await contests.judge(lesson)
 

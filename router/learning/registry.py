@@ -26,6 +26,7 @@ from classifier.options import ClassifierOptions
 from router.learning.standing import Contest, Standing, began, challenged, observed
 
 ABOUT = "about.json"
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a damaged file makes the reader raise
 STANDING = "standing.json"
 _ID_DIGITS = 8
 _SAFE = re.compile(r"[^A-Za-z0-9._@-]")
@@ -121,6 +122,24 @@ class Registry:
         """
         return self._known()
 
+    def look(self) -> Standing | None:
+        """Return how things stand, None where `begin` would begin; creates and changes nothing.
+
+        Raises:
+            RegistryError: the folder could not be written, or what is in it cannot be read.
+        """
+        try:
+            place = next(each for each in (self.folder, *self.folder.parents) if each.exists())
+            is_writable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+        except OSError as error:
+            raise RegistryError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
+        if not is_writable:
+            raise RegistryError(f"{self.folder}: cannot be written: {place} is no folder that may be written")
+        standing = self._read()
+        if standing is None:
+            self.versions()
+        return standing
+
     def stamp(self) -> int:
         """Return a number that changes whenever the standing does; 0 where there is none."""
         try:
@@ -178,7 +197,7 @@ class Registry:
         path = self._place(version_id) / ABOUT
         try:
             return msgspec.json.decode(path.read_bytes(), type=Version)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *_UNREADABLE) as error:
             raise RegistryError(f"{path}: the version cannot be read: {error}") from error
 
     def _known(self) -> Standing:
@@ -192,7 +211,7 @@ class Registry:
             return msgspec.json.decode(self._standing.read_bytes(), type=Standing)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *_UNREADABLE) as error:
             raise RegistryError(f"{self._standing}: cannot be read: {error}; restore it from a copy") from error
 
     def _write(self, standing: Standing) -> None:

@@ -4,6 +4,10 @@ Each certified level of a calibration file is a rung: the stricter its promise, 
 the file's own level, or the loosest level that is at least as strict as its `x-tandem-quality`; where there is none,
 Large answers. Callers can choose among the levels of the file only, looser ones than the configured among them.
 
+What is promised is the mean of what is lost or, where the file says so, the net loss. Who samples losses may take
+Large's reply for the right one, as shadow calls do, and so see no gains: then a net promise's alarm rings sooner than
+it must, and never later.
+
 An alarm watches the configured promise by sampled losses. When it rings, every promise steps down one rung, and from
 the lowest to all-Large. Rungs that were lost come back with a new calibration and a restart alone: what the alarm knows
 is in memory, and each process has its own. The decision depends on nothing else that changes.
@@ -16,6 +20,7 @@ from typing import Final
 from classifier.base import Score, WeightsError
 from classifier.calibrating.alarm import Alarm
 from classifier.calibrating.calibrated import Overlay
+from classifier.calibrating.net_alarm import NetAlarm
 from router.base import Decision, Request, Tier
 
 CERTIFIED: Final = "certified"
@@ -44,7 +49,8 @@ class Certified:
     Attributes:
         threshold: the score from which Large is chosen for requests that ask for no quality; None while the alarm
             keeps everything from Mini.
-        version: "certified@" with the file's digest, the configured loss and, after alarms, how often one rang.
+        version: "certified@", or "certified-net@" where that is promised, with the file's digest, the configured loss
+            and, after alarms, how often one rang.
 
     Raises:
         WeightsError: the file holds no level that is as strict.
@@ -66,8 +72,10 @@ class Certified:
         tenants = ("", *overlay.calibration.tenants)
         self._thresholds = [{tenant: overlay.threshold(level, tenant) for tenant in tenants} for level in levels]
         self._levels, self._default, self._tell = levels, default, tell
-        self._name = f"certified@{overlay.digest[:8]}"
-        self._alarm, self._alarms = Alarm(levels[self._own].loss), 0
+        self._name = f"{'certified-net' if overlay.count == 'net' else 'certified'}@{overlay.digest[:8]}"
+        own = levels[self._own]
+        self._is_net, self._alarms = overlay.count == "net", 0
+        self._alarm = NetAlarm(own.loss, own.activity) if self._is_net else Alarm(own.loss)
         self._stand()
 
     def needs_score(self, request: Request) -> bool:
@@ -89,11 +97,13 @@ class Certified:
         threshold = thresholds.get(request.prompt.tenant)
         if threshold is None:
             threshold = thresholds[""]
-        is_mini = score.value < threshold
-        if promised == self._own:
-            self._mini_share += (is_mini - self._mini_share) / _MEMORY
         reason = ALARM if self._alarms else CERTIFIED
-        return Decision(Tier.MINI if is_mini else Tier.LARGE, reason, score, threshold, version)
+        return Decision(Tier.MINI if score.value < threshold else Tier.LARGE, reason, score, threshold, version)
+
+    def note(self, request: Request, decision: Decision) -> None:
+        """Take a decision that is carried out, for Mini's share of those under the configured promise."""
+        if decision.score is not None and (request.quality is None or self._rung_of(request) == self._own):
+            self._mini_share += ((decision.tier is Tier.MINI) - self._mini_share) / _MEMORY
 
     def observe_loss(self, score: float, loss: float) -> None:
         """Take what a request lost that was sent to Mini and sampled, all of them with one probability.
@@ -104,13 +114,15 @@ class Certified:
 
         Args:
             score: that the request was decided by.
-            loss: what its caller lost, 0.0 to 1.0: 0 where Mini's reply was as good as Large's.
+            loss: what its caller lost, -1.0 to 1.0: 0 where Mini's reply was as good as Large's, and below where it was
+                better, which counts for a net promise alone.
         """
         rung = self._own - self._alarms
         if rung < 0 or score >= max(self._thresholds[rung].values()):
             return
         share = max(self._mini_share, _LEAST_SHARE)
-        if not self._alarm.observe(loss, spared=(1.0 - share) / share):
+        counted = loss if self._is_net else max(0.0, loss)
+        if not self._alarm.observe(counted, spared=(1.0 - share) / share):
             return
         promised = self._levels[self._own].loss
         self._alarms += 1
@@ -119,7 +131,8 @@ class Certified:
             "everything goes to Large" if rung == 0 else f"thresholds are those of a loss of {self._losses[rung - 1]:g}"
         )
         seen = f"{self._alarm.observed} sampled requests"
-        self._tell(f"the mean loss has risen above {promised:g}, say {seen}: from now on {now}; calibrate again")
+        what = "mean net loss" if self._is_net else "mean loss"
+        self._tell(f"the {what} has risen above {promised:g}, say {seen}: from now on {now}; calibrate again")
 
     def _stand(self) -> None:
         """Take the place that the number of alarms gives."""

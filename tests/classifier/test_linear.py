@@ -232,3 +232,10 @@ def test_weights_know_the_groups_that_they_were_fitted_on(
     assert read.has_seen([pair.group for pair in seen_pairs]).all()
     assert not read.has_seen([pair.group for pair in unseen_pairs]).any()
     assert not read.has_seen([]).size
+
+
+def test_a_threshold_that_is_no_probability_is_refused(path: Path) -> None:
+    content = json.loads(path.read_bytes())
+    path.write_text(json.dumps(content | {"threshold": 1e308}), encoding="utf-8")
+    with pytest.raises(WeightsError, match="outside of 0 to 1"):
+        load(path)

@@ -137,6 +137,14 @@ def test_text_of_a_table_that_is_not_utf_8_is_named_by_row_and_column(tmp_path: 
         rows_of(path, "n", "text")
 
 
+def test_a_time_that_no_calendar_has_is_named_by_row_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    times = arrow.array([0, 2**50], arrow.timestamp("s"))
+    parquet.write_table(arrow.table({"n": [1, 2], "when": times}), path)
+    with pytest.raises(TableError, match=r"rows\.parquet:2:when: cannot be read"):
+        rows_of(path, "n", "when")
+
+
 def test_without_pyarrow_it_says_how_to_do_with_and_without_it(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> NoReturn:
         raise ModuleNotFoundError(name)

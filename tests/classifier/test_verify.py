@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,30 @@ def test_agreement_orders_two_replies_and_three(general: Verifier) -> None:
     patterns = (("5", "5", "5"), ("5", "5", "6"), ("5", "6", "6"), ("5", "6", "7"))
     probabilities = [judged(general, *texts) for texts in patterns]
     assert probabilities == sorted(set(probabilities))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "She has 16 eggs and eats 3 of them, so 16 - 3 = 13 are left. ",
+        "她有十六个鸡蛋，吃了三个，所以还剩 16 - 3 = 13 个。",
+        "\\frac{1}{2} \\times 4 = 2 \\text{ eggs} ",
+        "x = f(1, 2) + 3\n",
+        '{"eggs": 13, ',
+        "\n",
+    ],
+)
+def test_beyond_some_length_a_reply_costs_no_more(general: Verifier, piece: str) -> None:
+    def seconds(length: int) -> float:
+        sample = Sample(piece * (length // len(piece)), (-0.1, -2.0, -0.01, -0.5) * (length // 16), "stop")
+        taken = []
+        for _ in range(12):
+            begun = time.perf_counter()
+            general.p_wrong(0.5, [sample, sample])
+            taken.append(time.perf_counter() - begun)
+        return min(taken)
+
+    assert seconds(2_000_000) < 2 * seconds(3_072) + 5e-5
 
 
 def test_nothing_else_outweighs_agreement(general: Verifier) -> None:

@@ -182,3 +182,14 @@ async def test_a_huge_name_over_many_values_costs_no_memory(open_house: OpenHous
     tracemalloc.stop()
     assert answer.status_code == 200
     assert peak < 40e6
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
+async def test_one_of_our_headers_twice_is_refused(path: str, open_house: OpenHouse) -> None:
+    twice = [("x-tandem-quality", "0.99"), ("x-tandem-quality", "0.5")]
+    async with open_house() as house:
+        answer = await house.client.post(path, json=chat(), headers=twice)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "x-tandem-quality"
+        other = await house.client.post(path, json=chat(), headers=[("x-other", "a"), ("x-other", "b")])
+        assert other.status_code == 200

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from backends.base import BackendError, Broken, ConnectFailed, Overloaded, Rejected, StreamBroken
+from classifier.base import Kind
 from router.cascade import ANEW, VERDICTS
 from router.cascade import second_of as second_request
 from router.endpoints.wire import read_chat
@@ -64,6 +65,15 @@ async def test_a_reply_that_is_likely_wrong_is_large_s_to_give(
     assert row["cost"] == sum(int(str(attempt["cost"])) for attempt in attempts_of(row))
     assert float(answer.headers["x-tandem-cost-usd"]) == pytest.approx(int(str(row["cost"])) / 1e9)
     assert 'tandem_verifications_total{verdict="escalated"} 1.0' in figures
+
+
+async def test_the_verifier_hears_what_form_of_answer_is_asked_for(
+    open_house: OpenHouse, verifier: ScriptedVerifier
+) -> None:
+    async with open_house(policy=BETWEEN) as house:
+        for text in ("How many eggs are left?", "Which one?\n(A) this\n(B) that", "Write a poem."):
+            await house.client.post(CHAT, json=chat(text))
+    assert verifier.wanted == [Kind.NUMBER, Kind.CHOICE, None]
 
 
 async def test_the_second_sample_asks_otherwise(open_house: OpenHouse, verifier: ScriptedVerifier) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from classifier.base import Sample
+from classifier.base import Kind, Sample
 from tests.router.conftest import House, Row
 from tests.router.scripted import Script
 
@@ -27,10 +27,12 @@ class ScriptedVerifier:
     p: float = 0.0
     then: Callable[[], object] | None = None
     seen: list[tuple[float, list[Sample]]] = field(default_factory=list)
+    wanted: list[Kind | None] = field(default_factory=list)
     source: str = "scripted@1"
 
-    def p_wrong(self, score: float, replies: Sequence[Sample]) -> float:
+    def p_wrong(self, score: float, replies: Sequence[Sample], *, wanted: Kind | None = None) -> float:
         self.seen.append((score, list(replies)))
+        self.wanted.append(wanted)
         if self.then is not None:
             self.then()
         return self.p

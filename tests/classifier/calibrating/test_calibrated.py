@@ -11,7 +11,9 @@ from classifier.calibrating.maps import Calibration, Isotonic, Platt, logit_of
 from classifier.options import SHIPPED_WEIGHTS, ClassifierOptions
 from classifier.rules import RulesClassifier
 
-LEVEL = Level(loss=0.02, confidence=0.9, logit=-0.5, share_mini=0.4, risk=0.012, bound=0.0198, pairs=1_200)
+LEVEL = Level(
+    loss=0.02, confidence=0.9, logit=-0.5, share_mini=0.4, risk=0.012, bound=0.0198, activity=0.05, pairs=1_200
+)
 ASKED = (Turn("user", "Compare both lamps and explain which one is cheaper, and why?"),)
 
 
@@ -20,6 +22,7 @@ def overlay(**more: object) -> Overlay:
         "source": "rules@1",
         "weights": "",
         "calibration": Calibration(Platt(0.5, 1.0), {"shop": Platt(1.0, 2.0)}),
+        "count": "net",
         "levels": (LEVEL,),
         "fitted_on": {"rows": 1_200, "kind": "platt"},
     }
@@ -69,6 +72,9 @@ def test_a_threshold_means_the_same_for_every_tenant() -> None:
     [
         (lambda said: said.update(format="tandem-calibration-0"), "tandem-calibration-0"),
         (lambda said: said["levels"][0].update(logit=-0.6), "checksum"),
+        (lambda said: said.update(count="lost"), "checksum"),
+        (lambda said: said.update(count="gross"), "gross"),
+        (lambda said: said.pop("count"), "count"),
         (lambda said: said["calibration"]["tenants"].update(other=said["calibration"]["tenants"]["shop"]), "checksum"),
         (lambda said: said.update(source="rules@2"), "checksum"),
         (lambda said: said["calibration"]["pooled"].update(slope=-1.0), "must rise"),

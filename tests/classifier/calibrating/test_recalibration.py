@@ -110,3 +110,9 @@ def test_the_calibration_error_is_that_of_the_definition() -> None:
     chances, target = np.array([0.05, 0.05, 0.95, 1.0]), np.array([False, True, True, True])
     assert ece(chances, target) == pytest.approx((abs(0.1 - 1) + abs(1.95 - 2)) / 4)
     assert ece(np.full(4, 0.75), target) == 0.0
+
+
+def test_rows_of_too_few_groups_are_refused() -> None:
+    logits = np.linspace(-2, 2, 200)
+    with pytest.raises(PairsError, match="4 groups; calibration needs at least 5"):
+        calibrate(Labelled(logits, logits > 0, [str(row % 4) for row in range(200)]), kind="auto", seed=0)

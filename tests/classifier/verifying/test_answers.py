@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.verifying.answers import HEAD, TAIL, Answer, Kind, agree, asked_for, capped, extract
+from classifier.base import Kind, Prompt, Turn
+from classifier.verifying.answers import HEAD, TAIL, Answer, agree, asked_for, capped, extract, wanted_by
 from classifier.verifying.conclusions import conclusions
 from classifier.verifying.forms import code_of, json_of
 
@@ -205,6 +206,23 @@ def test_a_prompt_tells_what_form_it_asks_for() -> None:
     assert asked_for("How many eggs are left?") is Kind.NUMBER
     assert asked_for("一共多少钱？") is Kind.NUMBER
     assert asked_for("Write a poem about A. B. Smith.") is None
+
+
+def test_what_the_last_user_turn_asks_for_is_wanted() -> None:
+    turns = (Turn("user", "Which?\n(A) x\n(B) y"), Turn("assistant", "(A)"), Turn("user", "How many are there?"))
+    assert wanted_by(Prompt(turns)) is Kind.NUMBER
+    assert wanted_by(Prompt((*turns, Turn("tool", "x")))) is Kind.NUMBER
+    assert wanted_by(Prompt(turns[:2])) is Kind.CHOICE
+    assert wanted_by(Prompt((Turn("system", "How many?"),))) is None
+    assert wanted_by(Prompt(())) is None
+
+
+def test_the_last_number_is_found_wherever_it_stands() -> None:
+    filler = "and on it goes, word by word, " * 12
+    for said, value in (("7", 7.0), ("1,234.5", 1234.5), ("3 million", 3e6), ("2 1/2", 2.5), ("-4", -4.0)):
+        for text in (f"{filler} it takes {said}", f"{filler} it takes {said} or so, {filler[:300]}"):
+            assert extract(text) == Answer(Kind.NUMBER, value)
+    assert extract(f"{filler} it takes {'9' * 70}") == Answer(Kind.NUMBER, float("9" * 70))
 
 
 def test_marks_come_strongest_first() -> None:

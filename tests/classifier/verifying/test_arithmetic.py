@@ -75,6 +75,15 @@ def test_what_may_mean_more_than_it_says_is_left_alone(text: str) -> None:
     assert equations(text) == NOTHING
 
 
+def test_equations_are_found_after_signs_that_belong_to_none() -> None:
+    assert equations("x = 3, so y = 4 and 2 + 2 = 5") == FALSE
+    assert equations("a = 1 = 2 + 2 = 4") == TRUE
+    assert equations("3 = 4, 16 - 3 = 12 16 - 3 = 12 has 16 - 3 = 12 and") == Equations(0, 2)
+    assert equations("2 + 2 = 4, " * 100) == Equations(8, 0)
+    assert equations("3 = 4, " * 60 + "2 + 2 = 4") == NOTHING  # so far nobody looks
+    assert equations(f"{' ' * 4_000}2 + 2 = 5{' ' * 4_000}") == FALSE
+
+
 @pytest.mark.parametrize("piece", ["1+", "1", "1 ", "1,000", "1+1", "1=", "$", "1.", "-1", "= 1", "1 + 1 ="])
 def test_long_texts_are_read_in_a_moment(piece: str) -> None:
     text = piece * (16_384 // len(piece))

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.base import Sample
-from classifier.verifying.answers import Kind
+from classifier.base import Kind, Sample
 from classifier.verifying.replies import SIGNS, Pattern, signs_of
 
 STEPS = "She has 16 eggs and eats 3 of them in the morning. 16 - 3 = 13, so 13 are left for the market.\n#### 13"
@@ -110,7 +109,7 @@ def test_quantiles_of_log_probabilities_do_not_grow_with_the_length() -> None:
     def signs(logprobs: Sequence[float]) -> list[float]:
         return list(found(Sample("5", tuple(logprobs), "stop")).values())[-6:-1]
 
-    sure, unsure = [-0.01] * 90 + [-2.0] * 10, [-0.01] * 50 + [-2.0] * 50
+    sure, unsure = [-0.01] * 80 + [-2.0] * 20, [-0.01] * 50 + [-2.0] * 50
     assert signs(sure) == pytest.approx(signs(sure * 20), abs=1e-9)
     assert signs(sure) < signs(unsure)
     assert signs([]) == signs([math.nan]) == [0.0] * 5

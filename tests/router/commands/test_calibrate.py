@@ -87,6 +87,28 @@ def test_a_refusal_says_how_many_more_pairs_and_exits_with_one(
     assert "at least 9 more are needed" in told.err
 
 
+def test_a_net_promise_sends_more_to_mini_where_it_gains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chance, made = random.Random(1), rows(1_500)
+    for row in made:
+        if row["weak_score"] == 1.0 and chance.random() < 0.05:
+            row["strong_score"] = 0.0
+    data, out = write(tmp_path / "pairs.jsonl", made), tmp_path / "calibration.json"
+    arguments = ("--data", data, "--score-column", "score", "--loss", "0.03", "--levels", "")
+    lost, net = said(capsys, *arguments), said(capsys, *arguments, "--count", "net", "--out", str(out))
+    assert (lost["count"], net["count"]) == ("lost", "net")
+    assert net["share_mini"] > 1.2 * lost["share_mini"]
+    assert net["risk"] < net["bound"] <= 0.03 < net["activity"]
+    assert load(out).count == "net"
+    for count, words in (("lost", "% lost, at most"), ("net", "% lost net, at most")):
+        assert run(["calibrate", *arguments, "--count", count]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert f"promised is what is {'lost where' if count == 'lost' else 'lost net'}" in lines[2]
+        assert words in lines[4]
+    few = write(tmp_path / "few.jsonl", rows(105))
+    assert run(["calibrate", "--data", few, "--score-column", "score", "--count", "net"]) == 1
+    assert "a net loss of 0.02 cannot be promised" in capsys.readouterr().err
+
+
 def test_for_people_it_says_threshold_share_loss_and_bound(data: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["calibrate", "--data", data, "--score-column", "score"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -189,6 +211,8 @@ def test_weights_and_places_that_cannot_be_used_are_named(
         ("--levels", "0.1,2"),
         ("--by", "source"),
         ("--kind", "magic"),
+        ("--count", "gross"),
+        ("--count", "net", "--bound", "betting"),
         ("--score-column", "score", "--weights", "w.json"),
     ],
 )
@@ -197,3 +221,12 @@ def test_slips_are_told_apart_from_failures(
 ) -> None:
     assert run(["calibrate", "--data", data, *arguments]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_rows_that_the_weights_were_fitted_on_are_refused(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = str(tmp_path / "own.json")
+    assert run(["train", "--data", data, "--out", weights]) == 0
+    assert run(["calibrate", "--data", data, "--weights", weights]) == 1
+    assert "no promise can rest on them" in capsys.readouterr().err

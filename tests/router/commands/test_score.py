@@ -227,3 +227,13 @@ def test_a_file_that_cannot_be_read_and_weights_that_cannot_be_used_are_named(
     said = capsys.readouterr().err
     assert "no.jsonl" in said
     assert "weights.json" in said
+
+
+@pytest.mark.parametrize(("content", "fault"), [(b"", "is empty"), (b"PAR1\0\0", "is parquet")])
+def test_a_file_that_holds_no_lines_is_refused_once(
+    content: bytes, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "in"
+    file.write_bytes(content)
+    assert run(["score", "--file", str(file)]) == 1
+    assert fault in capsys.readouterr().err

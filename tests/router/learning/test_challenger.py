@@ -189,11 +189,12 @@ def lesson(
     propensity: float,
     answered: Tier = Tier.MINI,
     tier: Tier = Tier.MINI,
+    strong: float = 1.0,
     scorer: str = "fixed@0.0",
     reason: str = "score",
 ) -> Lesson:
     decision = Decision(tier, reason, Score(0.25, scorer), 0.5, "p@1")
-    return Lesson(REQUEST, decision, time.time(), answered, Grade(1.0, weak), propensity)
+    return Lesson(REQUEST, decision, time.time(), answered, Grade(strong, weak), propensity)
 
 
 @pytest.mark.parametrize(
@@ -263,4 +264,6 @@ async def test_the_policy_hears_what_callers_of_mini_lost_and_nothing_else() -> 
     await _learn(observe, None, lesson(weak=0.0, propensity=0.1, answered=Tier.LARGE))  # escalated: nothing was lost
     await _learn(observe, None, lesson(weak=0.0, propensity=0.1, tier=Tier.LARGE, answered=Tier.LARGE))
     assert heard == [(0.25, 1.0), (0.25, 0.0), (0.25, 0.0)]
+    await _learn(observe, None, lesson(weak=1.0, strong=0.0, propensity=0.1))  # a gain
+    assert heard[3:] == [(0.25, -1.0)]
     await _learn(None, None, lesson(weak=0.0, propensity=0.1))

@@ -47,6 +47,23 @@ def test_a_version_scores_as_its_weights_did_when_they_are_gone(weights_of: Weig
     assert card.read_text() == "# card of 1\n"
 
 
+def test_a_look_tells_what_stands_and_makes_nothing(registry: Registry, tmp_path: Path) -> None:
+    assert registry.look() == registry.standing()
+    assert Registry(tmp_path / "a" / "b").look() is None
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_look_tells_a_folder_that_could_not_be_begun(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "registry"):
+        with pytest.raises(RegistryError, match="is no folder"):
+            Registry(folder).look()
+    registry._standing.unlink()
+    (registry.folder / "versions" / registry.versions()[0].id / "about.json").write_text("{")
+    with pytest.raises(RegistryError, match=r"about\.json"):
+        registry.look()
+
+
 def test_both_versions_stay_on_record(registry: Registry) -> None:
     registry.change(lambda standing: promoted(standing, now=3.0))
     assert [version.source.rpartition("@")[2] for version in registry.versions()] == ["1", "2"]
@@ -132,9 +149,10 @@ def test_what_cannot_be_used_is_named(registry: Registry, weights_of: WeightsOf,
         registry.challenge(bad, "linear", now=1.0)
     with pytest.raises(RegistryError, match="cannot be read"):
         registry.load("nobody")
-    (registry.folder / "standing.json").write_text('{"champion": 3}')
-    with pytest.raises(RegistryError, match=r"standing\.json"):
-        registry.standing()
+    for damage in (b'{"champion": 3}', b'{"champion":"gen\xff","contest":null,"events":[]}', b"[" * 100_000):
+        (registry.folder / "standing.json").write_bytes(damage)
+        with pytest.raises(RegistryError, match=r"standing\.json"):
+            registry.standing()
     with pytest.raises(RegistryError, match="cannot be written"):
         Registry(Path("/proc/none")).begin(weights_of("1"), "linear", now=1.0)
 

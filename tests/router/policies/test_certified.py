@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from classifier.base import Prompt, Score, WeightsError
 from classifier.calibrating.calibrated import Level, Overlay, dump
+from classifier.calibrating.guarantee import Count
 from classifier.calibrating.maps import Calibration, Platt
 from router.base import Request, Tier
 from router.config.faults import ConfigError
@@ -22,13 +23,13 @@ SIMPLE, COMPLEX = "hello", "Compare both, and explain which one is cheaper, and 
 
 
 def level(loss: float, logit: float, confidence: float = 0.9) -> Level:
-    return Level(loss, confidence, logit, 0.5, loss / 2, loss * 0.99, 1_000)
+    return Level(loss, confidence, logit, 0.5, loss / 2, loss * 0.99, 4 * loss, 1_000)
 
 
-def overlay(*levels: Level) -> Overlay:
+def overlay(*levels: Level, count: Count = "lost") -> Overlay:
     """Return a file over the rules; without a word, thresholds are .269, .5 and .731."""
     chosen = levels or (level(0.05, 1.0), level(0.01, -1.0), level(0.02, 0.0))
-    return Overlay("rules@1", "", Calibration(Platt(1.0, 0.0), {"shop": Platt(1.0, 1.0)}), chosen, {})
+    return Overlay("rules@1", "", Calibration(Platt(1.0, 0.0), {"shop": Platt(1.0, 1.0)}), count, chosen, {})
 
 
 def request(*, quality: float | None = None, wanted: Tier | None = None, tenant: str = "") -> Request:
@@ -51,9 +52,9 @@ def request(*, quality: float | None = None, wanted: Tier | None = None, tenant:
     )
 
 
-def policy(*levels: Level, loss: float = 0.02, told: list[str] | None = None) -> Certified:
+def policy(*levels: Level, loss: float = 0.02, count: Count = "lost", told: list[str] | None = None) -> Certified:
     tell = [] if told is None else told
-    return Certified(overlay(*levels), loss=loss, confidence=0.9, default=Tier.LARGE, tell=tell.append)
+    return Certified(overlay(*levels, count=count), loss=loss, confidence=0.9, default=Tier.LARGE, tell=tell.append)
 
 
 def tier(found: Certified, score: float, **more: float | str | None) -> tuple[str, str, float | None]:
@@ -120,7 +121,15 @@ def test_a_higher_confidence_will_do_and_a_lower_one_will_not() -> None:
 
 def test_other_files_levels_and_alarms_are_other_versions() -> None:
     versions = {policy().version, policy(loss=0.01).version, policy(level(0.02, 0.1)).version, rung(policy()).version}
-    assert len(versions) == 4
+    versions |= {policy(count="net").version, rung(policy(count="net")).version}
+    assert len(versions) == 6
+
+
+def test_a_net_promise_decides_alike_and_says_its_kind() -> None:
+    found = policy(count="net")
+    assert tier(found, 0.49) == ("mini", "certified", 0.5)
+    assert tier(found, 0.1, quality=0.99) == ("mini", "certified", 0.269)
+    assert found.version == f"certified-net@{overlay(count='net').digest[:8]}/0.02"
 
 
 # --- the alarm -------------------------------------------------------------------------------------
@@ -159,13 +168,24 @@ def test_when_no_stricter_threshold_is_left_everything_goes_to_large() -> None:
     assert len(told) == 2
 
 
-def simulate(found: Certified, *, mean: float, sampled: int, seed: int = 0) -> int:
-    """Return how many of Mini's losses, of half of the traffic, were sampled before an alarm; at most `sampled`."""
+def carry_out(found: Certified, score: float, *, quality: float | None = None) -> None:
+    """Decide and note it."""
+    asked = request(quality=quality)
+    found.note(asked, found.decide(asked, Score(score, "s")))
+
+
+def simulate(found: Certified, *, mean: float, sampled: int, gains: float = 0.0, seed: int = 0) -> int:
+    """Return how many of Mini's losses, of half of the traffic, were sampled before an alarm; at most `sampled`.
+
+    Args:
+        mean: share of what is sampled in which Mini is worse, `gains` that in which it is better.
+    """
     chance, before = np.random.default_rng(seed), found.version
     for count in range(sampled):
         for score in chance.random(20):  # decisions that are not sampled
-            found.decide(request(), Score(float(score), "s"))
-        found.observe_loss(float(chance.random() * 0.5), float(chance.random() < mean))
+            carry_out(found, float(score))
+        score, drawn = float(chance.random() * 0.5), chance.random()
+        found.observe_loss(score, 1.0 if drawn < mean else -1.0 if drawn < mean + gains else 0.0)
         if found.version != before:
             return count
     return sampled
@@ -176,14 +196,43 @@ def test_the_promise_is_of_all_requests_of_which_only_minis_are_sampled() -> Non
     assert simulate(policy(), mean=0.1, sampled=3_000) < 600  # .05 of all requests
 
 
+def test_a_net_promise_is_broken_by_the_net_loss_alone() -> None:
+    assert simulate(policy(count="net"), mean=0.08, gains=0.045, sampled=3_000) == 3_000  # .0175 of all, net
+    told = list[str]()
+    assert simulate(policy(count="net", told=told), mean=0.13, gains=0.03, sampled=3_000) < 1_500  # .05 of all, net
+    assert "the mean net loss has risen above 0.02" in told[0]
+
+
+def test_of_what_is_lost_gains_take_nothing_away() -> None:
+    assert simulate(policy(), mean=0.08, gains=0.045, sampled=3_000) < 1_500
+    assert simulate(policy(), mean=0.035, gains=0.5, sampled=3_000) == 3_000
+
+
 def test_when_minis_share_grows_the_same_losses_break_the_promise() -> None:
     found = policy()
     for _ in range(10_000):
-        found.decide(request(), Score(0.1, "s"))
+        carry_out(found, 0.1)
     chance, before = np.random.default_rng(0), found.version
     for _ in range(3_000):
         found.observe_loss(0.1, float(chance.random() < 0.035))  # as above, where the promise is kept
     assert found.version != before
+
+
+def test_to_ask_for_a_decision_changes_nothing() -> None:
+    asked, carried = policy(), policy()
+    for _ in range(3_000):
+        asked.decide(request(), Score(0.9, "s"))
+        carry_out(carried, 0.9)
+    assert asked._mini_share == policy()._mini_share
+    assert carried._mini_share < 0.1 * asked._mini_share
+
+
+def test_other_promises_have_no_part_in_the_share_of_mini() -> None:
+    found = policy()
+    for _ in range(1_000):
+        carry_out(found, 0.01, quality=0.9)
+        found.note(request(), found.decide(request(wanted=Tier.MINI), None))
+    assert found._mini_share == policy()._mini_share
 
 
 def test_who_asked_for_less_quality_bears_the_loss() -> None:
