@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from classifier.base import TURNS_SEEN, Prompt
 from classifier.window import EARLIER_BYTES, EARLIER_TURNS, LAST_BYTES, SHORT, Window, window
 
-VERSION = 2
+VERSION = 3
 BUCKETS = 2**15
 
 NUMBERS = (
@@ -268,8 +268,8 @@ def _counts(text: bytes) -> list[float]:
     count = text.count
     return [
         len(text),
-        count(b"?") + count("？".encode()),
-        count(b",") + count("，".encode()) + count("、".encode()),
+        count(b"?"),
+        count(b",") + count("、".encode()),
         count(b".") + count("。".encode()),
         classes.count(b" 0") + classes.count(b"A0"),
         *[classes.count(kind) for kind in (b"0", b"A", b"C", b"{", b"+", b"(")],

@@ -6,6 +6,7 @@ the question asked or the proposal made before it, whichever is longer. Caps on 
 whatever the size of the prompt. System turns are left out: they are the same for every request of an application.
 """
 
+import re
 from dataclasses import dataclass
 
 from classifier.agreement import is_agreement
@@ -15,6 +16,10 @@ LAST_BYTES = 400  # from each end of the last user turn
 EARLIER_BYTES = 80  # from each end of each earlier turn
 EARLIER_TURNS = 3
 SHORT = 20  # a last turn of so many bytes weighs as much as all earlier ones; one of half as many, a quarter of them
+_WIDE_SPACE = "\u3000".encode()
+_WIDE_LEAD = b"\xef"  # the first byte of full-width signs, U+FF01 to U+FF5E, which stand 0xFEE0 above the plain ones
+_WIDE = re.compile(rb"\xef\xbc[\x81-\xbf]|\xef\xbd[\x80-\x9e]")
+_OFTEN = tuple((chr(ord(sign) + 0xFEE0).encode(), sign.encode()) for sign in ",?!:;()")  # as in Chinese
 _SPACES = bytes.maketrans(b"\t\n\r\v\f\0", b"      ")
 
 
@@ -92,8 +97,17 @@ def _ends(text: str, size: int) -> bytes:
 
 
 def _folded(text: bytes) -> bytes:
-    """Return the text with each run of white space as one space."""
-    text = text.translate(_SPACES)
+    """Return the text with each run of white space as one space, and with full-width signs as the plain ones."""
+    text = text.translate(_SPACES).replace(_WIDE_SPACE, b" ")
+    if _WIDE_LEAD in text:
+        for wide, plain in _OFTEN:
+            text = text.replace(wide, plain)
+        if _WIDE_LEAD in text:
+            text = _WIDE.sub(_narrowed, text)
     while b"  " in text:
         text = text.replace(b"  ", b" ")
     return text.strip()
+
+
+def _narrowed(found: re.Match[bytes]) -> bytes:
+    return chr(ord(found[0].decode()) - 0xFEE0).encode()

@@ -80,4 +80,4 @@ def test_the_shipped_prior_finds_a_sum_harder_than_a_greeting() -> None:
     classifier = load(SHIPPED_PRIOR)
     hello = Prompt((Turn("user", "thanks!"),))
     task = "A shop sells 48 cups a day at $3 each and 20% more at weekends. What does it earn in two weeks?"
-    assert classifier.score(Prompt((Turn("user", task),))).value > classifier.score(hello).value + 0.2
+    assert classifier.score(Prompt((Turn("user", task),))).value > classifier.score(hello).value + 0.1
