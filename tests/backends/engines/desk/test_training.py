@@ -94,7 +94,8 @@ def test_the_engine_answers_as_the_trained_model_does(name: str, tokenizer: Any,
 
 
 @pytest.mark.slow
-def test_one_command_trains_examines_and_writes_the_card(tmp_path: Path) -> None:
+def test_one_command_trains_examines_and_writes_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.engines.desk.building.UNSEEN", 50)
     said: list[str] = []
     build(tmp_path, seeds=(0,), steps=20, say=said.append)
     card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
