@@ -113,7 +113,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
                 usual=share.usual,
                 margin=share.margin,
                 window=share.window,
-                caps=share.cap,
+                caps=bool(config.keys) if share.cap is None else share.cap,
                 verify=config.policy.wrong if isinstance(config.policy, CascadeOptions) else None,
             ),
             classifier=classifier,

@@ -200,14 +200,14 @@ class LargeShareOptions(Options):
             from its first `window` of them.
         margin: how much more may pass.
         window: decisions, over which the margin is meant.
-        cap: what is above goes to Mini, lowest scores first, and under a cascade is verified there; where not, it is
-            only counted.
+        cap: what is above goes to Mini, lowest scores first, and under a cascade is verified there; false only counts
+            it; None caps where keys tell tenants apart.
     """
 
     usual: Annotated[float, Field(ge=0, le=1), _Number] | None = None
     margin: Annotated[float, Field(gt=0, le=1), _Number] = 0.05
     window: Annotated[int, Field(ge=100, le=1_000_000), _Number] = 1_000
-    cap: bool = False
+    cap: bool | None = None
 
 
 Share = Annotated[float, Field(ge=0, le=1), _Number]

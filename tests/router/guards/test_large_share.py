@@ -15,6 +15,8 @@ from tests.router.verifying import BETWEEN, CHAT, ScriptedVerifier, told
 WINDOW, MARGIN, THRESHOLD = 1_000, 0.05, 0.5
 WRONG = 0.4
 
+KEY = {"tenant": "one", "key": "0123456789abcdef"}
+
 
 def request_of(
     tenant: str = "shop", *, quality: float | None = None, features: frozenset[str] = frozenset()
@@ -272,6 +274,24 @@ async def test_the_cap_is_in_the_answer_and_in_the_metrics(open_house: OpenHouse
     assert dry.json()["reason"] == "capped"
     assert f'tandem_large_share_capped_total{{tenant="default"}} {reasons.count("capped")}.0' in metrics
     assert reasons.count("score") <= 6
+
+
+@pytest.mark.parametrize(
+    ("said", "keys", "capped"),
+    [({}, [], "no"), ({}, [KEY], "yes"), ({"cap": False}, [KEY], "no"), ({"cap": True}, [], "yes")],
+    ids=["no keys", "keys", "keys, and told not to", "no keys, and told to"],
+)
+async def test_where_keys_tell_tenants_apart_it_is_capped_unless_told_otherwise(
+    said: dict[str, bool], keys: list[dict[str, str]], capped: str, open_house: OpenHouse
+) -> None:
+    limits = {"usual": 0.0, "margin": 0.05, "window": 100, **said}
+    headers = {"authorization": f"Bearer {KEY['key']}"}
+    async with open_house(policy={"use": "threshold", "threshold": 0.0}, large_share=limits, keys=keys) as house:
+        answers = [
+            await house.client.post("/v1/chat/completions", json=chat(f"{i}"), headers=headers) for i in range(12)
+        ]
+    reasons = {answer.headers["x-tandem-reason"] for answer in answers}
+    assert reasons == ({"score", "capped"} if capped == "yes" else {"score"})
 
 
 async def test_a_capped_answer_is_not_kept_for_later(open_house: OpenHouse) -> None:
