@@ -15,7 +15,8 @@ No I/O happens here.
 """
 
 from collections.abc import AsyncGenerator
-from typing import ClassVar, Protocol
+from types import TracebackType
+from typing import ClassVar, NoReturn, Protocol
 
 from msgspec import Struct
 
@@ -126,6 +127,31 @@ class Call(Struct, frozen=True):
     stream: bool
     deadline: float
     request_id: str
+
+
+class Chunks(AsyncGenerator[bytes, None]):
+    """Pieces of a body that do not come from a generator function: `__anext__` and `aclose` are all there is to write.
+
+    Closing a generator that was never started does not run it, so what it holds would stay open.
+    """
+
+    __slots__ = ()
+
+    async def asend(self, _value: None) -> bytes:
+        """Return the next piece; there is nothing to send into a body."""
+        return await self.__anext__()
+
+    async def athrow(
+        self,
+        typ: type[BaseException] | BaseException,
+        _value: object = None,
+        tb: TracebackType | None = None,
+        /,
+    ) -> NoReturn:
+        """Close, and raise what was thrown."""
+        await self.aclose()
+        error = typ if isinstance(typ, BaseException) else typ()
+        raise error.with_traceback(tb)
 
 
 class Reply(Struct, frozen=True):

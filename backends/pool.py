@@ -10,12 +10,10 @@ the one before has not yet taken a byte.
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from types import TracebackType
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
 import httptools
 import msgspec
@@ -23,6 +21,7 @@ import msgspec
 from backends.base import (
     BackendError,
     Broken,
+    Chunks,
     ConnectFailed,
     DeadlineExceeded,
     FirstTokenTimeout,
@@ -58,7 +57,7 @@ class Spans:
     idle: float = 30.0
 
 
-class Exchange(AsyncGenerator[bytes, None]):
+class Exchange(Chunks):
     """One request and what has come of its answer; iterating gives the body.
 
     A class and not a generator function, for two reasons: closing a generator that was never started does not run
@@ -114,22 +113,6 @@ class Exchange(AsyncGenerator[bytes, None]):
             finally:
                 self._waiter = None
         return self._take()
-
-    async def asend(self, _value: None) -> bytes:
-        """Return the next piece; there is nothing to send into a body."""
-        return await self.__anext__()
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        _value: object = None,
-        tb: TracebackType | None = None,
-        /,
-    ) -> NoReturn:
-        """Close, and raise what was thrown."""
-        await self.aclose()
-        error = typ if isinstance(typ, BaseException) else typ()
-        raise error.with_traceback(tb)
 
     async def aclose(self) -> None:
         """Leave the answer; the server sees at once that nobody waits for the rest."""

@@ -34,6 +34,11 @@ class ClassifierOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @classmethod
+    def of(cls, weights: Path) -> "ClassifierOptions":
+        """Return what scores by these weights: a folder is an encoder's, all else a linear model's."""
+        return cls(use="encoder" if weights.is_dir() else "linear", weights=weights)
+
     use: Literal["linear", "rules", "encoder", "off"] = "linear"
     weights: Path | None = None
     device: Literal["auto", "cuda", "tensorrt", "cpu"] = "auto"

@@ -169,11 +169,12 @@ def fit(
     folds = folds_of(groups, outcomes.fails > 0, seed=seed)
     # One thread: the vectors are short, so that threads cost more than they give, and sums keep their order.
     with import_module("threadpoolctl").threadpool_limits(1):
-        tried = {}
+        tried, worth = {}, {}
         for candidate in (each for each in CANDIDATES if recipe.target in (each.target, "auto")):
             tried[candidate] = out_of_fold(designed.rows, candidate.of(pairs), folds, candidate)
-            say(f"{candidate.target}, penalty {candidate.penalty:g}: {_worth(tried[candidate], outcomes):.4f}")
-        taken = _best({candidate: _worth(found, outcomes) for candidate, found in tried.items()})
+            worth[candidate] = _worth(tried[candidate], outcomes)
+            say(f"{candidate.target}, penalty {candidate.penalty:g}: {worth[candidate]:.4f}")
+        taken = _best(worth)
         learner = _fitted(taken, designed.rows, taken.of(pairs))
     scale = float(tried[taken].std()) or 1.0
     labelled = Labelled(tried[taken] / scale, outcomes.fails > 0, groups)
@@ -291,9 +292,8 @@ def measures(scores: Reals, outcomes: Outcomes, *, margin: float, large_cost_rat
 
 def _figures(scores: Reals, outcomes: Outcomes, *, may_be_probability: bool = True) -> dict[str, float | None]:
     """Return the figures by name; None where one is not defined."""
-    found = figures(rank(scores, outcomes, may_be_probability=may_be_probability), np.ones((1, outcomes.group_count)))[
-        0
-    ]
+    ranking = rank(scores, outcomes, may_be_probability=may_be_probability)
+    found = figures(ranking, np.ones((1, outcomes.group_count)))[0]
     return {name: float(one) if np.isfinite(one) else None for name, one in zip(FIGURES, found, strict=True)}
 
 

@@ -6,10 +6,8 @@ order, followed by the rest, or be dropped, which ends the backend's work. Knows
 
 import asyncio
 from collections.abc import AsyncGenerator
-from types import TracebackType
-from typing import NoReturn
 
-from backends.base import Broken, Call, Reply, StreamBroken, Usage
+from backends.base import Broken, Call, Chunks, Reply, StreamBroken, Usage
 from backends.sse import StreamReader, usage_of
 from classifier.base import Sample
 from router.routes import Route
@@ -153,7 +151,7 @@ class HeldReply:
             raise StreamBroken("the stream ended without a finish reason or without [DONE]")
 
 
-class _Following(AsyncGenerator[bytes, None]):
+class _Following(Chunks):
     """What comes after a part that was let out while its reading still went on.
 
     A class, since closing a generator that was never started would leave the reading behind.
@@ -170,22 +168,6 @@ class _Following(AsyncGenerator[bytes, None]):
             if piece:
                 return piece
         return await anext(self._chunks)
-
-    async def asend(self, _value: None) -> bytes:
-        """Return the next piece; there is nothing to send into a body."""
-        return await self.__anext__()
-
-    async def athrow(
-        self,
-        typ: type[BaseException] | BaseException,
-        _value: object = None,
-        tb: TracebackType | None = None,
-        /,
-    ) -> NoReturn:
-        """Close, and raise what was thrown."""
-        await self.aclose()
-        error = typ if isinstance(typ, BaseException) else typ()
-        raise error.with_traceback(tb)
 
     async def aclose(self) -> None:
         """Leave the rest."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from classifier.calibrating.calibration import DRAWS, Labels, fit_beta, fit_isotonic, fit_platt, fit_tenants
 from classifier.calibrating.maps import Beta, Calibration, Isotonic, Platt, Reals
+from classifier.measures import ECE_BINS
 from classifier.pairs import PairsError
 
 Kind = Literal["auto", "platt", "beta", "isotonic"]
@@ -20,7 +21,6 @@ Places = NDArray[np.int64]
 
 FEWEST = 100  # rows; below, a line's offset alone is off by .05 of probability
 FOLDS = 5
-ECE_BINS = 10
 CHANCES = 200  # simulated labels behind `Report.ece_chance`
 
 _AS_IT_CAME = Platt(1.0, 0.0)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.base import Kind, Sample
+from classifier.calibrating.recalibration import ece
 from classifier.verify import VerifierWeights
 from classifier.verifying.replies import signs_of
 
@@ -21,7 +22,6 @@ FOLDS: Final = 5
 FEWEST: Final = 50  # cases
 FEWEST_GROUPS: Final = 5  # of either label, so that each fold can hold one
 PENALTIES: Final = (0.03, 0.3, 3.0, 30.0)  # inverse strengths of the L2 penalty that are tried
-ECE_BINS: Final = 10
 STEPS: Final = 2_000  # of the solver, at most
 NO_WORSE: Final = 0.001  # nats; of penalties this close to the best, the strongest is taken
 
@@ -167,7 +167,7 @@ def _report(
         penalty=penalty,
         auroc=_auroc(target, found),
         brier=float(((found - target) ** 2).mean()),
-        ece=_ece(found, target),
+        ece=ece(found, target == 1),
         auroc_of_score=_auroc(target, np.array([case.score for case in cases])),
         auroc_by_replies={
             str(size): _auroc(target[sizes == size], found[sizes == size])
@@ -180,15 +180,6 @@ def _report(
 
 def _auroc(target: NDArray[np.int64], found: Reals) -> float:
     return float(import_module("sklearn.metrics").roc_auc_score(target, found))
-
-
-def _ece(found: Reals, target: NDArray[np.int64]) -> float:
-    """Return the expected calibration error over bins of equal width.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 2.
-    """
-    bins = np.minimum((found * ECE_BINS).astype(int), ECE_BINS - 1)
-    return sum(abs(float((found - target)[bins == one].sum())) for one in range(ECE_BINS)) / len(found)
 
 
 def _log_loss(found: Reals, target: NDArray[np.int64]) -> float:

@@ -25,6 +25,7 @@ from classifier.calibrating.recalibration import FEWEST, Kind
 from classifier.options import GENERAL, ClassifierOptions, weights_path
 from classifier.pairs import Pair, PairsError, read_labelled
 from router.commands.errors import BadUsage, CommandFailed
+from router.commands.writing import writing
 
 LEVELS = "0.005,0.01,0.02,0.05,0.1"
 
@@ -109,9 +110,8 @@ def _scored(data: list[Path], *, weights: Path | None, score_column: str | None)
         scores = [0.0 if pair.score is None else pair.score for pair in pairs]
         return Scored(pairs, np.array([logit_of(score) for score in scores]), f"column:{score_column}", "")
     path = weights_path(weights or Path(GENERAL))
-    use: Literal["encoder", "linear"] = "encoder" if path.is_dir() else "linear"
     try:
-        classifier = ClassifierOptions(use=use, weights=path).build()
+        classifier = ClassifierOptions.of(path).build()
         assert classifier is not None  # noqa: S101 - of these kinds there always is one
         _refuse_seen(classifier, pairs)
         return Scored(pairs, _logits(classifier, pairs), classifier.score(pairs[0].prompt).source, digest_of(path))
@@ -149,13 +149,9 @@ def _logits(classifier: Classifier, pairs: list[Pair]) -> Reals:
 
 
 def _write(out: Path, overlay: Overlay) -> None:
-    try:
+    with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(dump(overlay), encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(
-            f"cannot be written: {error.strerror}", where=str(out), advice="choose another --out"
-        ) from error
 
 
 # --- saying ----------------------------------------------------------------------------------------

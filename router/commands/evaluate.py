@@ -25,6 +25,7 @@ from classifier.options import GENERAL, ClassifierOptions
 from classifier.pairs import Pair, PairsError, check_disjoint, read_labelled
 from classifier.slices import ROUTER, Judged, Rows, judge
 from router.commands.errors import BadUsage, CommandFailed
+from router.commands.writing import writing
 
 WIDTH = 100  # columns, so that a file or a pipe gets whole rows
 MOST_SLICES = 200
@@ -146,9 +147,8 @@ def _warn_of_seen(classifier: Classifier, pairs: Sequence[Pair]) -> None:
 
 
 def _classifier(weights: Path | None) -> Classifier:
-    is_folder = weights is not None and weights.is_dir()
     try:
-        built = ClassifierOptions(use="encoder" if is_folder else "linear", weights=weights or Path(GENERAL)).build()
+        built = ClassifierOptions.of(weights or Path(GENERAL)).build()
     except WeightsError as error:
         raise CommandFailed(str(error), where="--weights") from error
     if built is None:
@@ -168,11 +168,8 @@ def _scores(classifier: Classifier, path: Path, pairs: Sequence[Pair]) -> Iterat
 
 
 def _draw(svg: Path, panels: Sequence[Panel]) -> None:
-    try:
+    with writing(svg, option="--svg"):
         svg.write_text(draw(panels), encoding="utf-8")
-    except OSError as error:
-        advice = "choose another --svg"
-        raise CommandFailed(f"cannot be written: {error.strerror}", where=str(svg), advice=advice) from error
 
 
 def _print(whole: Judged, slices: Sequence[Judged]) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO
 
 import msgspec
 from typer import Argument, Exit, Option
@@ -182,8 +182,7 @@ class _Scorer:
 def _scorer(config: Path | None, weights: Path | None, verifier: str, *, top: int) -> _Scorer:
     chosen = read_config(config)
     if weights is not None:
-        use: Literal["encoder", "linear"] = "encoder" if weights.is_dir() else "linear"
-        chosen = chosen.model_copy(update={"classifier": ClassifierOptions(use=use, weights=weights)})
+        chosen = chosen.model_copy(update={"classifier": ClassifierOptions.of(weights)})
     try:
         classifier = chosen.classifier.build()
     except WeightsError as error:

@@ -20,6 +20,7 @@ from classifier.prior import PENALTIES, fit_prior, read_many
 from classifier.training import CANDIDATES, Recipe, Report, Say, fit, write
 from router.commands.errors import BadUsage, CommandFailed
 from router.commands.ledger_pairs import ledger_pairs
+from router.commands.writing import writing
 
 
 def train(  # noqa: PLR0913 - the options of a command line
@@ -53,7 +54,7 @@ def train(  # noqa: PLR0913 - the options of a command line
             "scikit-learn is not installed",
             advice=".venv/bin/uv pip install -r deploy/locks/fit.txt",
         )
-    with _writing(out):  # said before the fitting, which takes its time
+    with writing(out):  # said before the fitting, which takes its time
         out.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _progress(len(PENALTIES) if outcomes else len(CANDIDATES)) as say:
@@ -73,7 +74,7 @@ def train(  # noqa: PLR0913 - the options of a command line
                 )
     except (PairsError, WeightsError) as error:
         raise CommandFailed(str(error)) from error
-    with _writing(out):
+    with writing(out):
         card = write(fitted, out)
     if as_json:
         print(json.dumps({"weights": str(out), "card": str(card), **asdict(fitted.report)}))
@@ -98,16 +99,6 @@ def _progress(steps: int) -> Generator[Say, None, None]:
             bar.update(task, description=line, advance=1)
 
         yield say
-
-
-@contextmanager
-def _writing(out: Path) -> Generator[None, None, None]:
-    try:
-        yield
-    except OSError as error:
-        raise CommandFailed(
-            f"cannot be written: {error.strerror}", where=str(out), advice="choose another --out"
-        ) from error
 
 
 def _sentences(report: Report) -> str:

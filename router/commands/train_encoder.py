@@ -3,8 +3,6 @@
 import importlib
 import json
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +15,7 @@ from classifier.encoding.recipe import NotTrained, Recipe
 from classifier.encoding.session import Device
 from classifier.pairs import PairsError, read_pairs
 from router.commands.errors import BadUsage, CommandFailed
+from router.commands.writing import writing
 
 _NEEDED = ("torch", "transformers", "tokenizers", "safetensors", "onnx", "onnxruntime")
 _INSTALL = (
@@ -53,7 +52,7 @@ def train_encoder(  # noqa: PLR0913 - each is an option of the command line
     if missing := [each for each in _NEEDED if find_spec(each) is None]:
         raise CommandFailed(f"{', '.join(missing)} cannot be imported", advice=_INSTALL)
     recipe = Recipe(base, layers, width, heads, vocabulary, longest, epochs, device=device, int8=int8)
-    with _writing(out):  # said before the training, which takes its time
+    with writing(out):  # said before the training, which takes its time
         out.mkdir(parents=True, exist_ok=True)
     try:
         pairs = [pair for path in data for pair in read_pairs(path)]
@@ -61,22 +60,12 @@ def train_encoder(  # noqa: PLR0913 - each is an option of the command line
         trained = training.train_encoder(pairs, recipe, name=name, version=version, seed=seed, margin=margin, say=_say)
     except (PairsError, NotTrained, WeightsError) as error:
         raise CommandFailed(str(error)) from error
-    with _writing(out):
+    with writing(out):
         training.write(trained, out)
     if as_json:
         print(json.dumps({"folder": str(out), **asdict(trained.report)}))
     else:
         print(f"{out}: {_sentences(asdict(trained.report))}")
-
-
-@contextmanager
-def _writing(out: Path) -> Generator[None, None, None]:
-    try:
-        yield
-    except OSError as error:
-        raise CommandFailed(
-            f"cannot be written: {error.strerror}", where=str(out), advice="choose another --out"
-        ) from error
 
 
 def _sentences(report: dict[str, Any]) -> str:

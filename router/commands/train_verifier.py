@@ -26,7 +26,7 @@ from backends.engines.options import LocalOptions
 from classifier.base import Classifier, Prompt, Sample, Turn, WeightsError
 from classifier.pairs import PairsError, read_labelled
 from classifier.tables import read_rows
-from classifier.verify import DESK, VerifierWeights
+from classifier.verify import DESK
 from classifier.verifying.answers import asked_for
 from classifier.verifying.card import write
 from classifier.verifying.priors import general_weights
@@ -34,6 +34,7 @@ from classifier.verifying.rows import RowError, replies_of
 from classifier.verifying.training import Case, VerifierReport, VerifyDataError, fit_verifier
 from router.cascade import SECOND_TEMPERATURE
 from router.commands.errors import BadConfiguration, CommandFailed
+from router.commands.writing import writing
 from router.config.faults import Fault
 from router.config.reading import read_config
 from router.samples import sample_of
@@ -88,7 +89,8 @@ def train_verifier(
     except VerifyDataError as error:
         raise CommandFailed(str(error)) from error
     told = replace(weights, fitted_on={**weights.fitted_on, "drawn": _OWN if data else _DRAWN})
-    _write((told,) if data else (general_weights(), told), out)
+    with writing(out):
+        write((told,) if data else (general_weights(), told), out)
     if as_json:
         print(json.dumps({"weights": str(out), **asdict(report)}))
     else:
@@ -100,15 +102,6 @@ def _classifier(config: Path | None) -> Classifier | None:
         return read_config(config).classifier.build()
     except WeightsError as error:
         raise BadConfiguration((Fault("", 1, 1, "classifier.weights", str(error)),)) from error
-
-
-def _write(sets: Sequence[VerifierWeights], out: Path) -> None:
-    try:
-        write(sets, out)
-    except OSError as error:
-        raise CommandFailed(
-            f"cannot be written: {error.strerror}", where=str(out), advice="choose another --out"
-        ) from error
 
 
 def _sentences(out: Path, report: VerifierReport) -> str:
