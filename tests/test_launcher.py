@@ -209,6 +209,19 @@ def test_only_the_tests_install_the_development_lock(bare: Bare) -> None:
     assert any("dev.txt" in line for line in bare.log())
 
 
+@pytest.mark.parametrize("command", ["train --help", "train-verifier", "eval", "calibrate", "bench routing"])
+def test_what_fits_weights_is_installed_once_for_the_commands_that_need_it(command: str, bare: Bare) -> None:
+    for _ in range(2):
+        assert bare.call(*command.split()).stdout == f"router -m router {command}\n"
+    assert sum("fit.txt" in line for line in bare.log()) == 1
+
+
+@pytest.mark.parametrize("command", ["serve", "score", "bench gateway", "train-models"])
+def test_what_fits_weights_is_not_installed_for_other_commands(command: str, bare: Bare) -> None:
+    assert bare.call(*command.split()).returncode == 0
+    assert not any("fit.txt" in line for line in bare.log())
+
+
 def test_a_missing_torch_is_named_with_the_way_to_have_it(bare: Bare) -> None:
     done = bare.call("test")
     assert "tests that train are skipped" in done.stderr

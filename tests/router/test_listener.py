@@ -150,6 +150,14 @@ async def test_an_upgrade_that_is_asked_for_is_ignored(serve_house: Served) -> N
     assert len(house.mini.calls) == 5
 
 
+async def test_a_body_of_chunks_that_is_here_at_once_is_bounded_too(serve_house: Served) -> None:
+    body = _BODY.replace(b"hi", b"hi " * 500)
+    sent = _HEAD + b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    async with serve_house(server={"max_body_bytes": 1024}) as house:
+        answer = await raw(house.client.base_url.port or 0, sent)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_a_tunnel_is_refused(serve_house: Served) -> None:
     async with serve_house() as house:
         answer = await raw(house.client.base_url.port or 0, b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n")

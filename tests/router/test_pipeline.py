@@ -300,6 +300,14 @@ async def test_a_decision_can_be_asked_for_without_an_answer(open_house: OpenHou
     assert house.rows() == []
 
 
+async def test_the_head_of_a_stream_states_no_cost_that_is_not_known_yet(open_house: OpenHouse) -> None:
+    async with open_house() as house:
+        answer = await house.client.post(CHAT, json=chat(stream=True))
+    assert answer.status_code == 200
+    assert "x-tandem-cost-usd" not in answer.headers
+    assert house.rows()[0]["cost"]
+
+
 async def test_an_unpriced_model_is_counted_and_never_free(open_house: OpenHouse) -> None:
     kind = "tests.router.scripted:ScriptedOptions"
     backends = {tier: {"use": kind, "tier": tier, "model": "x", "price": "nobody knows"} for tier in ("large", "mini")}
