@@ -26,7 +26,7 @@ from classifier.options import SHIPPED_WEIGHTS
 from classifier.pairs import Pair, read_labelled
 from classifier.prior import Many, fit_prior, read_many
 from classifier.training import Recipe, fit
-from router.bench.robustness import flip_share
+from router.bench.robustness import flip_share, suffix_attack
 
 Reals = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -36,6 +36,7 @@ TARGET_LABELS, TARGET_DRAWS = 200, 20
 LOSS, CONFIDENCE, CERTIFY_ON, CERTIFY_DRAWS = 0.03, 0.9, 2_000, 200
 PROMPTS = 200  # for the edits
 SIZES = (150, 8_000, 64_000)  # bytes
+SUFFIXES = (20, 50)  # bytes
 _ROUNDS, _CALLS = 30, 200
 _OF_SCORES = ("brier", "ece", "auroc_weak_fails")
 
@@ -70,14 +71,22 @@ class Report:
 
 
 def measure_decisions(*, seed: int, say: Say) -> Report:
-    """Return what needs no data: CPU of a score, and how many decisions of the desk's an edit flips."""
+    """Return what needs no data: CPU of a score, and how edits and hostile suffixes move the desk's decisions."""
     say("decisions: CPU and edits")
     classifier = load(SHIPPED_WEIGHTS)
     cost = {size: score_cost(classifier, size) for size in SIZES}
     asked = [question.text for each in Difficulty for question in unseen("edits", each, PROMPTS // len(Difficulty))]
     flips = flip_share(classifier, asked, classifier.threshold, seed)
     goals = [at_most(f"score_cpu_us_{size}_bytes", cost[size], 60.0) for size in SIZES]
-    return Report((*goals, at_most("decisions_flipped_by_edits", flips, 0.05)), {})
+    say("decisions: the worst suffixes")
+    moved = {size: suffix_attack(classifier, asked, most_bytes=size) for size in SUFFIXES}
+    return Report(
+        (*goals, at_most("decisions_flipped_by_edits", flips, 0.05)),
+        {
+            "large_share_before_a_suffix": moved[SUFFIXES[0]].before,
+            "large_share_after_suffix_of_bytes": {size: one.after for size, one in moved.items()},
+        },
+    )
 
 
 def measure_pool(pool: Sequence[Path], outcomes: Path, *, seed: int, say: Say) -> Report:

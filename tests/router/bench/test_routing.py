@@ -57,6 +57,7 @@ def test_decisions_are_measured_without_data() -> None:
         "decisions_flipped_by_edits",
     ]
     assert report.goals[-1].met
+    assert set(report.details) == {"large_share_before_a_suffix", "large_share_after_suffix_of_bytes"}
 
 
 def test_a_score_costs_about_the_same_at_any_size() -> None:
