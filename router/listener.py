@@ -1,4 +1,4 @@
-"""Bytes of a connection -> requests for the application, within limits.
+"""Bytes of a connection -> requests for the application, within limits, and its answers -> bytes.
 
 uvicorn's own HTTP protocol, but for what it leaves open: a bound on the head, refusals in the one shape
 that every error of the gateway has, word of a caller who leaves without a task that waits for it, and

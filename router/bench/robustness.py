@@ -102,8 +102,8 @@ def suffix_attack(
 ) -> SuffixAttack:
     """Return the worst suffix that a greedy search finds, as one who knows the classifier would search.
 
-    Pieces are the words and n-grams that speak most for Large anywhere in the prompts; each step adds the one which
-    raises the mean score most. The shares are those of all prompts.
+    Pieces are the words, twos and threes of them that speak most for Large anywhere in the prompts; each step adds the
+    one which raises the mean score most. The shares are those of all prompts.
 
     Args:
         threshold: None takes the classifier's own.

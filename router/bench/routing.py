@@ -1,4 +1,4 @@
-"""Labelled data of several sources -> how well the classifier routes there, beside its goals.
+"""Labelled data of several sources, or none -> how well the classifier routes there, or what its decisions cost.
 
 Every figure is of rows whose questions were not in the fit: folds are of groups, and where a source counts as unknown,
 nothing of it was. Needs the extra [fit]. Knows nothing of gateways or backends.
