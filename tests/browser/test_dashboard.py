@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,11 +72,22 @@ def browser() -> Generator[Browser, None, None]:
 
 
 @pytest.fixture
-def dashboard(tmp_path: Path) -> Generator[Served, None, None]:
+def serve() -> Generator[Callable[[Path], Served], None, None]:
+    started: list[Served] = []
+
+    def start(ledger: Path) -> Served:
+        started.append(Served(ledger))
+        return started[-1]
+
+    yield start
+    for served in started:
+        served.close()
+
+
+@pytest.fixture
+def dashboard(tmp_path: Path, serve: Callable[[Path], Served]) -> Served:
     write_an_hour(tmp_path / "ledger.db")
-    served = Served(tmp_path / "ledger.db")
-    yield served
-    served.close()
+    return serve(tmp_path / "ledger.db")
 
 
 def _failed(request: Request) -> list[str]:
@@ -85,8 +96,8 @@ def _failed(request: Request) -> list[str]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Generator[Page, None, None]:
-    """Give a page that must neither complain nor ask anyone but 127.0.0.1."""
+def page(browser: Browser, serve: Callable[[Path], Served]) -> Generator[Page, None, None]:
+    """Give a page that must neither complain nor ask anyone but 127.0.0.1; it is closed before the gateway that it asks."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
     context.set_default_timeout(10_000)
     page = context.new_page()
@@ -125,17 +136,16 @@ def test_what_did_not_change_is_left_in_its_place(page: Page, dashboard: Served)
     assert page.locator("#machine").get_attribute("data-same") == "yes"
 
 
-def test_an_empty_page_fills_with_the_first_request(page: Page, tmp_path: Path) -> None:
+def test_an_empty_page_fills_with_the_first_request(
+    page: Page, tmp_path: Path, serve: Callable[[Path], Served]
+) -> None:
     create(tmp_path / "ledger.db")
-    served = Served(tmp_path / "ledger.db")
-    try:
-        page.goto(f"{served.url}/dashboard")
-        expect(page.locator("#first-run")).to_contain_text(f"curl {served.url}/v1/chat/completions")
-        ask(served.ledger, "first", cost=1, baseline=2)
-        expect(page.locator("#latest tbody tr")).to_have_count(1, timeout=6_000)
-        expect(page.locator("#first-run")).to_have_count(0)
-    finally:
-        served.close()
+    served = serve(tmp_path / "ledger.db")
+    page.goto(f"{served.url}/dashboard")
+    expect(page.locator("#first-run")).to_contain_text(f"curl {served.url}/v1/chat/completions")
+    ask(served.ledger, "first", cost=1, baseline=2)
+    expect(page.locator("#latest tbody tr")).to_have_count(1, timeout=6_000)
+    expect(page.locator("#first-run")).to_have_count(0)
 
 
 def test_the_theme_follows_the_system_until_one_is_chosen_and_stays(page: Page, dashboard: Served) -> None:
