@@ -97,7 +97,7 @@ def _failed(request: Request) -> list[str]:
 
 @pytest.fixture
 def page(browser: Browser, serve: Callable[[Path], Served]) -> Generator[Page, None, None]:
-    """Give a page that must neither complain nor ask anyone but 127.0.0.1; it is closed before the gateway that it asks."""
+    """Give a page that must neither complain nor ask anyone but 127.0.0.1; it is closed before its gateway."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
     context.set_default_timeout(10_000)
     page = context.new_page()
