@@ -170,3 +170,27 @@ class Engine(Protocol):
     async def aclose(self) -> None:
         """End what is under way and free the model."""
         ...
+
+
+class KvStore(Protocol):
+    """Prefix KV that outlives an engine and is shared by processes; may be called from any thread.
+
+    What is stored comes back as it was put, or not at all: a value that was tampered with, is of another version, or
+    too late, is a miss. Nothing here raises.
+    """
+
+    def get(self, keys: Sequence[bytes], *, within: float) -> list[bytes | None]:
+        """Return the values in the order of their keys, None for each miss, after `within` seconds at most."""
+        ...
+
+    def put(self, values: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take (key, value) pairs to be written off the caller's time; dropped where too many wait."""
+        ...
+
+    def gauges(self) -> dict[str, float]:
+        """Return what it has done, by metric name: hits, misses, bytes read and written, refused values."""
+        ...
+
+    def close(self) -> None:
+        """Write what waits, for a second at most, and close."""
+        ...
