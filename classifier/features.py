@@ -2,12 +2,17 @@
 
 A word is a run of letters and digits, told by its first five bytes, so that most of its forms and some of its typing
 errors fall together; digits are all alike. A Chinese character is a word of its own, and so is each other mark.
-All of it is a few passes of numpy over the capped window. Knows nothing of weights or of fitting.
+All of it is a few passes over the capped window, of numpy where that is quicker. Knows nothing of weights or of
+fitting.
 """
 
 import hashlib
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +100,11 @@ _ALIKE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789", b"abcdefghijklm
 _EDGES = _edges()
 _TWO_BYTES, _EIGHT_BYTES = np.dtype("<u2"), np.dtype("<u8")
 _TOLD_BY = 5  # bytes of a word
+FEW_BYTES = 256  # of a window; up to about so many, one pass of an expression is quicker than a dozen of numpy
+_WORD_OR_MARK = re.compile(
+    rb"[a-z0\xc0-\xe2\xea-\xff]+[\x80-\xbf]*"  # letters and digits, as `_ALIKE` writes them
+    rb"|[^ \t\n\r\v\f\0\x80-\xbf][\x80-\xbf]*"  # any other character
+)
 _MASKS = np.array([(1 << 8 * min(size, _TOLD_BY)) - 1 for size in range(9)], np.uint64)
 # An odd constant for mixing and one for each kind, so that words, twos and threes fall into different buckets:
 # the first 64 bits of the fractional parts of the golden ratio and of the roots of 2, 3 and 5.
@@ -117,15 +127,12 @@ class Features:
         runs: (size, value) of the stretches of `hashed` that share one value, in order.
         numbers: in the order of `NUMBERS`.
         text: the window that the words came from.
-        begins, sizes: of the words in it, bytes.
     """
 
     hashed: Places
     runs: tuple[tuple[int, float], ...]
     numbers: tuple[float, ...]
     text: bytes
-    begins: Places
-    sizes: Places
 
     @property
     def indices(self) -> Places:
@@ -140,7 +147,8 @@ class Features:
 
     def texts(self) -> tuple[str, ...]:
         """Return for each entry of `indices` the text, in quotes, or the number's name."""
-        begins, ends = self.begins.tolist(), (self.begins + self.sizes).tolist()
+        places, sizes = _words(self.text)
+        begins, ends = places.tolist(), (places + sizes).tolist()
         spans = list(zip(begins, ends, strict=True))
         spans += zip(begins[:-1], ends[1:], strict=True)
         spans += zip(begins[:-2], ends[2:], strict=True)
@@ -161,19 +169,37 @@ def digest() -> str:
 def featurise(prompt: Prompt) -> Features:
     """Return the features of the conversation as a whole; never raises, whatever the text."""
     seen = window(prompt)
-    text = seen.text
-    begins, sizes = _words(text)
-    eights = np.ndarray((len(text),), _EIGHT_BYTES, text.translate(_ALIKE) + bytes(7), 0, (1,))
-    words: Bits = eights[begins] & _MASKS[np.minimum(sizes, _TOLD_BY)]
-    own = int(begins.searchsorted(seen.split)) if seen.split < len(text) else len(words)
+    alike = seen.text.translate(_ALIKE)
+    words, own = (_few if len(alike) <= FEW_BYTES else _many)(alike, seen.split)
     return Features(
         hashed=_hashed(words) if len(words) else _NOTHING,
         runs=_runs(len(words), own, seen.earlier),
         numbers=_numbers(prompt, seen, words=own, other_words=len(words) - own),
-        text=text,
-        begins=begins,
-        sizes=sizes,
+        text=seen.text,
     )
+
+
+def _few(text: bytes, split: int) -> tuple[Bits, int]:
+    """Return the first bytes of each word, and how many words stand before `split`; for texts of few bytes."""
+    found = _WORD_OR_MARK.findall(text, 0, split)
+    own = len(found)
+    if split < len(text):
+        found += _WORD_OR_MARK.findall(text, split)
+    return np.frombuffer(_packing(len(found))(*found), np.uint64), own
+
+
+def _many(text: bytes, split: int) -> tuple[Bits, int]:
+    """Return the same for a text of any length."""
+    begins, sizes = _words(text)
+    eights = np.ndarray((len(text),), _EIGHT_BYTES, text + bytes(7), 0, (1,))
+    words: Bits = eights[begins] & _MASKS[np.minimum(sizes, _TOLD_BY)]
+    return words, int(begins.searchsorted(split)) if split < len(text) else len(words)
+
+
+@cache
+def _packing(words: int) -> Callable[..., bytes]:
+    """Return what writes so many words as eight bytes each, the first few of them; there are at most `FEW_BYTES`."""
+    return Struct("<" + f"{_TOLD_BY}s{8 - _TOLD_BY}x" * words).pack
 
 
 def _words(text: bytes) -> tuple[Places, Places]:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from classifier.base import Prompt, Turn
-from classifier.features import BUCKETS, NUMBERS, Features, digest, featurise, names
+from classifier.features import _ALIKE, BUCKETS, NUMBERS, Features, _few, _many, digest, featurise, names
+from classifier.window import window
 
 ODD = {
     "nothing": Prompt(()),
@@ -167,3 +168,18 @@ def test_no_more_entries_come_of_a_megabyte_than_of_some_kilobytes() -> None:
 def test_full_width_signs_are_the_plain_ones() -> None:
     assert likeness(user("Ｗｈａｔ　costs　１２?"), user("What costs 12?")) == pytest.approx(1.0)
     assert likeness(user("多少钱？好，谢谢！（急）"), user("多少钱?好,谢谢!(急)")) == pytest.approx(1.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text(max_size=30)), min_size=1, max_size=4))
+def test_few_bytes_and_many_are_read_alike(turns: list[tuple[str, str]]) -> None:
+    seen = window(Prompt(tuple(Turn(role, text) for role, text in turns)))
+    alike = seen.text.translate(_ALIKE)
+    few, many = _few(alike, seen.split), _many(alike, seen.split)
+    assert few[0].tolist() == many[0].tolist()
+    assert few[1] == many[1]
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_are_cut_in_the_middle_of_a_character_are_read_alike(cut: bytes) -> None:
+    text = b" " + cut.translate(_ALIKE) + b" "
+    assert _few(text, len(text))[0].tolist() == _many(text, len(text))[0].tolist()
