@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from backends.base import Broken, Call, Chunks, Reply, StreamBroken, Usage
-from backends.sse import StreamReader, usage_of
+from backends.sse import StreamReader, read_reply
 from classifier.base import Sample
 from router.routes import Route
 from router.samples import Listener, sample_of
@@ -142,7 +142,7 @@ class HeldReply:
             body = b"".join(self._pieces)
             if not body:
                 raise Broken("the backend answered 2xx without a body")
-            self._sample, self._usage, self.is_whole = sample_of(body), usage_of(body), True
+            self._sample, self._usage, self.is_whole = sample_of(body), read_reply(body).usage, True
             return
         if not self.is_whole:
             self._listener.hear(self._reader.finish())

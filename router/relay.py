@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from backends.base import BackendError, StreamBroken, Usage
-from backends.sse import StreamReader, reply_is_whole, usage_of
+from backends.sse import StreamReader, read_reply
 from cache.base import KeptReply
 from router.account import Account
 from router.base import Outcome, Price
@@ -52,16 +52,16 @@ class Relay:
     async def _whole(self, begun: Begun) -> AsyncGenerator[bytes, None]:
         """Yield an unstreamed answer; its cost is noted before, since it goes into the headers."""
         body, outcome = begun.first, Outcome.HUNG_UP
-        usage = usage_of(body)
+        told = read_reply(body)
         if begun.adds_logprobs:
             body = without_logprobs(body)
         try:
-            self._note(begun, usage)
+            self._note(begun, told.usage)
             self.account.first_byte()
             async with aclosing(begun.reply.chunks):
                 yield body
             outcome = Outcome.ANSWERED
-            self._hand_on(begun, body, usage)
+            self._hand_on(begun, body, told.usage, is_plain=told.is_plain)
         finally:
             self.account.close(outcome, status=200)
 
@@ -92,7 +92,9 @@ class Relay:
             if not reader.finished:
                 raise StreamBroken("the stream ended without a finish reason or without [DONE]")
             outcome = Outcome.ANSWERED
-            self._hand_on(begun, gathered.body(), reader.usage)
+            body = gathered.body()
+            is_plain = self.keep is not None and body is not None and _NEVER_KEPT.search(body) is None
+            self._hand_on(begun, body, reader.usage, is_plain=is_plain)
         except StopAsyncIteration:
             outcome, error = Outcome.BROKEN, StreamBroken.__name__
             raise StreamBroken("the stream ended before its first event") from None
@@ -104,12 +106,14 @@ class Relay:
             if gathered.length or outcome is not Outcome.BROKEN:  # else nothing went out: the caller gets an error
                 self.account.close(outcome, status=200, error=error)
 
-    def _hand_on(self, begun: Begun, body: bytes | None, usage: Usage | None) -> None:
-        """Give the whole reply to the cache, where it may be kept, and to whoever compares it with another."""
-        if self.keep is not None and body is not None and _is_worth_keeping(body):
-            was_seen_whole = self.account.request.stream
-            if was_seen_whole or reply_is_whole(body):
-                self.keep(_kept(begun, body, usage))
+    def _hand_on(self, begun: Begun, body: bytes | None, usage: Usage | None, *, is_plain: bool) -> None:
+        """Give the whole reply to the cache, where it may be kept, and to whoever compares it with another.
+
+        Args:
+            is_plain: it calls no tool, was not cut short and not filtered; others are never kept.
+        """
+        if self.keep is not None and body is not None and is_plain:
+            self.keep(_kept(begun, body, usage))
         if self.witness is not None:
             self.witness(begun, body)
 
@@ -139,11 +143,6 @@ class _Gathered:
 
     def body(self) -> bytes | None:
         return None if self._parts is None else b"".join(self._parts)
-
-
-def _is_worth_keeping(body: bytes) -> bool:
-    """Tell a plain answer from one that calls tools, was cut short or was filtered; those are never kept."""
-    return _NEVER_KEPT.search(body) is None
 
 
 def _kept(begun: Begun, body: bytes, usage: Usage | None) -> KeptReply:

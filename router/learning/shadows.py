@@ -18,7 +18,7 @@ from functools import partial
 import msgspec
 
 from backends.base import BackendError, Broken, Call, DeadlineExceeded
-from backends.sse import reply_is_whole, usage_of
+from backends.sse import read_reply
 from router.account import attempt_of, was_refused
 from router.base import Attempt, Decision, Label, Ledger, Request, Tier
 from router.dispatch import Begun, body_for
@@ -120,7 +120,7 @@ class Shadows:
         """Begin the shadow call, where there is room for it."""
         if self._closed or begun.is_makeshift:
             return
-        if body is None or not (request.stream or reply_is_whole(body)):
+        if body is None or not (request.stream or read_reply(body).is_whole):
             self._metrics.shadow("too_long" if body is None else "not_whole")
             return
         short_of = self._shortage()
@@ -172,7 +172,7 @@ class Shadows:
             self._note(request, msgspec.structs.replace(attempt, cost=0) if was_refused(error) else attempt)
             self._metrics.shadow("failed")
             return None
-        self._note(request, attempt_of("shadow", route, replica, usage_of(body), ""))
+        self._note(request, attempt_of("shadow", route, replica, read_reply(body).usage, ""))
         return body
 
     async def _reply(self, route: Route, request: Request) -> tuple[str, bytes]:
@@ -189,7 +189,7 @@ class Shadows:
         except TimeoutError:
             raise DeadlineExceeded(f"no whole reply within {self._sampling.timeout:g} s") from None
         body = b"".join(parts)
-        if not reply_is_whole(body):
+        if not read_reply(body).is_whole:
             raise Broken("the reply is no whole completion")
         return reply.replica, body
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.base import StreamBroken, Usage
-from backends.sse import MAX_EVENT, StreamReader, reply_is_whole, usage_of
+from backends.sse import MAX_EVENT, StreamReader, read_reply
 
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}'
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"caf\xc3\xa9 \\"usage\\": 1"},"finish_reason":null}]}'
@@ -204,8 +204,8 @@ def test_deep_nesting_is_a_fault_and_no_crash() -> None:
     deep = b"[" * 100_000
     assert read([stream(b'data: {"error":' + deep)])[3]
     assert read([stream(b'data: {"choices":[{"delta":' + deep + b"]" * 100_000 + b"}]}")])[3]
-    assert usage_of(b'{"usage":' + deep) is None
-    assert not reply_is_whole(b'{"choices":' + deep)
+    assert read_reply(b'{"usage":' + deep).usage is None
+    assert not read_reply(b'{"choices":' + deep).is_whole
 
 
 @pytest.mark.parametrize(
@@ -232,14 +232,14 @@ def test_deep_nesting_is_a_fault_and_no_crash() -> None:
 )
 def test_usage_is_the_same_streamed_and_not_and_never_untrue(changed: dict[str, object], usage: Usage | None) -> None:
     told = {"prompt_tokens": 9, "completion_tokens": 4} | changed
-    assert usage_of(json.dumps({"id": "x", "choices": [], "usage": told}).encode()) == usage
+    assert read_reply(json.dumps({"id": "x", "choices": [], "usage": told}).encode()).usage == usage
     event = b"data: " + json.dumps({"choices": [], "usage": told}).encode()
     assert read([stream(WORD, event)])[1] == usage
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"usage":null}', b'{"usage":[]}'])
 def test_a_body_without_usage_has_none(body: bytes) -> None:
-    assert usage_of(body) is None
+    assert read_reply(body).usage is None
 
 
 @pytest.mark.parametrize(
@@ -257,4 +257,28 @@ def test_a_body_without_usage_has_none(body: bytes) -> None:
     ],
 )
 def test_an_unstreamed_reply_is_whole_when_each_choice_ended(body: bytes, *, whole: bool) -> None:
-    assert reply_is_whole(body) is whole
+    assert read_reply(body).is_whole is whole
+
+
+@pytest.mark.parametrize(
+    ("choice", "plain"),
+    [
+        ({"message": {"content": "a"}}, True),
+        ({"message": {"content": "a", "tool_calls": [], "function_call": None, "refusal": None}}, True),
+        ({"message": {"content": '"tool_calls":[{'}}, True),
+        ({"text": "a"}, True),
+        ({"finish_reason": "length"}, False),
+        ({"finish_reason": "content_filter"}, False),
+        ({"finish_reason": None}, False),
+        ({"message": {"tool_calls": [{"id": "1"}]}}, False),
+        ({"message": {"function_call": {"name": "f"}}}, False),
+        ({"message": {"refusal": "I will not"}}, False),
+        ({"message": "a"}, False),
+    ],
+)
+def test_a_reply_is_plain_when_it_ended_by_itself_and_only_says_something(
+    choice: dict[str, object], *, plain: bool
+) -> None:
+    first = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "x"}}
+    body = json.dumps({"choices": [first, {**first, "finish_reason": "stop", **choice}]}).encode()
+    assert read_reply(body).is_plain is plain
