@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse, Response
 
 from router.base import BadRequest, GatewayError, Ledger, Rating
 from router.endpoints.wire import invalid, read_body
-from router.guards.documents import read_document
+from router.guards.documents import DocumentReader
 from router.guards.keys import Keys
 from router.metrics import Metrics
 
 MAX_BODY = 16_384  # bytes
 MAX_COMMENT = 2_000  # characters
+_documents = DocumentReader()
 _SCORES: Final[Mapping[object, float]] = {"good": 1.0, "bad": 0.0}
 
 
@@ -77,6 +78,6 @@ class Feedback:
 
 def _read(body: bytes) -> _Feedback:
     try:
-        return msgspec.convert(read_document(body), _Feedback)
+        return msgspec.convert(_documents.read(body), _Feedback)
     except msgspec.ValidationError as error:
         raise invalid(error) from error

@@ -17,8 +17,8 @@ from msgspec import Meta, Raw, Struct
 
 from classifier.base import Prompt, Turn
 from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, Tier, TooLarge, TooSlow, UnknownModel, Unsupported
-from router.guards.documents import read_document
-from router.guards.parameters import refuse_steering
+from router.guards.documents import DocumentReader
+from router.guards.parameters import REFUSED, refuse_steering
 from router.stalled import is_stalled
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -38,6 +38,8 @@ MAX_CALLER_ID = 128  # characters
 _PROCESS = os.urandom(5).hex()
 _COUNTER = itertools.count()
 _QUALITY = re.compile(rb"[ \t]*(?:0(?:\.\d{0,9})?|\.\d{1,9}|1(?:\.0{0,9})?)[ \t]*")
+_documents = DocumentReader(watched=REFUSED)
+_read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 _PositiveInt = Annotated[int, Meta(ge=1, le=1 << 31)]
 _JSON_KINDS = ("json_object", "json_schema")  # of `response_format`
@@ -148,8 +150,9 @@ def read_chat(
         BadRequest: it cannot be understood; `param` says which field.
         UnknownModel: the model is none of ours.
     """
-    document = read_document(body)
-    refuse_steering(body, document)
+    document = _documents.read(body)
+    if _documents.saw_watched:
+        refuse_steering(document)
     try:
         chat = msgspec.convert(document, _Chat)
     except msgspec.ValidationError as error:
@@ -170,7 +173,7 @@ def read_chat(
         prompt=prompt,
         stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        fields=msgspec.json.decode(body, type=dict[str, Raw]),
+        fields=_read_fields(body),
         cacheable=b"x-tandem-no-cache" not in headers
         and (keep_sampled or chat.temperature == 0)
         and chat.n in (None, 1),
