@@ -72,7 +72,8 @@ class _Cycle(RequestResponseCycle):
             self.chunked_encoding = True
             parts += (b"transfer-encoding: chunked", b"\r\n")
         head = b"".join(parts)
-        if head.count(b"\n") != parts.count(b"\r\n") + 1 or head.count(b"\r") != head.count(b"\n") or b"\0" in head:
+        ours = 2 * parts.count(b"\r\n") + len(b"\r\n")  # those between the headers, and that of the status line
+        if len(head) - len(head.translate(None, b"\r\n\0")) != ours:
             raise RuntimeError("a header has a line break in it")
         self._held = head + b"\r\n"
 
@@ -110,6 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Take note of a caller."""
         super().connection_made(transport)
         self._left: asyncio.Future[None] = self.loop.create_future()
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._awaits_head = True
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_WITHIN, self.transport.close)
 
@@ -128,6 +130,32 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def on_response_complete(self) -> None:
+        """Begin the next request that waits, or see to it that an idle connection ends.
+
+        One timer for all pauses of a connection, which looks how long the last one has lasted: to start and cancel one
+        for each costs as much as reading a request's head.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._end_idle)
+
+    def _end_idle(self) -> None:
+        self._idle_timer = None
+        is_idle = (self.cycle is None or self.cycle.response_complete) and self._head_timer is None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time() if is_idle else self.timeout_keep_alive
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._end_idle)
+        elif not self.transport.is_closing():
+            self.transport.close()
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read a request again without its wish for another protocol, as whose bytes the parser would take the body.
@@ -179,8 +207,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the caller left."""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        for timer in (self._head_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
         self._left.set_result(None)
 

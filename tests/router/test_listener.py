@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from tests.router.conftest import Served
 
 _BODY = b'{"model":"mini","messages":[{"role":"user","content":"hi"}]}'
 _HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+_GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 _WHOLE = _HEAD + b"content-length: %d\r\n\r\n" % len(_BODY) + _BODY
 
 
@@ -193,17 +195,45 @@ async def test_a_body_of_another_length_than_announced_ends_the_connection(body:
     assert body not in await _answer_of(application)
 
 
+async def test_a_connection_ends_when_it_was_idle_for_long_and_not_before() -> None:
+    async def application(_scope: object, _receive: object, send: Callable[[object], Awaitable[None]]) -> None:
+        await asyncio.sleep(0.3)  # longer than a connection may be idle, which this one is not
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"text"})
+
+    async with _serving(application, keep_alive=0.2) as (reader, writer):
+        clock = asyncio.get_running_loop().time
+        for _ in range(3):
+            writer.write(_GET)
+            assert (await reader.readuntil(b"text")).startswith(b"HTTP/1.1 200 ")
+            await asyncio.sleep(0.1)
+        began = clock() - 0.1
+        assert await reader.read() == b""
+    assert 0.15 < clock() - began < 1
+
+
 async def _answer_of(application: object) -> bytes:
     """Return all that a request to this application brings back, until the connection closes."""
+    async with _serving(application) as (reader, writer):
+        writer.write(_GET)
+        return await reader.read()
+
+
+@asynccontextmanager
+async def _serving(
+    application: object, *, keep_alive: float = 5
+) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
+    """Serve an application as long as the block runs; gives a connection to it."""
     loop = asyncio.get_running_loop()
     config = uvicorn.Config(application, ws="none", log_config=None)  # type: ignore[arg-type]  # wider than uvicorn's
+    config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # whole seconds would be long for a test
     config.load()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     server = await loop.create_server(lambda: BoundedProtocol(config, ServerState(), {}), "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        async with asyncio.timeout(5):
-            answer = await reader.read()
-        writer.close()
-    return answer
+        try:
+            async with asyncio.timeout(5):
+                yield reader, writer
+        finally:
+            writer.close()
