@@ -120,6 +120,9 @@ class Call(Struct, frozen=True):
         stream: whether the caller asked for server-sent events.
         deadline: on the clock of `time.monotonic`, seconds.
         request_id: sent as `x-request-id`.
+        holder: the replica that likely holds KV of the prompt's beginning, by the name that replies give; "" for none.
+        matched: the share of the prompt whose KV it holds, 0.0 to 1.0.
+        salt: who may share prefix KV: only calls of one salt ever do; letters and digits, "" where nobody set one.
     """
 
     path: str
@@ -127,6 +130,9 @@ class Call(Struct, frozen=True):
     stream: bool
     deadline: float
     request_id: str
+    holder: str = ""
+    matched: float = 0.0
+    salt: str = ""
 
 
 class Chunks(AsyncGenerator[bytes, None]):

@@ -1,7 +1,8 @@
 """Calls -> replies of a server that speaks the OpenAI API.
 
-One server or several replicas of it, asked in turn; one that could not be reached is left out for a moment. The body
-goes out as it is: this file reads neither requests nor replies, and does not try again.
+One server or several replicas of it: who holds the prompt's prefix, or the least loaded, in turn. One that could not
+be reached, or has no room, is left out for a moment. The body goes out as it is, but for a salt in front where the
+server takes one: this file reads neither requests nor replies, and does not try again.
 """
 
 import asyncio
@@ -16,11 +17,12 @@ from time import monotonic, time
 from typing import Final
 from urllib.parse import urlsplit
 
+from backends.balancing import chosen
 from backends.base import BackendError, Broken, Call, ConnectFailed, Overloaded, Rejected, Reply
 from backends.pool import Answer, Pool, Spans
 
 COOL_DOWN: Final = 2.0
-"""Seconds for which a replica that could not be reached is asked last."""
+"""Seconds for which a replica that could not be reached, or has no room, is asked last."""
 
 READY_WITHIN: Final = 1.0
 """Seconds that a server has to say that it is ready."""
@@ -37,6 +39,12 @@ class _Replica:
     name: str
     root: str  # the path of the base URL, such as "/v1"
     cool_until: float = 0.0
+    asked: int = 0  # calls without an answer yet
+
+    @property
+    def load(self) -> int:
+        """Return how many calls it is busy with; those that still connect are in no pool."""
+        return max(len(self.pool.in_flight), self.asked)
 
 
 class OpenAIHttp:
@@ -46,6 +54,7 @@ class OpenAIHttp:
         urls: http or https, checked by whoever configures them.
         api_key: printable ASCII; None where the server asks for none.
         connect_timeout, first_byte_timeout, idle_timeout: seconds.
+        sends_cache_salt: the servers know the field `cache_salt` and share prefix KV only where it is the same.
     """
 
     def __init__(
@@ -56,10 +65,12 @@ class OpenAIHttp:
         connect_timeout: float,
         first_byte_timeout: float,
         idle_timeout: float,
+        sends_cache_salt: bool = False,
     ) -> None:
         spans = Spans(connect=connect_timeout, first_byte=first_byte_timeout, idle=idle_timeout)
         tls = ssl.create_default_context() if any(url.startswith("https:") for url in urls) else None
         self._replicas = tuple(_replica(url, spans=spans, tls=tls) for url in urls)
+        self._sends_cache_salt = sends_cache_salt
         self._turn = 0
         self._key = f"authorization: Bearer {api_key}\r\n".encode() if api_key else b""
         constant = b"content-type: application/json\r\n" + self._key
@@ -71,21 +82,27 @@ class OpenAIHttp:
 
     async def send(self, call: Call) -> Reply:
         """Return a reply as soon as the first byte of its body is there; all of it where the call does not stream."""
-        replica = self._next()
+        replica = self._next(call)
+        replica.asked += 1
         try:
             answer = await replica.pool.send(
                 "POST",
                 replica.root + call.path,
                 self._head_of(call),
-                call.body,
+                salted(call.body, call.salt) if self._sends_cache_salt and call.salt else call.body,
                 deadline=call.deadline,
                 whole=not call.stream,
             )
         except ConnectFailed:
             replica.cool_until = monotonic() + COOL_DOWN
             raise
+        finally:
+            replica.asked -= 1
         if not answer.is_success:
-            raise await _refusal(answer)
+            error = await _refusal(answer)
+            if isinstance(error, Overloaded):  # or the conversations whose prefixes it holds would find no room
+                replica.cool_until = monotonic() + min(error.retry_after or COOL_DOWN, COOL_DOWN)
+            raise error
         if answer.chunks.is_empty:
             raise Broken("answer has no body", status=answer.status)
         encoding = answer.headers.get(b"content-encoding", b"identity")
@@ -103,14 +120,17 @@ class OpenAIHttp:
         """Close all connections."""
         await asyncio.gather(*(replica.pool.aclose() for replica in self._replicas))
 
-    def _next(self) -> _Replica:
-        replicas = self._replicas
+    def _next(self, call: Call) -> _Replica:
+        if len(self._replicas) == 1:
+            return self._replicas[0]
         now = monotonic()
-        for _ in replicas:
-            self._turn = (self._turn + 1) % len(replicas)
-            if replicas[self._turn].cool_until <= now:
-                break
-        return replicas[self._turn]
+        turned = (*self._replicas[self._turn :], *self._replicas[: self._turn])
+        warm = [replica for replica in turned if replica.cool_until <= now] or list(turned)
+        names = [replica.name for replica in warm]
+        holder = names.index(call.holder) if call.holder in names else None
+        at = chosen([replica.load for replica in warm], holder=holder, matched=call.matched)
+        self._turn = (self._replicas.index(warm[at]) + 1) % len(self._replicas)
+        return warm[at]
 
     def _head_of(self, call: Call) -> bytes:
         head = self._stream_head if call.stream else self._whole_head
@@ -127,6 +147,16 @@ class OpenAIHttp:
         except BackendError:
             return False
         return answer.is_success
+
+
+def salted(body: bytes, salt: str) -> bytes:
+    """Return the body with the salt as its first field.
+
+    Args:
+        body: a JSON object that has a field and no `cache_salt`: no caller may set one.
+        salt: letters and digits.
+    """
+    return b'{"cache_salt":"%b",%b' % (salt.encode(), body[1:])
 
 
 def retry_after_of(headers: dict[bytes, bytes]) -> float | None:

@@ -53,6 +53,8 @@ class HttpOptions(BaseModel):
         first_byte_timeout: seconds; an unstreamed answer sends its first byte when it is whole.
         idle_timeout: seconds between two pieces of a reply.
         capabilities: what the server can; it is spared what is said here to be missing.
+        sends_cache_salt: the server knows the field `cache_salt`, as vLLM and SGLang do, and shares prefix KV only
+            between requests of one salt; each tenant's requests then bear their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -66,6 +68,7 @@ class HttpOptions(BaseModel):
     first_byte_timeout: Seconds = 60.0
     idle_timeout: Seconds = 30.0
     capabilities: Capabilities = Capabilities()
+    sends_cache_salt: bool = False
 
     def build(self) -> Backend:
         """Return the backend; it opens no connection before the first call."""
@@ -77,4 +80,5 @@ class HttpOptions(BaseModel):
             connect_timeout=self.connect_timeout,
             first_byte_timeout=self.first_byte_timeout,
             idle_timeout=self.idle_timeout,
+            sends_cache_salt=self.sends_cache_salt,
         )

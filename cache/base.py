@@ -55,3 +55,38 @@ class KeptReply(Struct, frozen=True):
     fresh_input: int | None
     cached_input: int | None
     output: int | None
+
+
+class PrefixKeys(Struct, frozen=True):
+    """Names of the beginnings of one conversation that may be met again, shortest first.
+
+    Attributes:
+        salt: of whom alone may find them.
+        names: of each beginning; the last one is of the whole conversation.
+        sizes: characters of each.
+    """
+
+    salt: str
+    names: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+
+class Holding(Struct, frozen=True):
+    """What one model's replicas likely hold of a conversation's KV.
+
+    Attributes:
+        depth: how many of its keys were found, counted from the shortest; 0 for none.
+        replica: who holds the longest beginning that is known; "" where nobody does, or several do.
+        share: of the prompt, that is likely not computed again there, 0.0 to 1.0.
+        tokens: of the prompt, that are likely billed as cached; 0 as long as no reports have shown that any are.
+        prompt_tokens: of the whole prompt, an estimate; 0 where nothing is known.
+    """
+
+    depth: int = 0
+    replica: str = ""
+    share: float = 0.0
+    tokens: int = 0
+    prompt_tokens: int = 0
+
+
+NOTHING_HELD = Holding()

@@ -206,7 +206,8 @@ def _auroc(calls: Reals, positives: Reals) -> Reals:
     """Return the chance that a positive row has a higher score than a negative one, half of it where they are equal."""
     negatives, found = calls - positives, positives.cumsum(axis=1)
     pairs = negatives.sum(axis=1) * found[:, -1]
-    return _area(negatives, positives, found) / np.where(pairs > 0, pairs, np.nan)
+    area: Reals = _area(negatives, positives, found) / np.where(pairs > 0, pairs, np.nan)
+    return area
 
 
 def _calibration(ranking: Ranking, weights: Reals, total: Reals) -> tuple[Reals, Reals]:

@@ -5,12 +5,13 @@ plain call, so that a caller who hangs up cannot cancel it. Knows nothing of HTT
 """
 
 import time
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Raw
 
 from backends.base import Broken, ConnectFailed, Overloaded, Rejected, Usage
-from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, total_cost
+from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
 from router.ledger.money import cost
 from router.metrics import Metrics
 from router.routes import Route
@@ -18,14 +19,21 @@ from router.routes import Route
 BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
 _NOTHING: Final = Raw()
 
+Learn = Callable[[Request, Tier, str, Usage | None], None]
+"""Takes a request, the tier and the replica that answered it, and what that took."""
+
 
 class Account:
     """What one request has cost so far and how it ended."""
 
-    def __init__(self, request: Request, decision: Decision, *, ledger: Ledger, metrics: Metrics) -> None:
-        """Open the account; `opened` ends when the intent is with the operating system."""
+    def __init__(self, request: Request, decision: Decision, *, ledger: Ledger, metrics: Metrics, learn: Learn) -> None:
+        """Open the account; `opened` ends when the intent is with the operating system.
+
+        Args:
+            learn: told what each whole reply took, and who gave it.
+        """
         self.request, self.decision = request, decision
-        self._ledger, self._metrics = ledger, metrics
+        self._ledger, self._metrics, self._learn = ledger, metrics, learn
         self._attempts: list[Attempt] = []
         self._first_byte: float | None = None
         self._cut: list[tuple[int, Route]] = []
@@ -72,11 +80,14 @@ class Account:
         attempt = attempt_of(self._kind(), route, replica, usage, error)
         self._attempts.append(attempt)
         self._has_served = True
+        self._learn(self.request, route.tier, replica, usage)
         return attempt
 
     def unserved(self, kind: str, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> None:
         """Note a reply that the caller was not given; `kind` as in `router.base.ATTEMPT_KINDS`."""
         self._attempts.append(attempt_of(kind, route, replica, usage, error))
+        if kind == "escalation":  # the same prompt; a judge is asked another one
+            self._learn(self.request, route.tier, replica, usage)
 
     def cut(self, kind: str, route: Route, replica: str, *, output: int) -> None:
         """Note a reply that was cut short, before its backend told what it took: an estimate.

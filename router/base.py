@@ -22,6 +22,7 @@ from typing import ClassVar, Protocol
 from msgspec import Raw, Struct
 
 from backends.base import BackendError, Overloaded, TimedOut, Usage
+from cache.base import NOTHING_HELD, Holding, PrefixKeys
 from classifier.base import Prompt, Score
 
 
@@ -149,6 +150,30 @@ _NOT_VERIFIED = frozenset({"tools", "several_choices"})
 NOTHING_SPECIAL = Needs()
 
 
+class Prefix(Struct, frozen=True):
+    """What is known of a conversation's KV before it is sent anywhere.
+
+    Attributes:
+        salt: of its tenant, for each call; only calls of one salt share KV. "" where nobody set one.
+        keys: of its beginnings; None where it cannot be found again.
+        large, mini: what that tier's replicas likely hold of it.
+        output: tokens that an answer has lately had on average; 0 where none was counted.
+    """
+
+    salt: str = ""
+    keys: PrefixKeys | None = None
+    large: Holding = NOTHING_HELD
+    mini: Holding = NOTHING_HELD
+    output: int = 0
+
+    def held(self, tier: Tier) -> Holding:
+        """Return what a tier's replicas hold."""
+        return self.large if tier is Tier.LARGE else self.mini
+
+
+UNKNOWN_PREFIX = Prefix()
+
+
 class Request(Struct, frozen=True):
     """One parsed request.
 
@@ -169,6 +194,7 @@ class Request(Struct, frozen=True):
         quality: the share of all-Large's quality that the caller wants kept, 0.0 to 1.0; None leaves it to the policy.
         needs: what only some backends can do.
         stalled: the conversation is that of an agent who does not get on.
+        prefix: who holds its KV, looked up before a tier is chosen.
     """
 
     id: str
@@ -187,6 +213,7 @@ class Request(Struct, frozen=True):
     quality: float | None = None
     needs: Needs = NOTHING_SPECIAL
     stalled: bool = False
+    prefix: Prefix = UNKNOWN_PREFIX
 
 
 class Decision(Struct, frozen=True):
@@ -197,12 +224,14 @@ class Decision(Struct, frozen=True):
         threshold: the score from which Large is chosen; None where no score decided.
         reason: one of a few words: "asked" by the caller, "fixed" by the file, "capability" where only this tier can
             serve, "stalled", "score", "easy", "between" or "hard" by its zone, "capped", "certified", "alarm" where a
-            promise was narrowed, "uncertified" where none is as strict as asked for, or "default" where there was
-            nothing to score.
+            promise was narrowed, "uncertified" where none is as strict as asked for, "affinity" where Large holds the
+            conversation's KV and so costs no more, or "default" where there was nothing to score.
         arm: of an experiment; "" outside one.
         propensity: probability with which this tier was chosen, 0.0 exclusive to 1.0.
         policy: "name@version".
         verify: Mini answers first, and Large instead from this P(wrong) on; None means that nothing is verified.
+        stay_cost, switch_cost: nano-USD that the conversation was estimated to take from here on, with Large, who holds
+            its KV, and with Mini; None where that was not weighed.
     """
 
     tier: Tier
@@ -213,6 +242,8 @@ class Decision(Struct, frozen=True):
     arm: str = ""
     propensity: float = 1.0
     verify: float | None = None
+    stay_cost: int | None = None
+    switch_cost: int | None = None
 
 
 ATTEMPT_KINDS = ("primary", "failover", "escalation", "judge", "shadow")

@@ -79,12 +79,16 @@ async def _first(reply: Reply) -> bytes:
 
 def call_for(request: Request, route: Route) -> Call:
     """Return what is sent to a route."""
+    held = request.prefix.held(route.tier)
     return Call(
         path=request.path,
         body=body_for(request, route.model),
         stream=request.stream,
         deadline=request.deadline,
         request_id=request.caller_id or request.id,
+        holder=held.replica,
+        matched=held.share,
+        salt=request.prefix.salt,
     )
 
 

@@ -21,7 +21,7 @@ from router.base import Policy, Request, Tier
 from router.cascade import ANEW, Cascade
 from router.config.faults import ConfigError, Fault
 from router.config.kinds import BackendOptions
-from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions
+from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions, PolicyOptions
 from router.eligibility import Eligibility
 from router.guards.keys import Keys
 from router.guards.large_share import LargeShare
@@ -33,7 +33,9 @@ from router.metrics import Metrics
 from router.pipeline import Pipeline
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
+from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
+from router.prefix_affinity import PrefixAffinity
 from router.routes import Route, Routes
 
 _log = logging.getLogger(__name__)
@@ -83,13 +85,15 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             owned.push_async_callback(backend.aclose)
         opened = await owned.enter_async_context(open_replies(config.cache))
         await asyncio.gather(*(_start(backend) for backend in backends.values()))
-        metrics = Metrics(None if opened.replies is None else opened.replies.stats)
         routes = Routes(
             {
                 tier: Route(tier, each.model, backends[tier], partial(prices.price_of, each.price))
                 for tier, each in options.items()
             }
         )
+        stays = _may_stay(config.policy, routes)
+        affinity = PrefixAffinity(opened.key_secret, looks=stays or _has_replicas(options))
+        metrics = Metrics(None if opened.replies is None else opened.replies.stats, affinity.stats)
         for tier, route in routes.by_tier.items():
             if route.price is None:
                 _log.warning("the price book has no price for %s: its costs stay unknown", tier)
@@ -117,7 +121,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
                 verify=config.policy.wrong if isinstance(config.policy, CascadeOptions) else None,
             ),
             classifier=classifier,
-            policy=policy,
+            policy=_sticky(policy, routes) if stays else policy,
             replies=opened.replies,
             key_of=_KeyOf(
                 opened.key_secret,
@@ -125,6 +129,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
                 champion=None if throne is None else throne.champion,
                 heeds_quality=isinstance(config.policy, CertifiedOptions),
             ),
+            affinity=affinity,
             routes=routes,
             ledger=ledger,
             metrics=metrics,
@@ -141,6 +146,23 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             cache_kind=opened.kind,
             ledger_path=config.ledger.path,
         )
+
+
+def _may_stay(chosen: PolicyOptions, routes: Routes) -> bool:
+    """Tell whether it can pay to stay with Large for the KV that it holds: prices are looked at once, at the start."""
+    if not getattr(chosen, "affinity", False):
+        return False
+    large, mini = routes.by_tier[Tier.LARGE], routes.by_tier[Tier.MINI]
+    return isinstance(chosen, CascadeOptions) or may_save(large.price, mini.price)
+
+
+def _has_replicas(options: Mapping[Tier, BackendOptions]) -> bool:
+    return any(len(getattr(each, "urls", ())) > 1 for each in options.values())
+
+
+def _sticky(policy: Policy, routes: Routes) -> Sticky:
+    large, mini = routes.by_tier[Tier.LARGE], routes.by_tier[Tier.MINI]
+    return Sticky(policy, large.price_of, mini.price_of)
 
 
 def policy_of(config: Config, classifier: Classifier | None) -> Policy:

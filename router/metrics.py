@@ -6,17 +6,19 @@ somebody asks. Every label has a fixed, small set of values, whatever clients se
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from cache.prefixes import PrefixStats
 from cache.replies import RepliesStats
 from router.base import Attempt, Decision, Outcome, Record, Tier
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CACHE = "cache"
+_PREFIX_RESULTS = ("hits", "moved", "misses")
 
 
 class _Histogram:
@@ -39,9 +41,13 @@ class _Histogram:
 class Metrics(Collector):
     """The gateway's own figures; touched by the loop alone."""
 
-    def __init__(self, cache_figures: Callable[[], RepliesStats] | None = None) -> None:
-        """Take what tells the cache's own counters; None where nothing is kept."""
-        self._cache_figures = cache_figures
+    def __init__(
+        self,
+        cache_figures: Callable[[], RepliesStats] | None = None,
+        prefix_figures: Callable[[], Mapping[Tier, PrefixStats]] | None = None,
+    ) -> None:
+        """Take what tells the cache's own counters, and those of prefixes; None where nothing is kept."""
+        self._cache_figures, self._prefix_figures = cache_figures, prefix_figures
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._running = 0
@@ -147,6 +153,8 @@ class Metrics(Collector):
             figures = self._cache_figures()
             lookups = [((name,), getattr(figures, name)) for name in ("hits", "misses", "away", "alarms")]
             yield _counter("tandem_cache_lookups", "Look-ups of kept replies by result", ("result",), lookups)
+        if self._prefix_figures is not None:
+            yield from _prefix_families(self._prefix_figures())
         histogram = HistogramMetricFamily(
             "tandem_time_to_first_token_seconds",
             "From a streamed request's first byte to the first byte of its answer",
@@ -155,6 +163,26 @@ class Metrics(Collector):
         for by, observed in self._first_byte.items():
             histogram.add_metric((str(by),), observed.buckets(), observed.sum)
         yield histogram
+
+
+def _prefix_families(by_tier: Mapping[Tier, PrefixStats]) -> Iterator[Metric]:
+    for name, words in (
+        ("held", "Beginnings of conversations whose replica is known"),
+        ("bytes", "Bytes that knowing them takes"),
+    ):
+        gauge = GaugeMetricFamily(f"tandem_prefixes_{name}", words, labels=("tier",))
+        for tier, figures in by_tier.items():
+            gauge.add_metric([str(tier)], getattr(figures, name))
+        yield gauge
+    lookups = [((tier, name), getattr(each, name)) for tier, each in by_tier.items() for name in _PREFIX_RESULTS]
+    yield _counter("tandem_prefix_lookups", "Answers by what was known of their prefix", ("tier", "result"), lookups)
+    for name, words in (
+        ("matched_tokens", "Prompt tokens that a replica was expected to have cached"),
+        ("corrected", "Answers with far fewer cached tokens than expected"),
+        ("evicted", "Beginnings that were forgotten for lack of room"),
+    ):
+        counts = [((tier,), getattr(figures, name)) for tier, figures in by_tier.items()]
+        yield _counter(f"tandem_prefix_{name}", words, ("tier",), counts)
 
 
 def _counter(

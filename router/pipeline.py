@@ -25,6 +25,7 @@ from router.eligibility import CAPABILITY, Eligibility
 from router.guards.large_share import CAPPED, LargeShare
 from router.learning.shadows import Shadows
 from router.metrics import Metrics
+from router.prefix_affinity import PrefixAffinity
 from router.relay import Relay
 from router.routes import Routes
 
@@ -71,6 +72,7 @@ class Pipeline:
     """
 
     eligibility: Eligibility
+    affinity: PrefixAffinity
     large_share: LargeShare
     classifier: Classifier | None
     policy: Policy
@@ -107,6 +109,7 @@ class Pipeline:
                 raise
             if kept is not None:
                 return await self._replay(request, kept)
+        request = self.affinity.marked(request)
         decision = self._choose(request, tiers)
         self.metrics.note_share(request.tenant, self.large_share.note(request, decision))
         if self.note is not None:
@@ -155,7 +158,7 @@ class Pipeline:
         Raises:
             BadRequest: no tier can serve it, or the one that it names cannot.
         """
-        return self._choose(request, self.eligibility.tiers(request))
+        return self._choose(self.affinity.marked(request), self.eligibility.tiers(request))
 
     def _choose(self, request: Request, tiers: tuple[Tier, ...]) -> Decision:
         """Score the request, where that could matter, and choose."""
@@ -212,7 +215,7 @@ class Pipeline:
         )
 
     def _account(self, request: Request, decision: Decision) -> Account:
-        return Account(request, decision, ledger=self.ledger, metrics=self.metrics)
+        return Account(request, decision, ledger=self.ledger, metrics=self.metrics, learn=self.affinity.learn)
 
     @property
     def _large_price(self) -> Price | None:

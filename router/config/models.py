@@ -105,11 +105,14 @@ class ThresholdOptions(Options):
     Attributes:
         threshold: 0.0 to 1.0; None takes the one that the classifier's weights suggest.
         default_tier: where a request goes that has no score.
+        affinity: what the score sends to Mini stays with Large where Large holds the conversation's KV and so costs no
+            more. Quality cannot fall by it, nor, as far as can be told before, does cost rise: so it is on.
     """
 
     use: Literal["threshold"] = "threshold"
     threshold: Annotated[float, Field(ge=0, le=1), _Number] | None = None
     default_tier: Tier = Tier.LARGE
+    affinity: bool = True
 
 
 class CascadeOptions(Options):
@@ -130,6 +133,8 @@ class CascadeOptions(Options):
         hold_seconds: that a stream is held back at most, from the request on, and that a whole reply waits for the
             second sample.
         default_tier: where a request goes that has no score.
+        affinity: what the score sends to Mini stays with Large where Large holds the conversation's KV and so costs no
+            more. Quality cannot fall by it, nor, as far as can be told before, does cost rise: so it is on.
     """
 
     use: Literal["cascade"]
@@ -143,6 +148,7 @@ class CascadeOptions(Options):
     hold_tokens: Annotated[int, Field(ge=1, le=4_096), _Number] = 24
     hold_seconds: Annotated[float, Field(gt=0, le=60), _Number] = 0.5
     default_tier: Tier = Tier.LARGE
+    affinity: bool = True
 
     @model_validator(mode="after")
     def _zones_are_in_order(self) -> Self:
@@ -160,6 +166,8 @@ class CertifiedOptions(Options):
             that is at least so strict is taken.
         confidence: with which it was certified, or a higher one.
         default_tier: where a request goes that has no score; with Mini the promise is of scored requests alone.
+        affinity: what the score sends to Mini stays with Large where Large holds the conversation's KV and so costs no
+            more. Quality cannot fall by it, nor, as far as can be told before, does cost rise: so it is on.
     """
 
     use: Literal["certified"]
@@ -167,6 +175,7 @@ class CertifiedOptions(Options):
     loss: Annotated[float, Field(gt=0, le=0.4), _Number] = 0.02
     confidence: Annotated[float, Field(gt=0, lt=1), _Number] = 0.9
     default_tier: Tier = Tier.LARGE
+    affinity: bool = True
 
 
 class ExplicitOptions(Options):

@@ -19,6 +19,7 @@ from router.learning.losses import loss
 from router.learning.registry import Registry, RegistryError
 from router.learning.shadows import Lesson
 from router.learning.standing import Contest, Standing
+from router.policies.sticky import AFFINITY
 
 POLL = 2.0  # seconds between two looks at what others changed
 
@@ -109,10 +110,10 @@ class Contests:
     def _difference(self, lesson: Lesson, rival: Contender) -> float | None:
         """Return the champion's loss less the rival's, weighed by how often such a request is sampled.
 
-        None where it was not this champion who decided, but one before or the cap on a tenant's share.
+        None where it was not this champion who decided, but one before, the cap on a tenant's share, or a price.
         """
         made = lesson.decision
-        if made.score is None or made.score.source != self._champion.source or made.reason == CAPPED:
+        if made.score is None or made.score.source != self._champion.source or made.reason in (CAPPED, AFFINITY):
             return None
         try:
             score = rival.classifier.score(lesson.request.prompt)

@@ -201,6 +201,7 @@ class Shadows:
             stream=False,
             deadline=time.monotonic() + self._sampling.timeout,
             request_id=f"{request.id}-shadow",
+            salt=request.prefix.salt,
         )
 
     def _note(self, request: Request, attempt: Attempt) -> None:

@@ -6,7 +6,7 @@ and nothing of what is written into them.
 
 import sqlite3
 
-VERSION = 2
+VERSION = 3
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     id TEXT PRIMARY KEY, caller_id TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS requests (
     policy TEXT NOT NULL, arm TEXT NOT NULL, propensity REAL NOT NULL,
     outcome TEXT, status INTEGER, first_byte REAL, duration REAL,
     cost INTEGER, baseline INTEGER, error TEXT NOT NULL DEFAULT '',
-    verify REAL, p_wrong REAL
+    verify REAL, p_wrong REAL, stay_cost INTEGER, switch_cost INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS requests_started ON requests(started);
 CREATE INDEX IF NOT EXISTS requests_caller ON requests(caller_id, tenant) WHERE caller_id <> '';
@@ -39,7 +39,10 @@ CREATE INDEX IF NOT EXISTS ratings_text ON ratings(given) WHERE comment IS NOT N
 """
 
 # From the version before to each version; what is a table of its own is made by `SCHEMA`.
-_STEPS = {2: ("ALTER TABLE requests ADD COLUMN verify REAL", "ALTER TABLE requests ADD COLUMN p_wrong REAL")}
+_STEPS = {
+    2: ("ALTER TABLE requests ADD COLUMN verify REAL", "ALTER TABLE requests ADD COLUMN p_wrong REAL"),
+    3: ("ALTER TABLE requests ADD COLUMN stay_cost INTEGER", "ALTER TABLE requests ADD COLUMN switch_cost INTEGER"),
+}
 
 
 def prepare(connection: sqlite3.Connection) -> None:

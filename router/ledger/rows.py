@@ -9,8 +9,8 @@ SHADOW_POSITION = 1_000
 
 INSERT_INTENT = """
 INSERT INTO requests (id, caller_id, tenant, model, stream, started, tier, reason, score, threshold, scorer,
-                      policy, arm, propensity, verify)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      policy, arm, propensity, verify, stay_cost, switch_cost)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 CLOSE = """
 UPDATE requests SET outcome = ?, status = ?, first_byte = ?, duration = ?, cost = ?, baseline = ?, error = ?,
@@ -41,7 +41,7 @@ FORGET = (
 
 
 def intent_row(intent: Intent) -> Row:
-    """Return what `INSERT_INTENT` takes."""
+    """Return what `INSERT_INTENT` takes: plain values alone, since sqlite3 asks any other one how to adapt it."""
     decision = intent.decision
     score = decision.score
     return (
@@ -51,7 +51,7 @@ def intent_row(intent: Intent) -> Row:
         intent.model,
         intent.stream,
         intent.started,
-        decision.tier,
+        decision.tier.value,
         decision.reason,
         None if score is None else score.value,
         decision.threshold,
@@ -60,13 +60,15 @@ def intent_row(intent: Intent) -> Row:
         decision.arm,
         decision.propensity,
         decision.verify,
+        decision.stay_cost,
+        decision.switch_cost,
     )
 
 
 def closing_row(record: Record) -> Row:
     """Return what `CLOSE` takes."""
     return (
-        record.outcome,
+        record.outcome.value,
         record.status,
         record.first_byte,
         record.duration,
@@ -89,7 +91,7 @@ def attempt_row(request_id: str, position: int, attempt: Attempt) -> Row:
         request_id,
         position,
         attempt.kind,
-        attempt.tier,
+        attempt.tier.value,
         attempt.model,
         attempt.replica,
         None if attempt.usage is None else attempt.usage.fresh_input,

@@ -307,7 +307,13 @@ def _locked(path: Path) -> IO[bytes]:
     return lock
 
 
+def _as_it_is(value: bool | None, /) -> bool | None:  # noqa: FBT001 - sqlite3 calls it, with nothing else
+    return value
+
+
 def _connected(path: Path) -> sqlite3.Connection:
+    for plain in (bool, type(None)):  # of a type without an adapter sqlite3 asks each value, at the price of its row
+        sqlite3.register_adapter(plain, _as_it_is)
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")

@@ -21,13 +21,16 @@ async def open_backend() -> AsyncGenerator[Open]:
     """Open backends over the given servers."""
     async with AsyncExitStack() as stack:
 
-        def open_one(*upstreams: Upstream, api_key: str | None = None, first_byte: float = 5.0) -> OpenAIHttp:
+        def open_one(
+            *upstreams: Upstream, api_key: str | None = None, first_byte: float = 5.0, sends_cache_salt: bool = False
+        ) -> OpenAIHttp:
             backend = OpenAIHttp(
                 [f"http://127.0.0.1:{upstream.port}/v1" for upstream in upstreams],
                 api_key=api_key,
                 connect_timeout=1.0,
                 first_byte_timeout=first_byte,
                 idle_timeout=5.0,
+                sends_cache_salt=sends_cache_salt,
             )
             stack.push_async_callback(backend.aclose)
             return backend
@@ -35,13 +38,24 @@ async def open_backend() -> AsyncGenerator[Open]:
         yield open_one
 
 
-def call(*, stream: bool = False, within: float = 5.0, request_id: str = "req-1") -> Call:
+def call(
+    *,
+    stream: bool = False,
+    within: float = 5.0,
+    request_id: str = "req-1",
+    holder: Upstream | None = None,
+    matched: float = 1.0,
+    salt: str = "",
+) -> Call:
     return Call(
         path="/chat/completions",
         body=b'{"model": "m"}',
         stream=stream,
         deadline=time.monotonic() + within,
         request_id=request_id,
+        holder="" if holder is None else f"127.0.0.1:{holder.port}",
+        matched=0.0 if holder is None else matched,
+        salt=salt,
     )
 
 
@@ -196,6 +210,119 @@ async def test_a_replica_that_cannot_be_reached_is_left_out_for_a_moment(
     for _ in range(4):
         await text(await backend.send(call()))
     assert len(dead.visits) == 2
+
+
+async def begin_calls(backend: OpenAIHttp, count: int) -> list[asyncio.Task[Reply]]:
+    """Return calls that all have a connection, and that nobody answers."""
+    pools = [replica.pool for replica in backend._replicas]
+    before = sum(len(pool.in_flight) for pool in pools)
+    calls = [asyncio.create_task(backend.send(call())) for _ in range(count)]
+    while sum(len(pool.in_flight) for pool in pools) < before + count:
+        await asyncio.sleep(0.01)
+    return calls
+
+
+async def end_calls(calls: list[asyncio.Task[Reply]]) -> None:
+    for each in calls:
+        each.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_who_holds_the_prefix_is_asked_again(serve: Serve, open_backend: Open) -> None:
+    upstreams = [await serve(always(answer(b"{}"))) for _ in range(3)]
+    backend = open_backend(*upstreams)
+    for _ in range(9):
+        await text(await backend.send(call(holder=upstreams[1], matched=0.3)))
+    assert [len(upstream.visits) for upstream in upstreams] == [0, 9, 0]
+
+
+async def test_calls_at_the_same_time_go_to_the_least_loaded(serve: Serve, open_backend: Open) -> None:
+    upstreams = [await serve(Visit.hung_up) for _ in range(3)]
+    backend = open_backend(*upstreams)
+    calls = await begin_calls(backend, 12)
+    assert [replica.load for replica in backend._replicas] == [4, 4, 4]
+    await end_calls(calls[:4])
+    assert sum(replica.load for replica in backend._replicas) == 8
+    more = await begin_calls(backend, 4)
+    assert [replica.load for replica in backend._replicas] == [4, 4, 4], "also where they were not all ended in turn"
+    await end_calls([*calls[4:], *more])
+    assert [replica.load for replica in backend._replicas] == [0, 0, 0]
+
+
+async def test_a_stream_that_goes_on_is_load(serve: Serve, open_backend: Open) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.send(chunked(b"data: 1\n\n")[:-5])
+        await visit.hung_up()
+
+    upstreams = [await serve(script) for _ in range(2)]
+    backend = open_backend(*upstreams)
+    replies = [await backend.send(call(stream=True, holder=upstreams[0])) for _ in range(4)]
+    assert [replica.load for replica in backend._replicas] == [4, 0]
+    replies += [await backend.send(call(stream=True)) for _ in range(4)]
+    assert [replica.load for replica in backend._replicas] == [4, 4]
+    for reply in replies:
+        await reply.chunks.aclose()
+    assert [replica.load for replica in backend._replicas] == [0, 0]
+
+
+async def test_a_busy_holder_is_passed_over(serve: Serve, open_backend: Open) -> None:
+    upstreams = [await serve(Visit.hung_up) for _ in range(3)]
+    backend = open_backend(*upstreams)
+    calls = [asyncio.create_task(backend.send(call(holder=upstreams[0]))) for _ in range(60)]
+    await asyncio.sleep(0.2)
+    busiest, *others = (replica.load for replica in backend._replicas)
+    assert busiest < 60 / 3 * 2 + 5
+    assert min(others) > 60 / 3 / 2
+    await end_calls(calls)
+
+
+async def test_a_holder_that_cannot_be_reached_is_left_out(serve: Serve, open_backend: Open) -> None:
+    gone, alive = await serve(always(answer(b"{}"))), await serve(always(answer(b"{}")))
+    await gone.close()
+    backend = open_backend(gone, alive)
+    with pytest.raises(ConnectFailed):
+        await backend.send(call(holder=gone))
+    for _ in range(3):
+        await text(await backend.send(call(holder=gone)))
+    assert len(alive.visits) == 3
+
+
+async def test_a_holder_without_room_is_left_out_for_a_moment(
+    serve: Serve, open_backend: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = answer(b"{}", status="429 Too Many Requests", headers=b"Retry-After: 60\r\n")
+    full, alive = await serve(always(refusal)), await serve(always(answer(b"{}")))
+    backend = open_backend(full, alive)
+    with pytest.raises(Overloaded):
+        await backend.send(call(holder=full))
+    for _ in range(3):
+        await text(await backend.send(call(holder=full)))
+    assert (len(full.visits), len(alive.visits)) == (1, 3)
+    now = time.monotonic()
+    monkeypatch.setattr("backends.openai_http.monotonic", lambda: now + 2.1)
+    with pytest.raises(Overloaded):
+        await backend.send(call(holder=full))
+
+
+async def test_a_holder_that_is_no_replica_of_ours_changes_nothing(serve: Serve, open_backend: Open) -> None:
+    upstreams = [await serve(always(answer(b"{}"))) for _ in range(2)]
+    elsewhere = await serve(always(answer(b"{}")))
+    backend = open_backend(*upstreams)
+    for _ in range(4):
+        await text(await backend.send(call(holder=elsewhere)))
+    assert [len(upstream.visits) for upstream in upstreams] == [2, 2]
+
+
+async def test_the_salt_goes_to_servers_that_take_one(serve: Serve, open_backend: Open) -> None:
+    upstream = await serve(always(answer(b"{}")))
+    for backend, salt in ((open_backend(upstream, sends_cache_salt=True), "a1"), (open_backend(upstream), "a1")):
+        await text(await backend.send(call(salt=salt)))
+    await text(await open_backend(upstream, sends_cache_salt=True).send(call()))
+    assert [visit.body for visit in upstream.visits] == [
+        b'{"cache_salt":"a1","model": "m"}',
+        b'{"model": "m"}',
+        b'{"model": "m"}',
+    ]
 
 
 async def test_the_last_replica_is_never_left_out(serve: Serve, open_backend: Open) -> None:

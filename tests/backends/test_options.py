@@ -85,3 +85,11 @@ def test_options_are_frozen() -> None:
 def test_reading_options_loads_no_http_parser() -> None:
     probe = "import sys, backends.options; sys.exit('httptools' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("sends", [False, True])
+async def test_servers_are_sent_a_salt_where_the_file_says_so(*, sends: bool) -> None:
+    backend = HttpOptions.model_validate(LEAST | ({"sends_cache_salt": True} if sends else {})).build()
+    assert isinstance(backend, OpenAIHttp)
+    assert backend._sends_cache_salt is sends
+    await backend.aclose()

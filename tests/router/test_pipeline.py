@@ -337,3 +337,26 @@ def test_another_model_finds_nothing_that_was_kept_before() -> None:
         options = {tier: ScriptedOptions(use=kind, tier=tier.value, model=model, price="p") for tier in Tier}
         found.add(_KeyOf(b"s" * 32, who=_who(options, None))(asked, "policy@1"))  # type: ignore[arg-type]
     assert len(found) == 2
+
+
+async def test_calls_say_who_holds_the_conversation_where_somebody_heeds_it(open_house: OpenHouse) -> None:
+    said = [{"role": "user", "content": "hello"}]
+    later = [*said, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "and now?"}]
+    for policy, holders in (({"use": "cascade"}, ["", "scripted:1"]), ({"use": "threshold"}, ["", ""])):
+        async with open_house(policy=policy) as house:
+            for messages in (said, later):
+                await house.client.post(CHAT, json={"model": "large", "messages": messages})
+            figures = (await house.client.get("/metrics")).text
+        assert [call.holder for call in house.large.calls[-2:]] == holders
+        assert f'tandem_prefix_lookups_total{{result="hits",tier="large"}} {float(holders[1] != "")}' in figures
+
+
+async def test_each_tenant_has_a_salt_that_no_other_has(open_house: OpenHouse) -> None:
+    keys = [{"tenant": name, "key": f"the-key-of-all-{name}"} for name in ("acme", "umbrella")]
+    async with open_house(keys=keys) as house:
+        for name in ("acme", "umbrella", "acme"):
+            headers = {"authorization": f"Bearer the-key-of-all-{name}"}
+            await house.client.post(CHAT, json=chat(model="large"), headers=headers)
+    one, other, again = [call.salt for call in house.large.calls[-3:]]
+    assert one == again != other
+    assert "acme" not in one
