@@ -19,9 +19,9 @@ def card(weights: Weights) -> str:
     report = weights.fitted_on
     prior = f", built upon {report['prior']}" if report["prior"] else ""
     what = (
-        f"{_TARGETS[report['target']]}, over {BUCKETS} hashed words and {len(NUMBERS)} numbers of the conversation "
-        f"(features version {VERSION}){prior}; calibrated ({report['calibration']}) to the probability that the Mini "
-        "model is not enough."
+        f"{_TARGETS[report['target']]}{_steadied(report)}, over {BUCKETS} hashed words and {len(NUMBERS)} numbers of "
+        f"the conversation (features version {VERSION}){prior}; calibrated ({report['calibration']}) to the "
+        "probability that the Mini model is not enough."
     )
     basis = (
         f"Fitted on {report['rows']} pairs of {report['groups']} groups, {report['needing_large']} of them with a "
@@ -51,6 +51,11 @@ def card(weights: Weights) -> str:
         "\n".join(lines),
     ]
     return "\n\n".join((*blocks, fill(threshold, _WIDTH))) + "\n"
+
+
+def _steadied(report: Mapping[str, float]) -> str:
+    share = report["steadied"]
+    return f", {share:.0%} of it as what other models scored leads one to expect" if share else ""
 
 
 def _figures(found: float | tuple[float | None, ...] | None) -> str:

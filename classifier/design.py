@@ -55,13 +55,19 @@ class Design:
         return own.astype(np.float16).astype(np.float32), intercept + shift
 
 
-def design(prompts: Sequence[Prompt], *, prior: Weights | None = None) -> Design:
-    """Return the design of these prompts; what it learns from them is centre and scale of numbers and prior."""
+def design(prompts: Sequence[Prompt], *, prior: Weights | None = None, widest: Reals | float = WIDEST) -> Design:
+    """Return the design of these prompts; what it learns from them is centre and scale of numbers and prior.
+
+    Args:
+        prompts: one a row.
+        prior: weights that become one more column.
+        widest: standard deviations from the mean, beyond which a number is cut; one for all, or one for each.
+    """
     words, numbers = featurised(prompts)
     centre, spread = numbers.mean(axis=0), numbers.std(axis=0)
     scale = np.where(spread < FLATTEST, 1.0, spread)
-    lowest = np.maximum(numbers.min(axis=0), centre - WIDEST * scale)
-    highest = np.minimum(numbers.max(axis=0), centre + WIDEST * scale)
+    lowest = np.maximum(numbers.min(axis=0), centre - widest * scale)
+    highest = np.minimum(numbers.max(axis=0), centre + widest * scale)
     cut = numbers.clip(lowest, highest)
     sparse = import_module("scipy.sparse")
     columns = [words * WORDS_BY, sparse.csr_matrix((cut - centre) / scale * NUMBERS_BY)]

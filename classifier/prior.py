@@ -4,6 +4,10 @@ How hard a prompt is for small models carries over to models and questions that 
 beats another does not. So the target is how often the smaller half fails, and on top of it how often one of the best
 third would have mended that: what nobody can answer is no reason to pay for Large. Both are centred by source, since
 what makes one source harder than another is mostly who made it.
+
+What is asked for later comes from none of these sources. So numbers that tell of form, all but lengths, are cut early,
+lest a source of another form be judged by its form alone; and scores are calibrated by a curve of three parameters,
+since steps of an isotonic map would be those of this mixture of sources.
 """
 
 from collections import defaultdict
@@ -16,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.calibrating.recalibration import Labelled, calibrate, folds_of
-from classifier.design import Reals, design
+from classifier.design import WIDEST, Reals, design
+from classifier.features import NUMBERS
 from classifier.linear import Weights
 from classifier.measures import Outcomes, apgr
 from classifier.pairs import Pair, PairsError, marks_of, read_pairs
@@ -24,6 +29,8 @@ from classifier.tables import TableError, read_rows
 from classifier.training import TOLERANCE, Fitted, Report, Say, measures
 
 PENALTIES = (150.0, 60.0, 30.0)
+NARROW = 1.0  # standard deviations from the mean, beyond which a number that tells of form is cut
+CUTS = np.array([WIDEST if name in {"length", "words"} else NARROW for name in NUMBERS])
 MENDED_COUNTS = 1.5  # times a failure
 BEST, SMALLER = 2 / 3, 1 / 2  # quantiles of the models' means on a source: from the one on, and up to the other
 SEEN_OFTEN = 50  # prompts of a source, from which a model's mean there counts
@@ -64,6 +71,14 @@ class Many:
         kept = [(pair, key) for pair, key in zip(self.pairs, self.ids, strict=True) if wanted(pair)]
         return Many([pair for pair, _ in kept], [key for _, key in kept], self.scores)
 
+    def peers(self) -> Reals:
+        """Return what each model scored on each pair's prompt, shape (n, models), NaN where one was not asked."""
+        by_id = {key: scored for source in self.scores.values() for key, scored in source.items()}
+        of_pairs = [by_id.get(key, {}) for key in self.ids]
+        models = sorted({model for scored in of_pairs for model in scored})
+        found = [[scored.get(model, np.nan) for model in models] for scored in of_pairs]
+        return np.array(found, float).reshape(len(of_pairs), len(models))
+
 
 def read_many(data: Sequence[Path], outcomes: Path) -> Many:
     """Return what stands in the files.
@@ -76,7 +91,10 @@ def read_many(data: Sequence[Path], outcomes: Path) -> Many:
         PairsError: a file cannot be used.
     """
     pairs = [pair for path in data for pair in read_pairs(path)]
-    return Many(pairs, [key for path in data for key in _column(path, "id")], _scores(outcomes))
+    many = Many(pairs, [key for path in data for key in _column(path, "id")], _scores(outcomes))
+    if not many.peers().size:
+        raise PairsError(f"{outcomes}: no row has the id of a labelled prompt; give both files the same ids")
+    return many
 
 
 def fit_prior(many: Many, *, seed: int, version: str, name: str, say: Say) -> Fitted:
@@ -84,7 +102,7 @@ def fit_prior(many: Many, *, seed: int, version: str, name: str, say: Say) -> Fi
     pairs = many.pairs
     prompts = _prompts(pairs, many.ids, many.scores)
     say(f"features of {len(prompts.first)} prompts")
-    designed = design([pairs[row].prompt for row in prompts.first])
+    designed = design([pairs[row].prompt for row in prompts.first], widest=CUTS)
     linear = import_module("sklearn.linear_model")
 
     def said(inside: NDArray[np.bool_], penalty: float) -> Reals:
@@ -114,11 +132,12 @@ def fit_prior(many: Many, *, seed: int, version: str, name: str, say: Say) -> Fi
     scale = float(logits.std())
     fails = everything.fails > 0
     labelled = Labelled(logits[prompts.of] / scale, fails, [pair.group for pair in pairs])
-    calibration, calibrated = calibrate(labelled, kind="auto", seed=seed)
+    calibration, calibrated = calibrate(labelled, kind="beta", seed=seed)
     values, intercept = designed.merged(learner.coef_ / scale, float(learner.intercept_) / scale)
     report = Report(
         target="difficulty",
         penalty=penalty,
+        steadied=0.0,
         prior="",
         calibration=calibrated.kind,
         ece=calibrated.ece_after,

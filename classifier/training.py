@@ -25,6 +25,7 @@ from classifier.design import Reals, design
 from classifier.linear import Weights, dump
 from classifier.measures import FIGURES, Outcomes, figures, rank
 from classifier.pairs import Pair, check, marks_of
+from classifier.peers import expected_gain
 
 NO_WORSE = 0.002  # of APGR: of models this close to the best, the one listed first is taken
 STEPS = 1000  # of a solver, at most
@@ -43,10 +44,12 @@ class Candidate:
         target: "fail" is logistic regression on "Mini is not enough"; "gain" is ridge regression on the difference of
             both scores, which cares for the rows that Large mends and not for those on which both fail.
         penalty: of the squared coefficients; a stronger one comes first where two are as good.
+        steadied: share of the gain that is not what was seen but what other models' scores lead one to expect.
     """
 
     target: Target
     penalty: float
+    steadied: float = 0.0
 
     def learner(self) -> Learner:
         """Return it unfitted; both solvers use one thread and no randomness."""
@@ -55,30 +58,39 @@ class Candidate:
             return linear.Ridge(alpha=self.penalty, solver="sparse_cg", tol=TOLERANCE)
         return linear.LogisticRegression(C=1 / self.penalty, max_iter=STEPS, tol=TOLERANCE)
 
-    def of(self, pairs: Sequence[Pair]) -> Reals:
-        """Return what is to be learnt from each row."""
+    def of(self, outcomes: Outcomes, expected: Reals) -> Reals:
+        """Return what is to be learnt from each row; `expected` is of what is steadied."""
         if self.target == "gain":
-            return np.array([pair.strong_score - pair.weak_score for pair in pairs])
-        return np.array([pair.needs_large for pair in pairs], float)
+            return outcomes.gain + self.steadied * (expected - outcomes.gain)
+        return outcomes.fails
 
 
 CANDIDATES = (
     *(Candidate("fail", penalty) for penalty in (100.0, 10.0, 1.0, 0.1)),
     *(Candidate("gain", penalty) for penalty in (300.0, 100.0, 30.0, 10.0)),
 )
+STEADIED = tuple(Candidate("gain", penalty, share) for share in (0.5, 0.75, 1.0) for penalty in (100.0, 30.0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
     """What may be chosen about fitting.
 
     Attributes:
         target: what to learn; "auto" tries all.
         prior: weights fitted on other data, which become one more feature.
+        peers: what other models scored on each row's prompt, shape (n, models), NaN where one was not asked; candidates
+            that learn from it are tried, too.
     """
 
     target: Target | Literal["auto"] = "auto"
     prior: Weights | None = None
+    peers: Reals | None = None
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Return what is tried, in order."""
+        found = CANDIDATES if self.peers is None else CANDIDATES + STEADIED
+        return tuple(each for each in found if self.target in (each.target, "auto"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,7 @@ class Report:
 
     Attributes:
         rows, groups, needing_large: counts.
-        target, penalty: of the candidate that was taken.
+        target, penalty, steadied: of the candidate that was taken.
         prior: name and version of the weights that were built upon; "" where there were none.
         apgr, cpt50, cpt80: None where Large is not better than Mini on average.
         auroc: for "Mini is not enough"; auroc_needed for "Large is better".
@@ -104,6 +116,7 @@ class Report:
     needing_large: int
     target: str
     penalty: float
+    steadied: float
     prior: str
     calibration: str
     apgr: float | None
@@ -167,15 +180,17 @@ def fit(
     groups = [pair.group for pair in pairs]
     outcomes = Outcomes.of([pair.strong_score for pair in pairs], [pair.weak_score for pair in pairs], groups)
     folds = folds_of(groups, outcomes.fails > 0, seed=seed)
+    expected = outcomes.gain if recipe.peers is None else expected_gain(outcomes, recipe.peers, folds=folds)
     # One thread: the vectors are short, so that threads cost more than they give, and sums keep their order.
     with import_module("threadpoolctl").threadpool_limits(1):
         tried, worth = {}, {}
-        for candidate in (each for each in CANDIDATES if recipe.target in (each.target, "auto")):
-            tried[candidate] = out_of_fold(designed.rows, candidate.of(pairs), folds, candidate)
+        for candidate in recipe.candidates():
+            tried[candidate] = out_of_fold(designed.rows, candidate.of(outcomes, expected), folds, candidate)
             worth[candidate] = _worth(tried[candidate], outcomes)
-            say(f"{candidate.target}, penalty {candidate.penalty:g}: {worth[candidate]:.4f}")
+            steadied = f", steadied {candidate.steadied:g}" if candidate.steadied else ""
+            say(f"{candidate.target}, penalty {candidate.penalty:g}{steadied}: {worth[candidate]:.4f}")
         taken = _best(worth)
-        learner = _fitted(taken, designed.rows, taken.of(pairs))
+        learner = _fitted(taken, designed.rows, taken.of(outcomes, expected))
     scale = float(tried[taken].std()) or 1.0
     labelled = Labelled(tried[taken] / scale, outcomes.fails > 0, groups)
     calibration, kind, found_ece = _calibration(labelled, seed=seed)
@@ -183,6 +198,7 @@ def fit(
     report = Report(
         target=taken.target,
         penalty=taken.penalty,
+        steadied=taken.steadied,
         prior="" if recipe.prior is None else f"{recipe.prior.name}@{recipe.prior.version}",
         calibration=kind,
         ece=found_ece,

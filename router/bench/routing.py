@@ -7,7 +7,7 @@ nothing of it was. Needs the extra [fit]. Knows nothing of gateways or backends.
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,8 +98,9 @@ def measure_pool(pool: Sequence[Path], outcomes: Path, *, seed: int, say: Say) -
     many = read_many(pool, outcomes)
     minis = [pair.source for path in pool for pair in read_labelled(path, by="weak_model")]
 
-    def of(source: str, mini: str) -> list[Pair]:
-        return [one for one, name in zip(many.pairs, minis, strict=True) if one.source == source and mini in name]
+    def of(source: str, mini: str) -> Many:
+        names = dict(zip(map(id, many.pairs), minis, strict=True))
+        return many.where(lambda pair: pair.source == source and mini in names[id(pair)])
 
     priors = {}
     for source in sorted({pair.source for pair in many.pairs}):
@@ -108,9 +109,9 @@ def measure_pool(pool: Sequence[Path], outcomes: Path, *, seed: int, say: Say) -
         priors[source] = fit_prior(rest, seed=seed, version="bench", name=f"without {source}", say=_silent).weights
     parts = [
         _unknown(many, priors, seed=seed),
-        _known(of("routellm-mmlu", "mixtral"), priors["routellm-mmlu"], seed=seed, say=say),
+        _known(of("routellm-mmlu", "mixtral").pairs, priors["routellm-mmlu"], seed=seed, say=say),
         _hard(of("mmlu-pro", "Llama-3.1-8B"), seed=seed, say=say),
-        _chinese(of("lawbench", "gpt-3.5"), priors["lawbench"], seed=seed, say=say),
+        _chinese(of("lawbench", "gpt-3.5").pairs, priors["lawbench"], seed=seed, say=say),
     ]
     return Report(
         tuple(goal for part in parts for goal in part.goals),
@@ -177,10 +178,16 @@ def _known(pairs: Sequence[Pair], prior: Weights, *, seed: int, say: Say) -> Rep
     )
 
 
-def _hard(pairs: Sequence[Pair], *, seed: int, say: Say) -> Report:
-    ranks = _out_of_fold(pairs, Recipe("gain"), seed=seed, say=say, what="hard pair")[1]
-    found = _estimates(ranks, pairs, seed=seed)
-    return Report((at_least("hard_pair_apgr", _value(found["apgr"]), 0.54),), {"hard_pair": _plain(found["apgr"])})
+def _hard(many: Many, *, seed: int, say: Say) -> Report:
+    """Measure a pair whose gain is mostly chance, with what other models scored on the rows of the fit, and without."""
+    found = {}
+    for name, recipe in (("hard_pair", Recipe("gain", peers=many.peers())), ("hard_pair_alone", Recipe("gain"))):
+        ranks = _out_of_fold(many.pairs, recipe, seed=seed, say=say, what=name.replace("_", " "))[1]
+        found[name] = _estimates(ranks, many.pairs, seed=seed)["apgr"]
+    return Report(
+        (at_least("hard_pair_apgr", _value(found["hard_pair"]), 0.54),),
+        {name: _plain(one) for name, one in found.items()},
+    )
 
 
 def _chinese(pairs: Sequence[Pair], prior: Weights, *, seed: int, say: Say) -> Report:
@@ -247,7 +254,9 @@ def _out_of_fold(pairs: Sequence[Pair], recipe: Recipe, *, seed: int, say: Say, 
         say(f"{what}: fold {fold + 1}")
         inside = [pair for pair, one in zip(pairs, folds, strict=True) if one != fold]
         outside = [pair for pair, one in zip(pairs, folds, strict=True) if one == fold]
-        weights = fit(inside, seed=seed, version="bench", name="bench", recipe=recipe).weights
+        peers = None if recipe.peers is None else recipe.peers[folds != fold]
+        of_fold = replace(recipe, peers=peers)
+        weights = fit(inside, seed=seed, version="bench", name="bench", recipe=of_fold).weights
         scores[folds == fold] = _scores(weights, outside)
         ranks[folds == fold] = (scores[folds == fold].argsort().argsort() + 0.5) / len(outside)
     return scores, ranks

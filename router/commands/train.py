@@ -3,7 +3,7 @@
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,6 +31,9 @@ def train(  # noqa: PLR0913 - the options of a command line
     ] = None,
     outcomes: Annotated[
         Path | None, Option(help="What many models scored on the same prompts: id, source, model, score. Fits a prior.")
+    ] = None,
+    peers: Annotated[
+        Path | None, Option(help="Likewise; steadies what is learnt where what Large adds is mostly chance.")
     ] = None,
     from_ledger: Annotated[Path | None, Option(help="A ledger; its labels of sampled requests are fitted on.")] = None,
     since: Annotated[str | None, Option(help="Of the ledger: ISO 8601, such as 2026-11-01T08:00Z.")] = None,
@@ -61,15 +64,19 @@ def train(  # noqa: PLR0913 - the options of a command line
             if outcomes is not None:
                 fitted = fit_prior(read_many(data or (), outcomes), seed=seed, version=version, name=name, say=say)
             else:
-                pairs = [pair for path in data or () for pair in read_pairs(path)] + ledger_pairs(from_ledger, since)
+                many = read_many(data or (), peers) if peers else None
+                pairs = list(many.pairs) if many else [pair for path in data or () for pair in read_pairs(path)]
+                labelled = ledger_pairs(from_ledger, since)
+                if many:
+                    many = replace(many, pairs=pairs + labelled, ids=[*many.ids, *("" for _ in labelled)])
                 fitted = fit(
-                    pairs,
+                    pairs + labelled,
                     seed=seed,
                     version=version,
                     name=name,
                     margin=margin,
                     large_cost_ratio=large_cost_ratio,
-                    recipe=Recipe(target, _weights(prior)),
+                    recipe=Recipe(target, _weights(prior), many.peers() if many else None),
                     say=say,
                 )
     except (PairsError, WeightsError) as error:

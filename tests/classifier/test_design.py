@@ -50,6 +50,8 @@ def test_a_number_far_from_all_others_is_cut_and_a_constant_one_is_nothing() -> 
     designed = design(prompts)
     numbers = designed.rows[:, BUCKETS:].toarray()
     assert np.abs(numbers).max() <= 3.0 * 0.3 + 1e-9
+    closer = design(prompts, widest=1.0).rows[:, BUCKETS:].toarray()
+    assert np.abs(closer).max() <= 0.3 + 1e-9 < np.abs(numbers).max()
     tools = NUMBERS.index("tools")
     assert designed.scale[tools] == 1.0
     assert not numbers[:, tools].any()

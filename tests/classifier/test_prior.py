@@ -4,14 +4,17 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from classifier.base import Prompt, Turn
+from classifier.calibrating.maps import Beta
 from classifier.cards import card
+from classifier.features import featurise
 from classifier.linear import LinearClassifier, load
 from classifier.options import SHIPPED_PRIOR
 from classifier.pairs import PairsError
-from classifier.prior import _halves, fit_prior, read_many
+from classifier.prior import CUTS, _halves, fit_prior, read_many
 
 _HARD, _EASY = "prove that the integral converges uniformly".split(), "hello thanks please open the door".split()
 
@@ -60,6 +63,23 @@ def test_best_and_smaller_models_are_told_by_their_means_on_the_source() -> None
     scored = {f"q{row}": {"a": 1.0, "b": 0.8, "c": 0.6, "d": 0.4, "e": 0.2, "f": 0.0} for row in range(60)}
     assert _halves(scored)["q0"] == pytest.approx((0.9, 0.2))
     assert _halves({"q0": {"best": 1.0}}) == {}
+
+
+def test_a_prior_is_fitted_for_traffic_of_other_forms(files: tuple[Path, Path]) -> None:
+    weights = fit_prior(read_many([files[0]], files[1]), seed=0, version="p1", name="p", say=_silent).weights
+    assert isinstance(weights.calibration, Beta)
+    numbers = np.array([featurise(pair.prompt).numbers for pair in read_many([files[0]], files[1]).pairs])
+    assert (weights.highest <= numbers.mean(axis=0) + CUTS * numbers.std(axis=0) + 1e-6).all()
+    assert isinstance(load(SHIPPED_PRIOR).weights.calibration, Beta)
+
+
+def test_peers_are_told_by_prompt_and_who_was_not_asked_is_missing(files: tuple[Path, Path]) -> None:
+    many = read_many([files[0]], files[1])
+    del many.scores["source 1"]["q4"]["m3"]  # type: ignore[attr-defined]  # what was read is a dict
+    peers = many.where(lambda pair: pair.source == "source 1").peers()
+    assert peers.shape == (50, 10)
+    assert np.argwhere(np.isnan(peers)).tolist() == [[1, 3]]
+    assert peers[0].tolist() == [many.scores["source 1"]["q1"][f"m{model}"] for model in range(10)]
 
 
 def test_files_that_cannot_be_joined_are_refused_by_line(files: tuple[Path, Path]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from classifier.base import Prompt, Turn
+from classifier.cards import card
 from classifier.linear import LinearClassifier, dump, load
 from classifier.pairs import Pair, PairsError
 from classifier.training import CANDIDATES, Fitted, Recipe, _best, _threshold, fit, write
@@ -103,6 +104,29 @@ def test_a_prior_helps_where_there_are_few_labels(seen_pairs: list[Pair], unseen
 
     assert built.report.prior == "p@p"
     assert found(built) > found(alone)
+
+
+def test_peers_steady_a_gain_that_is_mostly_chance(seen_pairs: list[Pair], unseen_pairs: list[Pair]) -> None:
+    chance = random.Random("peers")
+
+    def answered(pair: Pair, skill: float) -> float:
+        return float(chance.random() < (skill if pair.needs_large else 0.8))
+
+    few = [replace(pair, strong_score=answered(pair, 0.6), weak_score=answered(pair, 0.4)) for pair in seen_pairs]
+    peers = np.array([[answered(pair, 0.5) for _ in range(20)] for pair in seen_pairs])
+    target = [pair.needs_large for pair in unseen_pairs]
+
+    def found(fitted: Fitted) -> float:
+        classifier = LinearClassifier(fitted.weights)
+        return float(roc_auc_score(target, [classifier.decide(pair.prompt) for pair in unseen_pairs]))
+
+    alone = fit(few, seed=0, version="a", name="a", recipe=Recipe("gain"))
+    steadied = fit(few, seed=0, version="s", name="s", recipe=Recipe("gain", peers=peers))
+    assert alone.report.steadied == 0.0
+    assert steadied.report.steadied > 0.0
+    assert found(steadied) > found(alone)
+    assert "as what other models scored leads one to expect" in card(steadied.weights)
+    assert "other models" not in card(alone.weights)
 
 
 def test_progress_is_told_a_line_for_each_model(seen_pairs: list[Pair]) -> None:

@@ -47,6 +47,8 @@ def test_the_pool_gives_a_figure_for_each_goal(files: tuple[Path, Path], monkeyp
     for name in ("mmlu_without_its_labels_apgr", "mmlu_with_labels_apgr", "hard_pair_apgr", "chinese_500_labels_apgr"):
         assert values[name] > 0.6
     assert values["worst_unseen_family_apgr_upper_bound"] > 0.6
+    assert report.details["hard_pair"]["value"] == values["hard_pair_apgr"]  # type: ignore[index]  # a plain value
+    assert report.details["hard_pair_alone"] != report.details["hard_pair"]  # other models have a part in one of them
     assert 0 <= values["promises_broken_lost"] <= 0.2
 
 

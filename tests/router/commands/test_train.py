@@ -70,3 +70,27 @@ def test_without_scikit_learn_it_says_how_to_get_it(
     monkeypatch.setattr(train_command, "find_spec", lambda _: None)
     assert run(["train", "--data", str(data), "--out", str(tmp_path / "own.json")]) == 1
     assert "deploy/locks/fit.txt" in capsys.readouterr().err
+
+
+def test_what_other_models_scored_may_join_in(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(2)
+    rows = [
+        {**json.loads(line), "id": f"{at}", "source": "shop", "strong_score": float(chance.random() < 0.6)}
+        for at, line in enumerate(data.read_text().split("\n"))
+    ]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    peers = tmp_path / "peers.jsonl"
+    scored = [
+        {"id": row["id"], "source": "shop", "model": model, "score": row["weak_score"]}
+        for row in rows
+        for model in "abcd"
+    ]
+    peers.write_text("\n".join(map(json.dumps, scored)))
+    out = tmp_path / "own.json"
+    asked = ["train", "--data", str(data), "--peers", str(peers), "--target", "gain", "--out", str(out)]
+    assert run([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steadied"] in {0.0, 0.5, 0.75, 1.0}
+    peers.write_text(json.dumps({**scored[0], "id": "unknown"}))
+    assert run(asked) != 0
