@@ -79,9 +79,7 @@ class Eligibility:
         surely = [tier for tier in able if self._room(tier) >= most + answer]
         if surely:
             return tuple(surely)
-        perhaps = [
-            tier for tier in able if self._room(tier) >= fewest + (1 if self._by_tier[tier].cuts_answers else answer)
-        ]
+        perhaps = [tier for tier in able if self._room(tier) >= fewest + self._least(tier, answer)]
         if not perhaps:
             raise self._too_long(able, fewest, answer)
         return tuple(perhaps)
@@ -89,6 +87,10 @@ class Eligibility:
     def _room(self, tier: Tier) -> float:
         context = self._by_tier[tier].context_tokens
         return float("inf") if context is None else context
+
+    def _least(self, tier: Tier, answer: int) -> int:
+        """Return the tokens that an answer needs: one where it may be cut short, unless it could never be that long."""
+        return 1 if self._by_tier[tier].cuts_answers and answer <= self._room(tier) else answer
 
     def _missing(self, tier: Tier, request: Request) -> list[str]:
         """Return the needed features that this tier's backend lacks, in the order of `FEATURES`."""

@@ -102,9 +102,12 @@ def test_the_limit_of_the_answer_counts_with_the_prompt() -> None:
     assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "max_tokens")
 
 
-def test_a_backend_that_cuts_answers_is_not_refused_a_limit_that_is_too_high() -> None:
+def test_a_backend_that_cuts_answers_is_refused_no_limit_but_one_that_no_answer_can_reach() -> None:
     cutting = EngineCapabilities(context_tokens=1_024)
-    assert Eligibility(dict.fromkeys(Tier, cutting)).tiers(asked(max_tokens=4_096)) == BOTH
+    both = Eligibility(dict.fromkeys(Tier, cutting))
+    assert both.tiers(asked(max_tokens=1_020)) == both.tiers(asked(max_tokens=1_024)) == BOTH
+    with pytest.raises(BadRequest, match="may take 4096"):
+        both.tiers(asked(max_tokens=4_096))
     roomy = {Tier.LARGE: Capabilities(context_tokens=8_000), Tier.MINI: cutting}
     assert Eligibility(roomy).tiers(asked(max_tokens=4_096)) == (Tier.LARGE,)
 
