@@ -3,7 +3,8 @@
     EngineError          status, code
       ModelRefused                      the weights cannot be served; said before anything runs
       Refused            400            a request that this engine cannot honour; `param` says which field
-      ContextExceeded    400            prompt and answer do not fit
+        ContextExceeded  400            prompt and answer do not fit
+        UnknownModel     404            neither the model nor an adapter of it has this name
       QueueFull          429            retry_after
       NotReady           503            still loading, or ending
 
@@ -53,6 +54,13 @@ class ContextExceeded(Refused):
     code = "context_length_exceeded"
 
 
+class UnknownModel(Refused):
+    """Neither the model nor an adapter of it has this name."""
+
+    status = 404
+    code = "model_not_found"
+
+
 class QueueFull(EngineError):
     """As many requests wait as may.
 
@@ -80,7 +88,9 @@ class Ask(Struct, frozen=True):
 
     Attributes:
         path: "/chat/completions" or "/completions".
-        fields: the body's fields as they came, but for those below that have a meaning of their own.
+        fields: the body's fields as they came, `model` among them, but for those that are null and those that the
+            attributes below say: `stream`, `stream_options`, `n`, `max_tokens`, `max_completion_tokens`, `adapter`
+            and `cache_salt`.
         stream: as server-sent events.
         wants_usage: a stream shall end with its usage.
         choices: how many answers, `n`.
@@ -159,6 +169,10 @@ class Engine(Protocol):
         """Return the text's token ids, without special ones."""
         ...
 
+    async def is_healthy(self) -> bool:
+        """Tell whether an ask sent now would be computed; answers within a second, and never raises."""
+        ...
+
     def load(self) -> Load:
         """Return what it is busy with; never waits."""
         ...
@@ -178,6 +192,10 @@ class KvStore(Protocol):
     What is stored comes back as it was put, or not at all: a value that was tampered with, is of another version, or
     too late, is a miss. Nothing here raises.
     """
+
+    def sizes(self, keys: Sequence[bytes], *, within: float) -> list[int | None]:
+        """Return what each would cost to get, in bytes: 0 where it is in this process; None where there is none."""
+        ...
 
     def get(self, keys: Sequence[bytes], *, within: float) -> list[bytes | None]:
         """Return the values in the order of their keys, None for each miss, after `within` seconds at most."""

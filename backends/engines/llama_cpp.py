@@ -1,106 +1,247 @@
-"""Weights file -> llama.cpp's own OpenAI server on one port.
+"""What is asked -> answers of a llama.cpp server within this process.
 
-Chat template, sampling, streaming, slots, prefix reuse and cancellation are llama.cpp's. Here stand only the
-settings that it is started with, and how it is stopped. One process serves one model.
+llama.cpp listens by itself, in C++ threads, on a free port of the loopback; asks go there over HTTP, and the events
+of a stream go on byte for byte. Which slot computes an ask, and what it may build on, is decided here: never the KV
+of another salt or another adapter.
+
+Loading holds the interpreter's lock: until llama.cpp has read its weights, nothing else in this process runs.
 """
 
+import asyncio
 import importlib
-import os
-import signal
+import shutil
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from secrets import token_urlsafe
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-_ERRORS_ONLY: Final = 1
-"""llama.cpp's verbosity: from 2 on it writes a line for each caller that hangs up, from 3 on several a request."""
+from backends.base import BackendError, Reply
+from backends.engines.base import Ask, EngineError, KvStore, Load, ModelRefused, NotReady
+from backends.engines.engine_options import EngineOptions
+from backends.engines.llama_server.asks import CHAT, bodies_of, wants_probabilities
+from backends.engines.llama_server.choices import put_together
+from backends.engines.llama_server.client import Client
+from backends.engines.llama_server.figures import Figures, read_figures
+from backends.engines.llama_server.gguf_checks import check_files
+from backends.engines.llama_server.prompts import Prompts
+from backends.engines.llama_server.settings import settings_of
+from backends.engines.llama_server.slots import Slots
+from backends.engines.llama_server.state_files import StateFiles, new_folder
+from backends.engines.llama_server.turns import Turns
+from backends.engines.slot_states import SlotStates, digest_of
 
-_CONNECTIONS: Final = 128
-"""Requests that are heard at once, waiting ones included; each holds a thread, which costs almost nothing. With
-llama.cpp's own default of a few more than the slots, a health check waits behind the answers of others."""
+LOOK_EVERY: Final = 0.5
+"""Seconds between two looks at the server's figures, while it is asked anything."""
 
-_LOG_DELAY: Final = 0.2
-"""Seconds; llama.cpp writes its reasons from a thread of its own, which cannot be asked whether it is done."""
+STOP_WITHIN: Final = 5.0
+"""Seconds that llama.cpp has to end."""
 
+HEALTHY_WITHIN: Final = 1.0
+"""Seconds that llama.cpp has to say that it is well."""
 
-class ModelRefused(Exception):
-    """llama.cpp could not begin to serve; what it found wrong stands in its own words on standard error."""
+_LOG_DELAY: Final = 0.2  # seconds; llama.cpp writes its reasons from a thread that cannot be asked whether it is done
+_MEASURABLE: Final = 64  # tokens of prompts, below which the time that they took tells of something else
 
 
 @dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What one engine serves, and where.
+class _Serving:
+    """What there is once the model is loaded."""
 
-    Attributes:
-        weights: a GGUF file.
-        name: the model's name in answers and in `/v1/models`.
-        port: 0 takes a free one.
-        threads: for computing; a small model is not faster with more.
-        slots: requests that are computed at the same time; more than these wait.
-        context: tokens of one slot, prompt and answer; never more than the model was trained for.
-        gpu_layers: layers that are kept on an accelerator, where llama.cpp was built for one.
-        parent: the process whose end, however it comes, ends the engine too; None is an engine of its own.
-        ready_fd: a file descriptor that gets the address, and is closed, once the engine answers.
-    """
-
-    weights: Path
-    name: str
-    host: str = "127.0.0.1"
-    port: int = 0
-    threads: int = 1
-    slots: int = 4
-    context: int = 4096
-    gpu_layers: int = 0
-    parent: int | None = None
-    ready_fd: int | None = None
+    client: Client
+    prompts: Prompts
+    turns: Turns
+    files: StateFiles | None
+    has_tools: bool
 
 
-def serve(options: EngineOptions, *, ready: Callable[[str], None]) -> NoReturn:
-    """Serve until SIGTERM or SIGINT, then end this process at once with code 0; answers that are under way are cut.
+class LlamaCpp:
+    """One GGUF model, its adapters and its draft model.
 
     Args:
-        ready: called once with the address, such as "http://127.0.0.1:8101", when requests are answered.
-
-    Raises:
-        ModelRefused: the weights cannot be loaded, or the port cannot be had.
+        store: keeps states of slots beyond this engine's life; None keeps none.
     """
-    endings = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, endings)  # before llama.cpp starts its threads, which inherit the mask
+
+    def __init__(self, options: EngineOptions, store: KvStore | None) -> None:
+        self._options, self._store = options, store
+        self._slots = Slots(options.slots)
+        self._adapters = {name: place for place, name in enumerate(options.adapters)}
+        self._context = options.context
+        self._server: Any = None
+        self._folder: Path | None = None
+        self._serving: _Serving | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._figures = Figures()
+        self._asked = 0
+
+    def __repr__(self) -> str:
+        return f"<LlamaCpp {self._options.name}: {self._slots!r}>"
+
+    @property
+    def context(self) -> int:
+        """Return how many tokens prompt and answer may have together."""
+        return self._context
+
+    async def start(self) -> None:
+        """Load the model.
+
+        Raises:
+            ModelRefused: it cannot be served, or one of its adapters or its draft model cannot.
+        """
+        await asyncio.to_thread(check_files, self._options)
+        key = token_urlsafe(32)
+        if self._store is not None:
+            self._folder = new_folder()
+        try:
+            self._server = await asyncio.to_thread(_load, self._options, key=key, folder=self._folder)
+        except ModelRefused:
+            await self.aclose()
+            raise
+        client = Client(urlsplit(self._server.listening_address).port or 0, key=key)
+        await client.ask("/slots")  # its own loop answers: ended before that has begun, llama.cpp waits for ever
+        told = await client.ask("/props")
+        self._context = int(told["default_generation_settings"]["n_ctx"])
+        files = None
+        if self._store is not None and self._folder is not None:
+            states = await asyncio.to_thread(_states_of, self._options, self._store)
+            files = StateFiles(states, client, self._folder)
+        prompts = Prompts(client, keeps_ids=files is not None)
+        self._serving = _Serving(
+            client=client,
+            prompts=prompts,
+            turns=Turns(client, self._slots, prompts, files=files, adapters=self._adapters),
+            files=files,
+            has_tools=bool(told.get("chat_template_caps", {}).get("supports_tools", True)),
+        )
+        self._watch = asyncio.create_task(self._look_often())
+
+    async def count(self, ask: Ask) -> int:
+        """Return the prompt's length in tokens, as the model's chat template writes it.
+
+        Raises:
+            Refused: the prompt cannot be written.
+        """
+        return await self._ready().prompts.count(ask)
+
+    async def answer(self, ask: Ask) -> Reply:
+        """Return a reply as soon as it begins; closing its chunks frees the slot.
+
+        Raises:
+            EngineError: nothing was computed.
+        """
+        serving = self._ready()
+        self._asked += 1
+        bodies = bodies_of(ask, adapters=self._adapters, has_tools=serving.has_tools)
+        if len(bodies) == 1 and (ask.path == CHAT or not wants_probabilities(ask)):
+            return await serving.turns.take(ask, bodies[0])
+        return await put_together(ask, [partial(serving.turns.take, ask, body) for body in bodies])
+
+    async def tokenize(self, text: str) -> Sequence[int]:
+        """Return the text's token ids, without special ones."""
+        return await self._ready().prompts.tokenize(text)
+
+    async def is_healthy(self) -> bool:
+        """Tell whether llama.cpp answers; within a second, and never raises."""
+        try:
+            async with asyncio.timeout(HEALTHY_WITHIN):
+                await self._ready().client.ask("/health")
+        except (EngineError, BackendError, TimeoutError):
+            return False
+        return True
+
+    def load(self) -> Load:
+        """Return what it is busy with; what llama.cpp counts is as old as the last look."""
+        figures = self._figures
+        return Load(
+            running=self._slots.running,
+            waiting=self._slots.waiting,
+            kv_used=min(1.0, figures.held / (self._options.slots * self._context)),
+            prompt_tokens=figures.computed + figures.cached,
+            cached_tokens=figures.cached,
+            drafted_tokens=figures.drafted,
+            accepted_tokens=figures.accepted,
+        )
+
+    def gauges(self) -> dict[str, float]:
+        """Return figures of states that were kept and fetched; empty where none are kept."""
+        files = None if self._serving is None else self._serving.files
+        return {} if files is None else files.states.gauges()
+
+    async def aclose(self) -> None:
+        """End what is under way and free the model."""
+        serving, self._serving = self._serving, None
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait({self._watch})
+        if serving is not None:
+            await serving.client.aclose()  # first: llama.cpp waits for as long as a caller keeps a stream open
+            await serving.turns.aclose()
+            if serving.files is not None:
+                await asyncio.to_thread(serving.files.close)
+        servers, self._server = [self._server], None
+        await _clear(servers)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def _look_often(self) -> None:
+        seen = 0
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            if seen == self._asked and not self._slots.running:
+                continue
+            seen = self._asked
+            with suppress(EngineError, BackendError):
+                await self._look()
+
+    async def _look(self) -> None:
+        serving, before = self._ready(), self._figures
+        after = read_figures(await serving.client.ask("/metrics"), await serving.client.ask("/slots"))
+        self._figures = after
+        tokens = after.computed - before.computed
+        if serving.files is not None and tokens >= _MEASURABLE:
+            serving.files.states.saw_computed(tokens, after.compute_seconds - before.compute_seconds)
+
+    def _ready(self) -> _Serving:
+        if self._serving is None:
+            raise NotReady("the engine is loading its weights, or is ending")
+        return self._serving
+
+
+def _load(options: EngineOptions, *, key: str, folder: Path | None) -> Any:  # noqa: ANN401 - xllamacpp has no types
     xllamacpp = importlib.import_module("xllamacpp")  # heavy: only the process that serves holds llama.cpp
     try:
-        server = xllamacpp.Server(_settings(xllamacpp.CommonParams(), options))
+        return xllamacpp.Server(settings_of(xllamacpp, options, key=key, folder=folder))
     except RuntimeError as error:
         time.sleep(_LOG_DELAY)
-        raise ModelRefused(str(error)) from error
-    ready(server.listening_address)
-    signal.sigwait(endings)
-    os._exit(0)  # the server's destructor would wait for as long as a caller keeps a stream open
+        raise ModelRefused(
+            f"llama.cpp cannot serve {options.model}, its reasons stand above: check the file and the memory"
+        ) from error
 
 
-def _settings(settings: Any, options: EngineOptions) -> Any:  # noqa: ANN401 - xllamacpp has no types
-    settings.model.path = str(options.weights)
-    settings.model_alias = {options.name}
-    settings.hostnames = [options.host]
-    settings.port = options.port
-    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = options.threads
-    settings.n_gpu_layers = options.gpu_layers
-    settings.fit_params = False  # it would shrink the context to what memory is free, and start slower
-    settings.n_threads_http = _CONNECTIONS
-    settings.n_parallel = options.slots
-    settings.n_ctx = options.slots * options.context  # divided among the slots, so none can starve another
-    settings.cache_prompt = True
-    settings.cache_ram_mib = 0  # prefixes are reused within a slot; 8 GiB in host memory is not ours to take
-    settings.endpoint_metrics = settings.endpoint_slots = True
-    settings.ui = False
-    settings.cors_origins = "localhost"  # no web page from elsewhere may read from an engine without keys
-    settings.use_jinja = True
-    settings.warmup = True
-    settings.verbosity = _ERRORS_ONLY
-    # A caller who names no sampling gets the most likely token each time: the desk's answers are right or wrong, and
-    # equal requests shall get equal answers. A temperature in the request is honoured, with no other filter over it.
-    sampling = settings.sampling
-    sampling.temp = 0.0
-    sampling.top_k, sampling.top_p, sampling.min_p = 0, 1.0, 0.0
-    sampling.penalty_repeat = 1.0
-    return settings
+async def _clear(servers: list[Any]) -> None:
+    """Let go of the server, whose destructor waits for its threads; where that takes too long, it is left to itself."""
+    loop, cleared = asyncio.get_running_loop(), asyncio.Event()
+
+    def clear() -> None:
+        servers.clear()
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(cleared.set)
+
+    threading.Thread(target=clear, name="llama.cpp-end", daemon=True).start()  # no executor: those are waited for
+    with suppress(TimeoutError):
+        await asyncio.wait_for(cleared.wait(), STOP_WITHIN)
+
+
+def _states_of(options: EngineOptions, store: KvStore) -> SlotStates:
+    return SlotStates(
+        store,
+        model=digest_of(options.model),
+        storage=f"{options.cache_type or 'f16'}, {options.slots} slots",  # llama.cpp reads no other number of them
+        version=f"llama.cpp {importlib.import_module('xllamacpp').__version__}",
+        adapters={name: digest_of(path) for name, path in options.adapters.items()},
+    )

@@ -66,5 +66,6 @@ class LocalEngine:
                 connect_timeout=CONNECT_WITHIN,
                 first_byte_timeout=FIRST_BYTE_WITHIN,
                 idle_timeout=IDLE_WITHIN,
+                sends_cache_salt=True,
             )
         return self._http

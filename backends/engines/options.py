@@ -3,13 +3,14 @@
 Knows the keys of the configuration, not the file they stand in.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from backends.capabilities import EngineCapabilities
-from backends.engines.llama_cpp import EngineOptions
+from backends.engines.engine_options import EngineOptions, Kind, Quantise
 from backends.engines.local import LocalEngine
 from backends.engines.process import EngineProcess
 
@@ -22,20 +23,34 @@ SHIPPED_CONTEXT: Final = 1024
 MODELS: Final = Path(__file__).parent / "models"
 
 Name = Annotated[str, Field(min_length=1)]
+AdapterName = Annotated[str, Field(pattern=r"^[\w.-]+$")]
 
 
 class LocalOptions(BaseModel):
     """An engine on this machine, in a process of its own.
 
     Attributes:
-        weights: a GGUF file; None takes the shipped weights of that name.
+        weights: a GGUF file, for transformers a folder or a name on the hub; None takes the shipped weights of that
+            name.
+        engine: what computes: "llama_cpp", or "transformers" with torch (extra `[local]`).
         name: "desk-large" or "desk-mini", or any name for weights of your own.
         model: the name that the engine gives its model; the same as `name` where left out.
         price: the model's entry in the price book; the same as `name` where left out.
         threads: for computing.
-        slots: requests that are computed at the same time.
+        slots: requests that llama.cpp computes at the same time.
         context: tokens of one request, prompt and answer; never more than the model was trained for.
         gpu_layers: layers that are kept on an accelerator, where llama.cpp was built for one.
+        draft: a smaller model of the same vocabulary that proposes tokens.
+        adapters: LoRA adapters by name; the model "NAME:ADAPTER" is answered with one.
+        quantise: "int8" or "int4", to what transformers converts the weights.
+        max_batch_size: requests that transformers computes at the same time.
+        max_wait: seconds that it waits for a batch to fill.
+        queue: requests that may wait for a place; those beyond are refused with 429.
+        cache_type: numbers of llama.cpp's KV cache, such as "q8_0".
+        prefix_kv: prefix KV is kept in the gateway's Redis, where it has one.
+        kv_store: "package.module:name" of what opens another store for it; its values are signed with what the
+            environment variable TANDEM_KV_SECRET holds.
+        kv_url: where that store is.
         capabilities: what the engine can; its context is the one above, where nothing else is said.
     """
 
@@ -50,6 +65,17 @@ class LocalOptions(BaseModel):
     slots: Annotated[int, Field(ge=1, le=64)] = 4
     context: Annotated[int, Field(ge=1)] = 4096
     gpu_layers: Annotated[int, Field(ge=0)] = 0
+    engine: Kind = "llama_cpp"
+    draft: Path | None = None
+    adapters: dict[AdapterName, Path] = Field(default_factory=dict)
+    quantise: Quantise = ""
+    max_batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    max_wait: Annotated[float, Field(ge=0, le=1)] = 0.0
+    queue: Annotated[int, Field(ge=1)] = 128
+    cache_type: str = ""
+    prefix_kv: bool = True
+    kv_store: Annotated[str, Field(pattern=r"^$|^[\w.]+:\w+$")] = ""
+    kv_url: str = ""
     capabilities: Annotated[EngineCapabilities, Field(validate_default=True)] = EngineCapabilities()
 
     @model_validator(mode="before")
@@ -75,12 +101,36 @@ class LocalOptions(BaseModel):
 
     def build(self) -> LocalEngine:
         """Return the backend; its engine is not started yet."""
-        options = EngineOptions(
-            weights=self.weights or MODELS / f"{self.name}.gguf",
+        return LocalEngine(EngineProcess(self._engine()))
+
+    def build_with_store(self, store: str, *, url: str, secret: str) -> LocalEngine:
+        """Return the backend, with prefix KV in a store of the gateway's unless the file says otherwise.
+
+        Args:
+            store: "package.module:name" of what opens it.
+            url: where it is.
+            secret: what its values are signed with.
+        """
+        if not self.prefix_kv or self.kv_store:
+            return self.build()
+        return LocalEngine(EngineProcess(replace(self._engine(), kv_store=store, kv_url=url, kv_secret=secret)))
+
+    def _engine(self) -> EngineOptions:
+        return EngineOptions(
+            model=self.weights or MODELS / f"{self.name}.gguf",
             name=self.model,
+            engine=self.engine,
             threads=self.threads,
             slots=self.slots,
             context=self.context,
             gpu_layers=self.gpu_layers,
+            draft=self.draft,
+            adapters=self.adapters,
+            quantise=self.quantise,
+            max_batch_size=self.max_batch_size,
+            max_wait=self.max_wait,
+            queue=self.queue,
+            kv_store=self.kv_store,
+            kv_url=self.kv_url,
+            cache_type=self.cache_type,
         )
-        return LocalEngine(EngineProcess(options))

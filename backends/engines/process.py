@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from backends.base import ConnectFailed
-from backends.engines.llama_cpp import EngineOptions
+from backends.engines.engine_options import SIGNING_KEY, STORE_URL, EngineOptions, Kind
 
-START_WITHIN: Final = 20.0
-"""Seconds until a started engine must answer."""
+START_WITHIN: Final[Mapping[Kind, float]] = {"llama_cpp": 20.0, "transformers": 180.0}
+"""Seconds until a started engine must answer; torch alone takes several to load."""
 
 LOOK_EVERY: Final = 1.5
 """Seconds between two looks at its health, and the longest wait for one."""
@@ -61,10 +62,10 @@ class EngineProcess:
         restarts: how often it was started again.
     """
 
-    def __init__(self, options: EngineOptions, *, start_within: float = START_WITHIN) -> None:
+    def __init__(self, options: EngineOptions, *, start_within: float | None = None) -> None:
         self.restarts = 0
-        self._options = replace(options, weights=options.weights.absolute())
-        self._start_within = start_within
+        self._options = options
+        self._start_within = START_WITHIN[options.engine] if start_within is None else start_within
         self._url = ""
         self._process: Process | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -159,7 +160,7 @@ class EngineProcess:
                 stdin=DEVNULL,
                 stdout=self._output,  # a file and no pipe: nobody need read for the engine to go on
                 stderr=self._output,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join((str(_ROOT), os.environ.get("PYTHONPATH", "")))},
+                env=_environment(self._options),
                 pass_fds=(writing,),
                 start_new_session=True,  # Ctrl-C is for the gateway, which lets it finish its answers first
             )
@@ -264,19 +265,40 @@ def _cpu_ticks(pid: int) -> int:
 
 
 def _arguments(options: EngineOptions, *, ready_fd: int) -> list[str]:
-    arguments = {
-        "--model": options.weights,
+    arguments: dict[str, object] = {
+        "--model": _absolute(options.model),
         "--name": options.name,
+        "--engine": options.engine,
         "--host": options.host,
         "--port": options.port,
         "--threads": options.threads,
         "--slots": options.slots,
         "--context": options.context,
         "--gpu-layers": options.gpu_layers,
+        "--quantise": options.quantise,
+        "--max-batch-size": options.max_batch_size,
+        "--max-wait": options.max_wait,
+        "--queue": options.queue,
+        "--cache-type": options.cache_type,
+        "--kv-store": options.kv_store,
         "--die-with-parent": os.getpid(),
         "--ready-fd": ready_fd,
     }
-    return [f"{name}={value}" for name, value in arguments.items()]
+    if options.draft is not None:
+        arguments["--draft"] = _absolute(options.draft)
+    adapters = [f"--lora={name}={_absolute(path)}" for name, path in options.adapters.items()]
+    return [*(f"{name}={value}" for name, value in arguments.items()), *adapters]
+
+
+def _absolute(path: Path) -> Path:
+    """Return a path that holds from any folder; what is not there may be a name on the hub."""
+    return path.absolute() if path.exists() else path
+
+
+def _environment(options: EngineOptions) -> dict[str, str]:
+    path = os.pathsep.join((str(_ROOT), os.environ.get("PYTHONPATH", "")))
+    own = {STORE_URL: options.kv_url, SIGNING_KEY: options.kv_secret}  # on a command line everybody would read them
+    return {**os.environ, "PYTHONPATH": path, **{name: value for name, value in own.items() if value}}
 
 
 async def _read_all(descriptor: int) -> str:

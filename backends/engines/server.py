@@ -1,44 +1,28 @@
 """Command line -> one engine process, or the reason why not.
 
-`python -m backends.engines.server --model FILE --port N --name NAME` serves until it is told to stop. What is wrong
-is said before llama.cpp is loaded, where it can be known: exit code 2 for the command line, 3 for the weights, 4 for
-the port.
+`python -m backends.engines.server --model PATH --port N --name NAME` serves until it is told to stop. What is wrong
+is said before an engine is loaded, where it can be known: exit code 2 for the command line, 3 for the model, 4 for
+the port, 5 for the store of prefix KV.
 """
 
 import argparse
 import ctypes
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, Final, NoReturn
+from typing import Final
 
-from backends.engines.llama_cpp import EngineOptions, ModelRefused, serve
+from backends.engines.base import ModelRefused
+from backends.engines.engine_options import KINDS, QUANTISATIONS, STORE_URL, EngineOptions
+from backends.engines.serving.listening import PortTaken, StoreRefused, serve
 
-_MAGIC: Final = b"GGUF"
+_GGUF: Final = b"GGUF"
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
-_DEFAULTS: Final = EngineOptions(weights=Path(), name="")
-
-
-class CannotServe(Exception):
-    """An engine was not started; the text says what, where and what to do."""
-
-    exit_code: ClassVar[int] = 1
-
-
-class BadWeights(CannotServe):
-    """The weights are missing, or are none that llama.cpp reads."""
-
-    exit_code = 3
-
-
-class PortTaken(CannotServe):
-    """The address cannot be listened on."""
-
-    exit_code = 4
+_DEFAULTS: Final = EngineOptions(model=Path(), name="")
+_EXIT_CODES: Final[dict[type[Exception], int]] = {ModelRefused: 3, PortTaken: 4, StoreRefused: 5}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,31 +39,69 @@ def run(options: EngineOptions) -> int:
     if options.parent is not None:
         _die_with(options.parent)
     try:
-        _check_weights(options.weights)
-        _check_port(options)
-        _serve(options)
-    except CannotServe as error:
+        check_model(options)
+        serve(options, ready=lambda address: _tell(options, address))
+    except tuple(_EXIT_CODES) as error:
         sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+    return 0
+
+
+def check_model(options: EngineOptions) -> None:
+    """Look at what costs no library to look at.
+
+    Raises:
+        ModelRefused: a file is missing, or is of another kind than the engine reads.
+    """
+    reads_gguf = options.engine == "llama_cpp"
+    for path in (options.model, *([options.draft] if options.draft else []), *options.adapters.values()):
+        if reads_gguf:
+            _check_gguf(path)
+        elif path.is_file():
+            raise ModelRefused(f"{path} is a file, the transformers engine reads folders; take --engine llama_cpp")
+
+
+def _check_gguf(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF))
+    except IsADirectoryError as error:
+        raise ModelRefused(f"{path} is a folder, llama.cpp reads GGUF files; take --engine transformers") from error
+    except OSError as error:
+        raise ModelRefused(f"cannot read model file {path}: {error.strerror}; give the path of a GGUF file") from error
+    if magic != _GGUF:
+        raise ModelRefused(f"{path} is no GGUF file, it begins with {magic!r}; convert it with llama.cpp's converter")
 
 
 def _read(argv: Sequence[str] | None) -> EngineOptions:
-    parser = argparse.ArgumentParser("backends.engines.server", description="Serve one GGUF model on the OpenAI API.")
-    parser.add_argument("--model", required=True, type=Path, dest="weights", metavar="FILE", help="weights in GGUF")
-    parser.add_argument("--name", required=True, help="the model's name in answers")
-    parser.add_argument("--host", default=_DEFAULTS.host, help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=_port, default=_DEFAULTS.port, metavar="N", help="0 takes a free one")
+    parser = argparse.ArgumentParser("backends.engines.server", description="Serve one model on the OpenAI API.")
+    add = parser.add_argument
+    add("--model", required=True, type=Path, metavar="PATH", help="weights: a GGUF file, or a folder for transformers")
+    add("--name", required=True, help="the model's name in answers")
+    add("--engine", choices=KINDS, default=_DEFAULTS.engine, help="what computes (%(default)s)")
+    add("--host", default=_DEFAULTS.host, help="address to listen on (%(default)s)")
+    add("--port", type=_port, default=_DEFAULTS.port, metavar="N", help="0 takes a free one")
     for name, what in (
         ("threads", "threads that compute"),
-        ("slots", "requests computed at the same time"),
-        ("context", "tokens of one slot"),
+        ("slots", "requests that llama.cpp computes at the same time"),
+        ("context", "tokens of one request, prompt and answer"),
+        ("max-batch-size", "requests that transformers computes at the same time"),
+        ("queue", "requests that may wait"),
     ):
-        default = getattr(_DEFAULTS, name)
-        parser.add_argument(f"--{name}", type=_positive, default=default, metavar="N", help=f"{what} (%(default)s)")
-    parser.add_argument("--gpu-layers", type=int, default=_DEFAULTS.gpu_layers, metavar="N", help="layers on a GPU")
-    parser.add_argument("--die-with-parent", type=int, dest="parent", metavar="PID", help="end when this parent ends")
-    parser.add_argument("--ready-fd", type=int, metavar="FD", help="write the address there once requests are answered")
-    return EngineOptions(**vars(parser.parse_args(argv)))
+        default = getattr(_DEFAULTS, name.replace("-", "_"))
+        add(f"--{name}", type=_positive, default=default, metavar="N", help=f"{what} (%(default)s)")
+    add("--gpu-layers", type=int, default=_DEFAULTS.gpu_layers, metavar="N", help="layers on a GPU")
+    add("--draft", type=Path, metavar="PATH", help="a smaller model that proposes tokens")
+    add("--lora", type=_adapter, action="append", default=[], dest="adapters", metavar="NAME=PATH", help="an adapter")
+    add("--quantise", choices=QUANTISATIONS, default=_DEFAULTS.quantise, help="to what transformers converts weights")
+    add("--max-wait", type=_seconds, default=_DEFAULTS.max_wait, metavar="S", help="seconds for a batch to fill")
+    add("--cache-type", default=_DEFAULTS.cache_type, metavar="TYPE", help="numbers of llama.cpp's KV cache")
+    add("--kv-store", default=_DEFAULTS.kv_store, metavar="MODULE:NAME", help="what opens a store for prefix KV")
+    add("--kv-url", default=os.environ.get(STORE_URL, ""), metavar="URL", help=f"where it is (${STORE_URL})")
+    add("--die-with-parent", type=int, dest="parent", metavar="PID", help="end when this parent ends")
+    add("--ready-fd", type=int, metavar="FD", help="write the address there once requests are answered")
+    chosen = vars(parser.parse_args(argv))
+    return EngineOptions(**{**chosen, "adapters": dict(chosen["adapters"])})
 
 
 def _port(text: str) -> int:
@@ -96,6 +118,20 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is out of range, take 0 to 1 seconds")
+    return seconds
+
+
+def _adapter(text: str) -> tuple[str, Path]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PATH")
+    return name, Path(path)
+
+
 def _die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends, be it by SIGKILL.
 
@@ -108,44 +144,13 @@ def _die_with(parent: int) -> None:
         sys.exit(f"parent process {parent} has ended, nobody needs this engine")
 
 
-def _check_weights(weights: Path) -> None:
-    try:
-        with weights.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except OSError as error:
-        raise BadWeights(f"cannot read model file {weights}: {error.strerror}; give the path of a GGUF file") from error
-    if magic != _MAGIC:
-        raise BadWeights(f"{weights} is no GGUF file, it begins with {magic!r}; convert it with llama.cpp's converter")
-
-
-def _check_port(options: EngineOptions) -> None:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as llama.cpp does: closed connections may linger
-        try:
-            probe.bind((options.host, options.port))
-            probe.listen()
-        except OSError as error:
-            where = f"{options.host}:{options.port}"
-            raise PortTaken(f"cannot listen on {where}: {error.strerror}; choose another port, or 0") from error
-
-
-def _serve(options: EngineOptions) -> NoReturn:
-    def ready(address: str) -> None:
-        if options.ready_fd is None:
-            sys.stdout.write(f"{options.name} answers on {address}/v1\n")
-            sys.stdout.flush()
-            return
-        with suppress(BrokenPipeError), os.fdopen(options.ready_fd, "w") as pipe:
-            pipe.write(address)
-
-    try:
-        serve(options, ready=ready)
-    except ModelRefused as error:
-        _check_port(options)  # it may have been taken meanwhile, which llama.cpp does not tell apart
-        raise BadWeights(
-            f"llama.cpp cannot serve {options.weights}, its reasons stand above; check the file"
-        ) from error
+def _tell(options: EngineOptions, address: str) -> None:
+    if options.ready_fd is None:
+        sys.stdout.write(f"{options.name} answers on {address}/v1\n")
+        sys.stdout.flush()
+        return
+    with suppress(BrokenPipeError), os.fdopen(options.ready_fd, "w") as pipe:
+        pipe.write(address)
 
 
 if __name__ == "__main__":

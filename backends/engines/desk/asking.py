@@ -20,7 +20,6 @@ async def answer_of(engine: Backend, question: Question) -> str:
     """
     body = msgspec.json.encode(
         {
-            "model": "desk",
             "messages": [{"role": "user", "content": question.text}],
             "temperature": 0,
             "max_tokens": ANSWER_TOKENS,

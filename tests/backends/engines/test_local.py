@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from backends.base import Backend, BackendError, Call, Rejected
-from backends.engines.llama_cpp import EngineOptions
+from backends.engines.engine_options import EngineOptions
 from backends.engines.local import LocalEngine
 from backends.engines.process import EngineFailed, EngineProcess
 
@@ -38,7 +38,7 @@ async def answer_of(backend: Backend, body: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 async def local(weights: Path) -> AsyncIterator[LocalEngine]:
-    local = LocalEngine(EngineProcess(EngineOptions(weights=weights, name="desk-mini")))
+    local = LocalEngine(EngineProcess(EngineOptions(model=weights, name="desk-mini")))
     yield local
     await local.aclose()
 
@@ -98,18 +98,18 @@ async def test_what_the_engine_refuses_comes_back_as_its_own_answer(local: Local
     with pytest.raises(Rejected) as refusal:
         await local.send(call({"messages": [{"role": "user", "content": "order 123 " * 600}]}))
     assert refusal.value.status == 400
-    assert b"exceed_context_size_error" in refusal.value.body
+    assert b"context_length_exceeded" in refusal.value.body
 
 
 async def test_an_engine_that_cannot_start_fails_each_call(broken_weights: Path) -> None:
-    local = LocalEngine(EngineProcess(EngineOptions(weights=broken_weights, name="torn")))
-    with pytest.raises(EngineFailed, match="corrupted or incomplete"):
+    local = LocalEngine(EngineProcess(EngineOptions(model=broken_weights, name="torn")))
+    with pytest.raises(EngineFailed, match="is cut short by"):
         await local.send(call(CANCEL))
     assert not await local.is_ready()
     await local.aclose()
 
 
 async def test_an_engine_that_was_never_asked_is_closed_without_a_word(weights: Path) -> None:
-    local = LocalEngine(EngineProcess(EngineOptions(weights=weights, name="desk-mini")))
+    local = LocalEngine(EngineProcess(EngineOptions(model=weights, name="desk-mini")))
     assert repr(local) == "<LocalEngine <EngineProcess desk-mini: down, 0 restarts>>"
     await local.aclose()

@@ -1,4 +1,4 @@
-"""Tests backends/engines/options.py."""
+"""Tests backends/engines/options.py and backends/engines/engine_options.py."""
 
 import subprocess
 import sys
@@ -20,16 +20,37 @@ def test_a_shipped_name_is_enough(name: str, root: Path) -> None:
     options = chosen(name=name)
     assert (options.model, options.price) == (name, name)
     served = options.build().process._options
-    assert served.weights == root / "backends" / "engines" / "models" / f"{name}.gguf"
+    assert served.model == root / "backends" / "engines" / "models" / f"{name}.gguf"
     assert (served.name, served.threads, served.slots, served.port) == (name, 1, 4, 0)
 
 
 def test_weights_of_ones_own_may_have_any_name() -> None:
     options = chosen(name="mine", weights="/srv/mine.gguf", model="m-7b", price="p", threads=8, slots=16, context=8192)
     served = options.build().process._options
-    assert served.weights == Path("/srv/mine.gguf")
+    assert served.model == Path("/srv/mine.gguf")
     assert (served.name, served.threads, served.slots, served.context) == ("m-7b", 8, 16, 8192)
     assert options.price == "p"
+
+
+def test_every_choice_reaches_the_engine() -> None:
+    values = {
+        "engine": "transformers",
+        "draft": "/srv/small",
+        "adapters": {"polite": "/srv/polite"},
+        "quantise": "int8",
+        "max_batch_size": 32,
+        "max_wait": 0.25,
+        "queue": 7,
+        "cache_type": "q8_0",
+        "kv_store": "cache.kv_blocks:open_store",
+        "kv_url": "redis://here",
+    }
+    served = chosen(name="mine", weights="mistralai/some", **values).build().process._options
+    assert (served.model, served.engine, served.draft) == (Path("mistralai/some"), "transformers", Path("/srv/small"))
+    assert served.adapters == {"polite": Path("/srv/polite")}
+    assert (served.quantise, served.max_batch_size, served.max_wait, served.queue) == ("int8", 32, 0.25, 7)
+    assert (served.cache_type, served.kv_store, served.kv_url) == ("q8_0", values["kv_store"], "redis://here")
+    assert served.places == 32
 
 
 @pytest.mark.parametrize(
@@ -41,6 +62,11 @@ def test_weights_of_ones_own_may_have_any_name() -> None:
         ({"name": "desk-mini", "slots": 0}, ("slots",), "greater than or equal to 1"),
         ({"name": "desk-mini", "threads": 0}, ("threads",), "greater than or equal to 1"),
         ({"name": "desk-mini", "thread": 1}, ("thread",), "Extra inputs"),
+        ({"name": "desk-mini", "engine": "vllm"}, ("engine",), "'llama_cpp' or 'transformers'"),
+        ({"name": "desk-mini", "queue": 0}, ("queue",), "greater than or equal to 1"),
+        ({"name": "desk-mini", "max_wait": 2}, ("max_wait",), "less than or equal to 1"),
+        ({"name": "desk-mini", "adapters": {"a b": "x"}}, ("adapters", "a b", "[key]"), "should match pattern"),
+        ({"name": "desk-mini", "kv_store": "redis"}, ("kv_store",), "should match pattern"),
     ],
 )
 def test_a_wrong_choice_is_named_where_it_stands(values: dict[str, Any], at: tuple[str, ...], message: str) -> None:

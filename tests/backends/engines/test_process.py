@@ -17,17 +17,17 @@ import uvloop
 
 from backends.base import ConnectFailed
 from backends.engines import process
-from backends.engines.llama_cpp import EngineOptions
+from backends.engines.engine_options import EngineOptions
 from backends.engines.process import EngineFailed, EngineProcess
 
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from backends.engines.llama_cpp import EngineOptions
+from backends.engines.engine_options import EngineOptions
 from backends.engines.process import EngineProcess
 
 async def main():
-    engine = EngineProcess(EngineOptions(weights=Path(sys.argv[1]), name="desk-mini"))
+    engine = EngineProcess(EngineOptions(model=Path(sys.argv[1]), name="desk-mini"))
     await engine.start()
     print(engine.pid, flush=True)
     await asyncio.sleep(30)
@@ -38,7 +38,7 @@ asyncio.run(main())
 
 @pytest.fixture
 async def engine(weights: Path) -> AsyncIterator[EngineProcess]:
-    engine = EngineProcess(EngineOptions(weights=weights, name="desk-mini"))
+    engine = EngineProcess(EngineOptions(model=weights, name="desk-mini"))
     yield engine
     await engine.aclose()
 
@@ -166,19 +166,19 @@ def test_a_killed_parent_leaves_no_engine(weights: Path, root: Path) -> None:
 
 
 async def test_weights_that_cannot_be_served_fail_with_the_reason(broken_weights: Path) -> None:
-    engine = EngineProcess(EngineOptions(weights=broken_weights, name="torn"))
-    with pytest.raises(EngineFailed, match=r"engine torn ended with code 3: .*corrupted or incomplete") as failure:
+    engine = EngineProcess(EngineOptions(model=broken_weights, name="torn"))
+    with pytest.raises(EngineFailed, match=r"engine torn ended with code 3: .*is cut short by") as failure:
         await engine.start()
     assert isinstance(failure.value, ConnectFailed)
     tried = engine._process
-    with pytest.raises(EngineFailed, match="corrupted or incomplete"):
+    with pytest.raises(EngineFailed, match="is cut short by"):
         await engine.start()
     assert engine._process is tried  # no process for each caller
     await engine.aclose()
 
 
 async def test_an_engine_that_is_not_ready_in_time_is_ended(weights: Path) -> None:
-    engine = EngineProcess(EngineOptions(weights=weights, name="desk-mini"), start_within=0.02)
+    engine = EngineProcess(EngineOptions(model=weights, name="desk-mini"), start_within=0.02)
     with pytest.raises(EngineFailed, match="engine desk-mini "):
         await engine.start()
     assert engine.pid is None
@@ -212,7 +212,7 @@ def test_it_works_on_uvloop_and_from_any_folder(weights: Path, tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
 
     async def once() -> None:
-        engine = EngineProcess(EngineOptions(weights=weights, name="desk-mini"))
+        engine = EngineProcess(EngineOptions(model=weights, name="desk-mini"))
         url = await engine.start()
         os.kill(pid_of(engine), signal.SIGKILL)
         await until(engine, running=False)
@@ -221,3 +221,43 @@ def test_it_works_on_uvloop_and_from_any_folder(weights: Path, tmp_path: Path, m
         await engine.aclose()
 
     uvloop.run(once())
+
+
+async def test_every_choice_is_handed_on_and_no_password_is_on_a_command_line(weights: Path, tmp_path: Path) -> None:
+    options = EngineOptions(
+        model=weights,
+        name="m",
+        draft=weights,
+        adapters={"polite": tmp_path},
+        queue=7,
+        kv_store="cache.kv_blocks:open_store",
+        kv_url="redis://:secret@here",
+    )
+    arguments = process._arguments(options, ready_fd=5)
+    assert {f"--draft={weights}", f"--lora=polite={tmp_path}", "--queue=7", "--engine=llama_cpp"} <= set(arguments)
+    assert "--kv-store=cache.kv_blocks:open_store" in arguments
+    assert not any("secret" in argument for argument in arguments)
+    assert process._environment(options)["TANDEM_KV_URL"] == "redis://:secret@here"
+
+
+async def test_an_engine_whose_front_lives_but_computes_no_more_is_replaced(
+    engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LOOK_EVERY", 0.2)
+    url = await engine.start()
+    front = pid_of(engine)
+
+    async def unwell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(unwell, "127.0.0.1", 0)
+    port = engine._options.port
+    engine._options = replace(engine._options, port=server.sockets[0].getsockname()[1])
+    await eventually(lambda: engine.pid != front)
+    engine._options = replace(engine._options, port=port)
+    server.close()
+    await until(engine, running=True, restarts=1)
+    assert b" 200 " in await status_of_health(await engine.start())
+    assert url

@@ -16,7 +16,10 @@ def finished(command: list[str], *arguments: str, root: Path) -> subprocess.Comp
     return subprocess.run([*command, *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
 
 
-@pytest.mark.parametrize("arguments", [[], ["--model=x"], ["--model=x", "--name=x", "--port=70000"], ["--slots=0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--model=x"], ["--model=x", "--name=x", "--port=70000"], ["--slots=0"], ["--lora=x"], ["--max-wait=2"]],
+)
 def test_a_wrong_command_line_ends_with_code_2(server_command: list[str], root: Path, arguments: list[str]) -> None:
     ended = finished(server_command, *arguments, root=root)
     assert ended.returncode == 2
@@ -39,13 +42,37 @@ def test_a_file_that_is_no_gguf_ends_with_code_3(server_command: list[str], root
     assert f"{garbage} is no GGUF file" in ended.stderr
 
 
+def test_a_model_of_the_other_engine_is_told_from_a_bad_one(
+    server_command: list[str], root: Path, weights: Path, tmp_path: Path
+) -> None:
+    folder = finished(server_command, f"--model={tmp_path}", "--name=x", root=root)
+    assert (folder.returncode, folder.stderr) == (
+        3,
+        f"{tmp_path} is a folder, llama.cpp reads GGUF files; take --engine transformers\n",
+    )
+    file = finished(server_command, f"--model={weights}", "--name=x", "--engine=transformers", root=root)
+    assert (file.returncode, file.stderr) == (
+        3,
+        f"{weights} is a file, the transformers engine reads folders; take --engine llama_cpp\n",
+    )
+
+
+@pytest.mark.parametrize("option", ["--draft=/nowhere/draft.gguf", "--lora=polite=/nowhere/polite.gguf"])
+def test_a_missing_companion_ends_with_code_3(
+    server_command: list[str], root: Path, weights: Path, option: str
+) -> None:
+    ended = finished(server_command, f"--model={weights}", "--name=x", option, root=root)
+    assert ended.returncode == 3
+    assert f"cannot read model file {option.rpartition('=')[2]}" in ended.stderr
+
+
 def test_a_torn_file_ends_with_code_3_and_the_reasons(
     server_command: list[str], root: Path, broken_weights: Path
 ) -> None:
     ended = finished(server_command, f"--model={broken_weights}", "--name=x", root=root)
     assert ended.returncode == 3
-    assert "corrupted or incomplete" in ended.stderr
-    assert f"llama.cpp cannot serve {broken_weights}" in ended.stderr
+    assert "is cut short by" in ended.stderr
+    assert ended.stderr.startswith(str(broken_weights))
 
 
 def test_a_taken_port_ends_with_code_4(server_command: list[str], root: Path, weights: Path) -> None:

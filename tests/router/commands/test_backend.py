@@ -43,6 +43,18 @@ def test_a_name_without_weights_is_a_slip(capsys: pytest.CaptureFixture[str]) ->
     assert "--model" in capsys.readouterr().err
 
 
+def test_an_adapter_without_a_name_is_a_slip(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backend", "mini", "--lora", "polite.gguf"]) == 2
+    assert "NAME=PATH" in capsys.readouterr().err
+
+
+def test_what_another_engine_reads_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["backend", "mine", "--model", str(tmp_path)]) == 3
+    assert "--engine transformers" in capsys.readouterr().err
+    assert run(["backend", "mini", "--engine", "transformers"]) == 3
+    assert "--engine llama_cpp" in capsys.readouterr().err
+
+
 def test_weights_that_are_none_and_a_port_that_is_taken_have_their_exit_codes(tmp_path: Path) -> None:
     assert run(["backend", "mini", "--model", str(tmp_path / "no.gguf")]) == 3
     assert run(["backend", "mini", "--model", os.devnull]) == 3

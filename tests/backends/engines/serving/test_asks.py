@@ -1,0 +1,160 @@
+"""Tests backends/engines/serving/asks.py."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from backends.engines.base import Ask, ContextExceeded, Refused, UnknownModel
+from backends.engines.serving.asks import CHAT, TEXT, Offer, fit, read_ask
+from tests.backends.engines.serving.scripted import ScriptedEngine
+
+OFFER = Offer("desk", ("polite", "terse"), places=4)
+MESSAGES = [{"role": "user", "content": "how do I cancel order 123?"}]
+
+
+def ask_of(body: bytes | dict[str, Any], path: str = CHAT) -> Ask:
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_ask(body, path, offer=OFFER, request_id="r1")
+
+
+def chat(**fields: Any) -> Ask:
+    return ask_of({"messages": MESSAGES, **fields})
+
+
+def test_what_engines_read_alike_is_read_and_the_rest_travels_as_it_came() -> None:
+    body = (
+        b'{"model": "desk:terse", "messages": [{"role": "user", "content": "hi"}], "stream": true, "n": 2, "seed": 7,'
+        b' "stream_options": {"include_usage": true}, "max_tokens": 9, "cache_salt": "shop", "stop": null,'
+        b' "temperature": 0.50, "ignore_eos": true}'
+    )
+    ask = ask_of(body)
+    assert (ask.path, ask.stream, ask.wants_usage, ask.choices, ask.max_tokens) == (CHAT, True, True, 2, 9)
+    assert (ask.adapter, ask.salt, ask.request_id) == ("terse", "shop", "r1")
+    assert {name: bytes(value) for name, value in ask.fields.items()} == {
+        "model": b'"desk:terse"',
+        "messages": b'[{"role": "user", "content": "hi"}]',
+        "seed": b"7",
+        "temperature": b"0.50",
+        "ignore_eos": b"true",
+    }
+
+
+def test_what_is_left_out_or_null_is_nothing_special() -> None:
+    for ask in (chat(), chat(n=None, stream=None, max_tokens=None, model=None, cache_salt=None, adapter=None)):
+        assert (ask.stream, ask.wants_usage, ask.choices, ask.max_tokens) == (False, False, 1, None)
+        assert (ask.adapter, ask.salt, list(ask.fields)) == ("", "", ["messages"])
+
+
+def test_the_newer_name_of_max_tokens_counts_first() -> None:
+    assert chat(max_tokens=5, max_completion_tokens=7).max_tokens == 7
+
+
+def test_a_prompt_may_be_a_text_or_token_ids() -> None:
+    for prompt in ("hi", [1, 3, 5]):
+        assert json.loads(bytes(ask_of({"prompt": prompt}, TEXT).fields["prompt"])) == prompt
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "words"),
+    [
+        ({"n": 0}, "n", "n is 0, but one request gets 1 to 4 answers"),
+        ({"n": 10_000}, "n", "n is 10000, but one request gets 1 to 4 answers"),
+        ({"n": 1.5}, "n", "expected `int | null`, got `float`"),
+        ({"max_tokens": 0}, "max_tokens", ">= 1"),
+        ({"max_tokens": True}, "max_tokens", "got `bool`"),
+        ({"temperature": -0.1}, "temperature", ">= 0"),
+        ({"temperature": "hot"}, "temperature", "got `str`"),
+        ({"top_p": 1.1}, "top_p", "<= 1"),
+        ({"top_k": 0.5}, "top_k", "got `float`"),
+        ({"top_k": -2}, "top_k", ">= -1"),
+        ({"presence_penalty": 3}, "presence_penalty", "<= 2"),
+        ({"frequency_penalty": -3}, "frequency_penalty", ">= -2"),
+        ({"repetition_penalty": 0}, "repetition_penalty", "> 0"),
+        ({"stop": ["x"] * 17}, "stop", "length <= 16"),
+        ({"stop": ""}, "stop", "length >= 1"),
+        ({"seed": 1 << 64}, "seed", "seed is wrong"),
+        ({"logprobs": 3}, "logprobs", "logprobs is true or false here"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "<= 20"),
+        ({"top_logprobs": 2}, "top_logprobs", "top_logprobs wants logprobs to be true"),
+        ({"messages": []}, "messages", "length >= 1"),
+        ({"messages": None}, "messages", "the field messages is missing"),
+        ({"messages": [{"content": "x"}]}, "messages[0]", "missing required field `role`"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "messages",
+            "a message holds 'image_url', but this model reads text alone",
+        ),
+        ({"best_of": 3}, "best_of", "best_of is not done here"),
+        ({"echo": True}, "echo", "echo is not done here"),
+        ({"adapter": "rude"}, "adapter", "the adapter 'rude' does not exist: there is polite, terse"),
+        ({"model": "desk:terse", "adapter": "polite"}, "adapter", "the model asks for the adapter 'terse'"),
+        ({"cache_salt": 7}, "cache_salt", "got `int`"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(fields: dict[str, Any], param: str, words: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        chat(**fields)
+    assert refusal.value.status == 400
+    assert refusal.value.param == param
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("model", ["other", "desk:rude", "desk:", "other:terse"])
+def test_a_model_that_is_not_there_is_refused_with_those_that_are(model: str) -> None:
+    with pytest.raises(UnknownModel, match=r"does not exist: use desk, desk:polite, desk:terse") as refusal:
+        chat(model=model)
+    assert (refusal.value.status, refusal.value.param) == (404, "model")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not a JSON object"),
+        (b"[]", "the body is wrong"),
+        (b'{"messages": [', "not a JSON object"),
+        (b'{"messages": "\xff"}', "not UTF-8: byte 14"),
+        (b'{"a":' * 5000, "not a JSON object"),
+        (b'{"temperature": NaN}', "not a JSON object"),
+    ],
+)
+def test_a_body_that_is_none_is_refused(body: bytes, words: str) -> None:
+    with pytest.raises(Refused, match=words):
+        ask_of(body)
+
+
+def test_completions_have_probabilities_by_number_and_want_a_prompt() -> None:
+    assert bytes(ask_of({"prompt": "hi", "logprobs": 2}, TEXT).fields["logprobs"]) == b"2"
+    with pytest.raises(Refused, match="logprobs is a number here"):
+        ask_of({"prompt": "hi", "logprobs": True}, TEXT)
+    with pytest.raises(Refused, match="the field prompt is missing"):
+        ask_of({"messages": MESSAGES}, TEXT)
+    with pytest.raises(Refused, match=r"prompt\[0\] is wrong"):
+        ask_of({"prompt": ["two", "prompts"]}, TEXT)
+
+
+async def test_an_answer_that_surely_fits_is_not_counted() -> None:
+    engine = ScriptedEngine(context=100, tokens=10)
+    ask = chat(max_tokens=20)
+    assert await fit(ask, engine, size=80) is ask
+    assert engine.counted == 0
+
+
+async def test_an_answer_longer_than_the_room_is_cut() -> None:
+    engine = ScriptedEngine(context=100, tokens=60)
+    assert (await fit(chat(max_tokens=100), engine, size=300)).max_tokens == 40
+    assert (await fit(chat(max_tokens=40), engine, size=300)).max_tokens == 40
+    assert (await fit(chat(), engine, size=300)).max_tokens is None
+
+
+async def test_what_cannot_fit_is_refused() -> None:
+    engine = ScriptedEngine(context=100, tokens=100)
+    with pytest.raises(ContextExceeded, match="max_tokens is 101, but prompt and answer have 100") as refusal:
+        await fit(chat(max_tokens=101), engine, size=10)
+    assert refusal.value.param == "max_tokens"
+    with pytest.raises(ContextExceeded, match="the prompt has 100 tokens") as refusal:
+        await fit(chat(), engine, size=300)
+    assert (refusal.value.param, refusal.value.code) == ("messages", "context_length_exceeded")
+    engine.tokens = 99
+    assert (await fit(msgspec.structs.replace(chat(), max_tokens=50), engine, size=300)).max_tokens == 1
