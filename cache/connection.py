@@ -65,13 +65,14 @@ async def connect(address: Address, tally: Tally) -> "Connection":
 
 
 async def _enter(connection: "Connection", address: Address) -> None:
-    for waiter in [connection.ask(*command) for command in _opening(address)]:
+    for waiter in [connection.ask(*command) for command in opening_of(address)]:
         answer = await waiter
         if isinstance(answer, Fault):
             raise StoreAway(f"redis does not let us in: {answer.text}")
 
 
-def _opening(address: Address) -> list[tuple[bytes, ...]]:
+def opening_of(address: Address) -> list[tuple[bytes, ...]]:
+    """Return what is sent first on each connection; the last command is a PING."""
     commands: list[tuple[bytes, ...]] = []
     if address.password:
         who = (address.username.encode(),) if address.username else ()

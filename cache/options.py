@@ -68,12 +68,14 @@ class OpenReplies:
         key_secret: for `cache.keys.reply_key`.
         kind: what they are kept in, to be announced.
         store: what they are kept in, for its counters; None where switched off.
+        url: of the Redis that they are kept in; None where it is none.
     """
 
     replies: Replies | None
     key_secret: bytes = field(repr=False)
     kind: Kind
     store: Store | None
+    url: str | None = field(default=None, repr=False)
 
 
 @asynccontextmanager
@@ -85,12 +87,12 @@ async def open_replies(options: CacheOptions) -> AsyncGenerator[OpenReplies]:
         yield OpenReplies(None, key_secret, "off", None)
         return
     async with AsyncExitStack() as owned:
-        store, kind = await _open_store(options, owned)
+        store, kind, url = await _open_store(options, owned)
         replies = Replies(store, secret, ttl=options.ttl, max_bytes=options.max_reply_bytes)
-        yield OpenReplies(replies, key_secret, kind, store)
+        yield OpenReplies(replies, key_secret, kind, store, url)
 
 
-async def _open_store(options: CacheOptions, owned: AsyncExitStack) -> tuple[Store, Kind]:
+async def _open_store(options: CacheOptions, owned: AsyncExitStack) -> tuple[Store, Kind, str | None]:
     kind: Kind = "redis"
     url = options.url
     if url is None:
@@ -98,11 +100,11 @@ async def _open_store(options: CacheOptions, owned: AsyncExitStack) -> tuple[Sto
     if url is None:
         memory = MemoryStore(_MEMORY_BYTES)
         owned.push_async_callback(memory.aclose)
-        return memory, "memory"
+        return memory, "memory", None
     store = RedisStore(url)
     owned.push_async_callback(store.aclose)
     await store.ready(_READY_SECONDS)  # when it is not, the store has said so and goes on trying
-    return store, kind
+    return store, kind, url
 
 
 async def _start_private(owned: AsyncExitStack) -> str | None:

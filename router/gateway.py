@@ -10,12 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from backends.base import Backend
 from backends.capabilities import Capabilities
 from backends.engines.options import SHIPPED
 from cache.keys import reply_key
-from cache.options import open_replies
+from cache.options import OpenReplies, open_replies
 from classifier.base import Classifier, Prompt, Verifier, WeightsError
 from router.base import Policy, Request, Tier
 from router.cascade import ANEW, Cascade
@@ -37,6 +38,8 @@ from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
 from router.prefix_affinity import PrefixAffinity
 from router.routes import Route, Routes
+
+_KV_STORE: Final = "cache.kv_blocks:open_store"  # by name: the engine is another process
 
 _log = logging.getLogger(__name__)
 UNKNOWN_THRESHOLD = 0.5  # where nothing scores, the threshold is never asked
@@ -80,10 +83,10 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
         ledger = SqliteLedger(config.ledger.path, loop=asyncio.get_running_loop())
         owned.push_async_callback(ledger.aclose)
         options = config.backends.by_tier
-        backends: dict[Tier, Backend] = {tier: each.build() for tier, each in options.items()}
+        opened = await owned.enter_async_context(open_replies(config.cache))
+        backends = {tier: _built(each, opened) for tier, each in options.items()}
         for backend in backends.values():
             owned.push_async_callback(backend.aclose)
-        opened = await owned.enter_async_context(open_replies(config.cache))
         await asyncio.gather(*(_start(backend) for backend in backends.values()))
         routes = Routes(
             {
@@ -146,6 +149,15 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             cache_kind=opened.kind,
             ledger_path=config.ledger.path,
         )
+
+
+def _built(chosen: BackendOptions, opened: OpenReplies) -> Backend:
+    """Return a backend; an engine of our own keeps its prefix KV beside the replies."""
+    build = getattr(chosen, "build_with_store", None)
+    if build is None or opened.url is None:
+        return chosen.build()
+    backend: Backend = build(_KV_STORE, url=opened.url, secret=opened.key_secret.hex())
+    return backend
 
 
 def _may_stay(chosen: PolicyOptions, routes: Routes) -> bool:
