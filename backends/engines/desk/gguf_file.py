@@ -1,6 +1,7 @@
 """Trained model and tokenizer -> one GGUF file that llama.cpp serves.
 
-Matrices are stored in Q8_0, norms and the experts' router in float32. Needs the extra `[train]`.
+Matrices are stored in Q8_0, or in float16 for who is to convert them; norms and the experts' router in float32. Needs
+the extra `[train]`.
 """
 
 import json
@@ -28,15 +29,16 @@ _PLAIN = {
 }
 
 
-def write(path: Path, *, name: str, model: PreTrainedModel, tokenizer: Tokenizer) -> None:
+def write(path: Path, *, name: str, model: PreTrainedModel, tokenizer: Tokenizer, in_16_bits: bool = False) -> None:
     """Write the model to `path`, replacing what was there."""
+    kind = gguf.GGMLQuantizationType.F16 if in_16_bits else gguf.GGMLQuantizationType.Q8_0
     writer = gguf.GGUFWriter(path, _ARCHITECTURE)
     _describe(writer, name, model)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16 if in_16_bits else gguf.LlamaFileType.MOSTLY_Q8_0)
     _add_vocabulary(writer, tokenizer)
     for tensor_name, values in _tensors(model):
         is_matrix = values.ndim >= 2 and "gate_inp" not in tensor_name  # noqa: PLR2004
         if is_matrix:
-            kind = gguf.GGMLQuantizationType.Q8_0
             writer.add_tensor(tensor_name, quantize(values, kind), raw_dtype=kind)
         else:
             writer.add_tensor(tensor_name, values)
@@ -59,7 +61,6 @@ def _describe(writer: gguf.GGUFWriter, name: str, model: PreTrainedModel) -> Non
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     if config.model_type == "mixtral":
         writer.add_expert_count(config.num_local_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
@@ -109,9 +110,9 @@ def _tensors(model: PreTrainedModel) -> list[tuple[str, np.ndarray]]:
 def _of_layer(inner: str, values: np.ndarray, heads: int, kv_heads: int) -> list[tuple[str, np.ndarray]]:
     match inner:
         case "self_attn.q_proj.weight":
-            return [("attn_q", _interleaved(values, heads))]
+            return [("attn_q", interleaved(values, heads))]
         case "self_attn.k_proj.weight":
-            return [("attn_k", _interleaved(values, kv_heads))]
+            return [("attn_k", interleaved(values, kv_heads))]
         case "mlp.experts.gate_up_proj":
             gate, up = np.split(values, 2, axis=1)
             return [("ffn_gate_exps", gate), ("ffn_up_exps", up)]
@@ -119,7 +120,7 @@ def _of_layer(inner: str, values: np.ndarray, heads: int, kv_heads: int) -> list
             return [(_PLAIN[inner], values)]
 
 
-def _interleaved(values: np.ndarray, heads: int) -> np.ndarray:
+def interleaved(values: np.ndarray, heads: int) -> np.ndarray:
     """Reorder a head's rows from transformers' halves to llama.cpp's rotated pairs.
 
     Args:
