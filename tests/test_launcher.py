@@ -37,7 +37,7 @@ case "$1 $2" in
         case "$*" in
             "config list") cat "$PARTS/pip-settings" ;;
             *" uv") cp "$PARTS/uv" "$(dirname "$0")/uv" ;;
-            *dry-run*) exit 1 ;;
+            *dry-run*) [ -e "$PARTS/torch" ] ;;
             *) [ ! -e "$PARTS/offline" ] ;;
         esac ;;
     "-m router") echo "router $*" ;;
@@ -222,9 +222,24 @@ def test_what_fits_weights_is_not_installed_for_other_commands(command: str, bar
     assert not any("fit.txt" in line for line in bare.log())
 
 
+@pytest.mark.parametrize("command", ["train-mini", "train-models"])
+def test_what_trains_is_installed_once_with_a_torch_without_cuda(command: str, bare: Bare) -> None:
+    (bare.parts / "torch").touch()
+    for _ in range(2):
+        assert bare.call(command, "--help").stdout == f"router -m router {command} --help\n"
+    (asked,) = [line for line in bare.log() if line.startswith("uv ") and "train.txt" in line]
+    assert asked.endswith("torch-cpu.txt torch==2.13.0+cpu")
+
+
+def test_what_trains_says_how_to_get_torch_and_is_run_all_the_same(bare: Bare) -> None:
+    done = bare.call("train-mini", "--from", "desk")
+    assert done.stdout == "router -m router train-mini --from desk\n"
+    assert "run ./tandem train-mini again" in done.stderr
+
+
 def test_a_missing_torch_is_named_with_the_way_to_have_it(bare: Bare) -> None:
     done = bare.call("test")
-    assert "tests that train are skipped" in done.stderr
+    assert "tests that do are skipped" in done.stderr
     assert "PIP_EXTRA_INDEX_URL=" in done.stderr
     assert not any("train.txt" in line for line in bare.log())
 

@@ -22,7 +22,7 @@ _FUSED: Final = 3  # dimensions of a parameter that holds one matrix for each ex
 _SHARES: Final = tuple(0.70 + 0.02 * step for step in range(18))  # of the scale that clips nothing
 
 
-class PackedWeight(nn.Module):  # type: ignore[misc]  # torch has no types here
+class PackedWeight(nn.Module):
     """One matrix, or one for each expert, as integers with scales.
 
     Attributes:
@@ -47,7 +47,7 @@ class PackedWeight(nn.Module):  # type: ignore[misc]  # torch has no types here
         return _unpacked(self.codes, self.scales, self.dtype)
 
 
-class PackedLinear(nn.Linear):  # type: ignore[misc]  # likewise
+class PackedLinear(nn.Linear):
     """A linear layer whose weight is packed; still a `Linear`, so that LoRA can be laid over it."""
 
     def __init__(self, packed: PackedWeight, bias: nn.Parameter | None) -> None:
@@ -71,7 +71,7 @@ class PackedLinear(nn.Linear):  # type: ignore[misc]  # likewise
         return functional.linear(given, self.packed.whole(), self.bias)
 
 
-class PackedEmbedding(nn.Module):  # type: ignore[misc]  # likewise
+class PackedEmbedding(nn.Module):
     """An embedding table in 8 bits, one scale a token."""
 
     def __init__(self, packed: PackedWeight) -> None:

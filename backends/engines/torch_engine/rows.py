@@ -55,7 +55,7 @@ class _Part:
         return self.rows[-1] - self.rows[0] == len(self.rows) - 1
 
 
-class Rows(Cache):  # type: ignore[misc] # transformers has no types
+class Rows(Cache):
     """The cache that a model is given; `begin` comes before each forward.
 
     Args:

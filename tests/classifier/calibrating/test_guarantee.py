@@ -139,7 +139,7 @@ def test_hoeffding_and_bentkus_are_those_of_the_theorem() -> None:
 
 
 def test_a_graded_loss_counts_in_full_with_its_own_probability() -> None:
-    scores, losses = np.arange(400.0), np.full(400, 0.25)
+    scores, losses = np.arange(400, dtype=np.float64), np.full(400, 0.25)
     found = [certify(scores, losses, loss=0.1, confidence=0.9, seed=seed) for seed in range(200)]
     shares = [each.share_mini for each in found]
     assert len(set(shares)) > 20
@@ -179,9 +179,9 @@ def test_planned_pairs_are_those_of_the_table(loss: float, expected: tuple[int, 
 
 
 def test_too_few_pairs_are_refused_with_how_many_are_missing() -> None:
-    found = certify(np.arange(60.0), np.zeros(60), loss=0.02, confidence=0.9, seed=0)
+    found = certify(np.arange(60, dtype=np.float64), np.zeros(60), loss=0.02, confidence=0.9, seed=0)
     assert (found.threshold, found.bound, found.share_mini, found.needed) == (None, None, 0.0, 54)
-    enough = certify(np.arange(114.0), np.zeros(114), loss=0.02, confidence=0.9, seed=0)
+    enough = certify(np.arange(114, dtype=np.float64), np.zeros(114), loss=0.02, confidence=0.9, seed=0)
     assert enough.threshold == np.nextafter(113.0, np.inf)
     assert (enough.share_mini, enough.risk, enough.needed, enough.pairs) == (1.0, 0.0, 0, 114)
     assert enough.bound == pytest.approx(0.02, abs=2e-4)
@@ -190,7 +190,7 @@ def test_too_few_pairs_are_refused_with_how_many_are_missing() -> None:
 def test_a_loss_on_the_very_easiest_row_asks_for_more_pairs() -> None:
     losses = np.zeros(120)
     losses[0] = 1.0
-    found = certify(np.arange(120.0), losses, loss=0.02, confidence=0.9, seed=0)
+    found = certify(np.arange(120, dtype=np.float64), losses, loss=0.02, confidence=0.9, seed=0)
     assert found.threshold is None
     assert found.needed is not None
     assert 200 < found.needed < 1_000
@@ -203,10 +203,10 @@ def test_where_the_easiest_rows_lose_too_much_no_number_of_pairs_helps() -> None
 
 
 def test_equal_scores_go_the_same_way() -> None:
-    scores, losses = np.repeat(np.arange(10.0), 50), np.zeros(500)
+    scores, losses = np.repeat(np.arange(10, dtype=np.float64), 50), np.zeros(500)
     losses[250] = losses[251] = 1.0
     found = certify(scores, losses, loss=0.01, confidence=0.9, seed=0)
-    assert found.threshold in set(np.arange(10.0)) | {np.nextafter(9.0, np.inf)}
+    assert found.threshold in set(np.arange(10, dtype=np.float64)) | {np.nextafter(9.0, np.inf)}
     assert found.share_mini == 0.5
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from classifier.calibrating.guarantee import Certificate, Reals, certify, fewest_pairs
 from classifier.calibrating.maps import LIMIT
@@ -109,7 +110,7 @@ def test_without_gains_it_promises_nearly_as_much_as_the_stronger_promise() -> N
 
 def added(net: int, rows: int, mean: float, activity: float) -> float:
     """Return P(the sum of so many steps <= net) by adding one step after another."""
-    chances = np.ones(1)
+    chances: NDArray[np.floating] = np.ones(1)
     for _ in range(rows):
         chances = np.convolve(chances, [(activity - mean) / 2, 1 - activity, (activity + mean) / 2])
     return float(chances[: rows + net + 1].sum())
