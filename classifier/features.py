@@ -9,12 +9,12 @@ fitting.
 import hashlib
 import math
 import re
+import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
-from struct import Struct
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from classifier.base import TURNS_SEEN, Prompt
@@ -117,8 +117,7 @@ _NUMBER_COLUMNS = np.arange(BUCKETS, BUCKETS + len(NUMBERS))
 _NOTHING = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Features:
+class Features(Struct, frozen=True, eq=False, gc=False):
     """One prompt's features, as few numpy passes as a score needs; what fitting needs more is worked out when asked.
 
     Attributes:
@@ -199,7 +198,7 @@ def _many(text: bytes, split: int) -> tuple[Bits, int]:
 @cache
 def _packing(words: int) -> Callable[..., bytes]:
     """Return what writes so many words as eight bytes each, the first few of them; there are at most `FEW_BYTES`."""
-    return Struct("<" + f"{_TOLD_BY}s{8 - _TOLD_BY}x" * words).pack
+    return struct.Struct("<" + f"{_TOLD_BY}s{8 - _TOLD_BY}x" * words).pack
 
 
 def _words(text: bytes) -> tuple[Places, Places]:

@@ -7,7 +7,8 @@ whatever the size of the prompt. System turns are left out: they are the same fo
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from classifier.agreement import is_agreement
 from classifier.base import TURNS_SEEN, Prompt, Turn
@@ -23,8 +24,7 @@ _OFTEN = tuple((chr(ord(sign) + 0xFEE0).encode(), sign.encode()) for sign in ",?
 _SPACES = bytes.maketrans(b"\t\n\r\v\f\0", b"      ")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class Window(Struct, frozen=True, eq=False, gc=False):
     """The bytes that are looked at.
 
     Attributes:

@@ -7,7 +7,8 @@ account is closed exactly once, by plain calls. Knows nothing of HTTP or of why 
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from backends.base import BackendError, StreamBroken, Usage
 from backends.sse import StreamReader, read_reply
@@ -26,8 +27,7 @@ Witness = Callable[[Begun, bytes | None], None]
 """Takes what the caller got, a body or events; None where it was too long to be gathered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Relay:
+class Relay(Struct, frozen=True):
     """What a relay needs beside the reply.
 
     Attributes:
