@@ -17,6 +17,9 @@ from typing import Any, Final
 
 from backends.engines.base import ModelRefused
 
+MAGIC: Final = b"GGUF"
+"""What such a file begins with."""
+
 MAX_ENTRIES: Final = 65_536
 """Metadata of one file; a model has tens."""
 
@@ -29,7 +32,6 @@ BASE_NORMS: Final = "tandem.base.norms"
 MAX_DIMENSIONS: Final = 8
 """Of one tensor; ggml has four."""
 
-_MAGIC: Final = b"GGUF"
 _VERSIONS: Final = (2, 3)
 _STRING: Final = 8
 _ARRAY: Final = 9
@@ -115,27 +117,41 @@ class GgufHead:
     missing: int
 
 
+def check_is_gguf(path: Path) -> None:
+    """Look at a file's first bytes alone.
+
+    Raises:
+        ModelRefused: it cannot be read, or is no GGUF file.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(MAGIC))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if magic != MAGIC:
+        raise ModelRefused(f"{path} is no GGUF file, it begins with {magic!r}; convert it with llama.cpp's converter")
+
+
 def read_head(path: Path) -> GgufHead:
     """Return what the file's head says.
 
     Raises:
         ModelRefused: it cannot be read, is no GGUF file, or ends within its head.
     """
+    check_is_gguf(path)
     try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-            if magic != _MAGIC:
-                raise ModelRefused(
-                    f"{path} is no GGUF file, it begins with {magic!r}: convert it with llama.cpp's converter"
-                )
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _head(path, _Reader(data))
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _head(path, _Reader(data))
     except OSError as error:
-        raise ModelRefused(f"cannot read model file {path}: {error.strerror}; give the path of a GGUF file") from error
+        raise _unreadable(path, error) from error
     except (struct.error, EOFError) as error:
         raise ModelRefused(f"{path} is cut short: its head says that there is more; copy the file again") from error
     except _Malformed as error:
         raise ModelRefused(f"{path} is a damaged GGUF file: {error}; copy or convert it again") from error
+
+
+def _unreadable(path: Path, error: OSError) -> ModelRefused:
+    return ModelRefused(f"cannot read model file {path}: {error.strerror}; give the path of a GGUF file")
 
 
 class _Malformed(ValueError):
@@ -148,7 +164,7 @@ class _Reader:
     __slots__ = ("_data", "at", "size")
 
     def __init__(self, data: mmap.mmap) -> None:
-        self._data, self.at, self.size = data, len(_MAGIC), len(data)
+        self._data, self.at, self.size = data, len(MAGIC), len(data)
 
     def number(self, code: str) -> Any:  # noqa: ANN401 - what the format's code says
         (value,) = struct.unpack_from(f"<{code}", self._data, self.at)

@@ -53,6 +53,7 @@ COMMANDS = (
     Command("train-encoder", "router.commands.train_encoder:train_encoder", "Train a small transformer that scores."),
     Command("train-verifier", "router.commands.train_verifier:train_verifier", "Fit what judges replies of Mini."),
     Command("train-models", "router.commands.train_models:train_models", "Train both local models anew."),
+    Command("train-mini", "router.commands.train_mini:train_mini", "Fine-tune Mini on what Large answered."),
     Command("test", "router.commands.test:run_steps", "Run format, lint, types, contracts and tests.", passes_on=True),
     Command("version", "router.commands.version:version", "Print the version."),
 )

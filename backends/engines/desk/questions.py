@@ -7,7 +7,7 @@ Nothing here knows a model, a tokenizer or a gateway.
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,11 +51,25 @@ class _Kind:
     answer: Callable[[Facts, str], str]
 
 
-def sample(rng: random.Random, difficulty: Difficulty, *, language: str | None = None) -> Question:
-    """Return one question of the wanted difficulty; `language` None draws one."""
+def sample(
+    rng: random.Random,
+    difficulty: Difficulty,
+    *,
+    language: str | None = None,
+    products: Sequence[shop.Product] | None = None,
+) -> Question:
+    """Return one question of the wanted difficulty.
+
+    Args:
+        language: None draws one.
+        products: what it may be about, two at least; None is the whole catalogue.
+    """
     language = language or rng.choice(LANGUAGES)
     name, kind = rng.choice(_BY_DIFFICULTY[difficulty])
     facts = kind.draw(rng)
+    if products is not None:
+        named = [word for word, fact in facts.items() if isinstance(fact, shop.Product)]
+        facts = {**facts, **dict(zip(named, rng.sample(products, len(named)), strict=True))}
     body = rng.choice(kind.asks[language]).format_map(_worded(facts, language))
     opening, closing = rng.choice(_OPENINGS[language]), rng.choice(_CLOSINGS[language])
     if not opening or opening.endswith(("! ", ". ")):
