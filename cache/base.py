@@ -4,9 +4,12 @@ CacheError                   a miss for whoever asked; never a failed request
   StoreAway                  the store cannot be reached, or was too slow
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+
+KV_STORE: Final = "cache.kv_blocks:open_store"
+"""What opens a store for prefix KV, by name: an engine is another process, and knows nothing of caches."""
 
 
 class CacheError(Exception):

@@ -56,7 +56,7 @@ class _Entry(Struct, gc=False):
     uses: int = 0
 
 
-class PrefixStats(Struct, frozen=True):
+class HolderStats(Struct, frozen=True):
     """What is held now, and what was counted since the start.
 
     Attributes:
@@ -80,7 +80,7 @@ class PrefixStats(Struct, frozen=True):
     evicted: int
 
 
-class Prefixes:
+class Holders:
     """What is known of one model's replicas; touched by the loop alone.
 
     Args:
@@ -97,7 +97,7 @@ class Prefixes:
         self._hits = self._moved = self._misses = self._matched = self._corrected = self._evicted = 0
 
     def __repr__(self) -> str:
-        return f"<Prefixes {len(self._held)} of {self._most}>"
+        return f"<Holders {len(self._held)} of {self._most}>"
 
     def holder(self, keys: PrefixKeys) -> Holding:
         """Return what is known of the longest beginning that is held; changes nothing."""
@@ -149,9 +149,9 @@ class Prefixes:
         table[keys.names[-1]].tokens = prompt_tokens  # of the whole it is told, and not estimated
         self._forget(now)
 
-    def stats(self) -> PrefixStats:
+    def stats(self) -> HolderStats:
         """Return the counters as they are now."""
-        return PrefixStats(
+        return HolderStats(
             held=len(self._held),
             bytes=len(self._held) * ENTRY_BYTES,
             hits=self._hits,

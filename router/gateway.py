@@ -10,11 +10,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from backends.base import Backend
 from backends.capabilities import Capabilities
 from backends.engines.options import SHIPPED
+from cache.base import KV_STORE
 from cache.keys import reply_key
 from cache.options import OpenReplies, open_replies
 from classifier.base import Classifier, Prompt, Verifier, WeightsError
@@ -38,8 +38,6 @@ from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
 from router.prefix_affinity import PrefixAffinity
 from router.routes import Route, Routes
-
-_KV_STORE: Final = "cache.kv_blocks:open_store"  # by name: the engine is another process
 
 _log = logging.getLogger(__name__)
 UNKNOWN_THRESHOLD = 0.5  # where nothing scores, the threshold is never asked
@@ -156,7 +154,7 @@ def _built(chosen: BackendOptions, opened: OpenReplies) -> Backend:
     build = getattr(chosen, "build_with_store", None)
     if build is None or opened.url is None:
         return chosen.build()
-    backend: Backend = build(_KV_STORE, url=opened.url, secret=opened.key_secret.hex())
+    backend: Backend = build(KV_STORE, url=opened.url, secret=opened.key_secret.hex())
     return backend
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from cache.prefixes import PrefixStats
+from cache.holders import HolderStats
 from cache.replies import RepliesStats
 from router.base import Attempt, Decision, Outcome, Record, Tier
 
@@ -44,7 +44,7 @@ class Metrics(Collector):
     def __init__(
         self,
         cache_figures: Callable[[], RepliesStats] | None = None,
-        prefix_figures: Callable[[], Mapping[Tier, PrefixStats]] | None = None,
+        prefix_figures: Callable[[], Mapping[Tier, HolderStats]] | None = None,
     ) -> None:
         """Take what tells the cache's own counters, and those of prefixes; None where nothing is kept."""
         self._cache_figures, self._prefix_figures = cache_figures, prefix_figures
@@ -165,7 +165,7 @@ class Metrics(Collector):
         yield histogram
 
 
-def _prefix_families(by_tier: Mapping[Tier, PrefixStats]) -> Iterator[Metric]:
+def _prefix_families(by_tier: Mapping[Tier, HolderStats]) -> Iterator[Metric]:
     for name, words in (
         ("held", "Beginnings of conversations whose replica is known"),
         ("bytes", "Bytes that knowing them takes"),

@@ -13,8 +13,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from backends.base import Usage
+from cache.holders import Holders, HolderStats
 from cache.prefix_keys import keys_of
-from cache.prefixes import Prefixes, PrefixStats
 from router.base import Prefix, Request, Tier
 
 MAX_BYTES: Final = 32 << 20
@@ -48,8 +48,8 @@ class PrefixAffinity:
         self._secret = secret
         self._looks = looks
         self._salts: dict[str, str] = {}  # one for each tenant, of whom the configuration names all
-        self._prefixes = {tier: Prefixes(max_bytes // len(Tier), clock=clock) for tier in Tier}
-        self._large, self._mini = self._prefixes[Tier.LARGE], self._prefixes[Tier.MINI]
+        self._holders = {tier: Holders(max_bytes // len(Tier), clock=clock) for tier in Tier}
+        self._large, self._mini = self._holders[Tier.LARGE], self._holders[Tier.MINI]
         self._output = dict.fromkeys(Tier, 0.0)
 
     def salt_of(self, tenant: str) -> str:
@@ -81,7 +81,7 @@ class PrefixAffinity:
         prefix = request.prefix
         if prefix.keys is None or usage is None or not replica:
             return
-        self._prefixes[tier].learn(
+        self._holders[tier].learn(
             prefix.keys,
             prefix.held(tier),
             replica,
@@ -91,6 +91,6 @@ class PrefixAffinity:
         before = self._output[tier]
         self._output[tier] = before + (usage.output - before) * _NEWEST if before else float(usage.output)
 
-    def stats(self) -> dict[Tier, PrefixStats]:
+    def stats(self) -> dict[Tier, HolderStats]:
         """Return the counters as they are now."""
-        return {tier: prefixes.stats() for tier, prefixes in self._prefixes.items()}
+        return {tier: holders.stats() for tier, holders in self._holders.items()}

@@ -13,11 +13,14 @@ affair (`serving/`), not the engine's. No I/O happens here.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 from msgspec import Raw, Struct
 
 from backends.base import Reply
+
+CHAT: Final = "/chat/completions"
+TEXT: Final = "/completions"
 
 
 class EngineError(Exception):
@@ -87,7 +90,7 @@ class Ask(Struct, frozen=True):
     """One request, checked as far as any engine would.
 
     Attributes:
-        path: "/chat/completions" or "/completions".
+        path: `CHAT` or `TEXT`.
         fields: the body's fields as they came, `model` among them, but for those that are null and those that the
             attributes below say: `stream`, `stream_options`, `n`, `max_tokens`, `max_completion_tokens`, `adapter`
             and `cache_salt`.

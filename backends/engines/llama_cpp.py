@@ -22,9 +22,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from backends.base import BackendError, Reply
-from backends.engines.base import Ask, EngineError, KvStore, Load, ModelRefused, NotReady
+from backends.engines.base import CHAT, Ask, EngineError, KvStore, Load, ModelRefused, NotReady
 from backends.engines.engine_options import EngineOptions
-from backends.engines.llama_server.asks import CHAT, bodies_of, wants_probabilities
+from backends.engines.llama_server.asks import bodies_of, wants_probabilities
 from backends.engines.llama_server.choices import put_together
 from backends.engines.llama_server.client import Client
 from backends.engines.llama_server.figures import Figures, read_figures

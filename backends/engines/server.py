@@ -17,9 +17,9 @@ from typing import Final
 
 from backends.engines.base import ModelRefused
 from backends.engines.engine_options import KINDS, QUANTISATIONS, STORE_URL, EngineOptions
+from backends.engines.gguf_head import check_is_gguf
 from backends.engines.serving.listening import PortTaken, StoreRefused, serve
 
-_GGUF: Final = b"GGUF"
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 _DEFAULTS: Final = EngineOptions(model=Path(), name="")
 _EXIT_CODES: Final[dict[type[Exception], int]] = {ModelRefused: 3, PortTaken: 4, StoreRefused: 5}
@@ -55,22 +55,12 @@ def check_model(options: EngineOptions) -> None:
     """
     reads_gguf = options.engine == "llama_cpp"
     for path in (options.model, *([options.draft] if options.draft else []), *options.adapters.values()):
+        if reads_gguf and path.is_dir():
+            raise ModelRefused(f"{path} is a folder, llama.cpp reads GGUF files; take --engine transformers")
         if reads_gguf:
-            _check_gguf(path)
+            check_is_gguf(path)
         elif path.is_file():
             raise ModelRefused(f"{path} is a file, the transformers engine reads folders; take --engine llama_cpp")
-
-
-def _check_gguf(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_GGUF))
-    except IsADirectoryError as error:
-        raise ModelRefused(f"{path} is a folder, llama.cpp reads GGUF files; take --engine transformers") from error
-    except OSError as error:
-        raise ModelRefused(f"cannot read model file {path}: {error.strerror}; give the path of a GGUF file") from error
-    if magic != _GGUF:
-        raise ModelRefused(f"{path} is no GGUF file, it begins with {magic!r}; convert it with llama.cpp's converter")
 
 
 def _read(argv: Sequence[str] | None) -> EngineOptions:

@@ -1,7 +1,7 @@
 """Prompts -> saved KV of llama.cpp's slots that other engines computed, and back.
 
 A state is what llama.cpp writes for a slot: one value, under a key of its own. To find it from any prompt that begins
-alike, each block boundary of its prompt has a small pointer to it. The keys are those of `prefix_kv.py`: a prompt of
+alike, each block boundary of its prompt has a small pointer to it. The keys are those of `prefix_kv/`: a prompt of
 another salt, adapter, model, kind of KV or version of the engine finds nothing, and what is found still has to prove
 itself, by its digest and by the token ids that it stores. Whatever fails is a miss.
 
@@ -19,8 +19,8 @@ from time import monotonic
 from typing import Final
 
 from backends.engines.base import KvStore
-from backends.engines.break_even import Line
-from backends.engines.prefix_kv import Namespace, block_keys, bytes_of
+from backends.engines.prefix_kv.blocks import Namespace, block_keys, bytes_of
+from backends.engines.prefix_kv.break_even import TRIAL_EVERY, Line
 
 BLOCK: Final = 64
 """Tokens of one block."""
@@ -33,9 +33,6 @@ FETCH_WITHIN: Final = 0.05
 
 LARGEST: Final = 63 * 1024 * 1024
 """Bytes of one state that is still stored; more never comes within the span for fetching."""
-
-TRIAL_EVERY: Final = 32
-"""Of what does not pay, one in so many is fetched all the same, since what is true may change."""
 
 _MAX_KNOWN: Final = 1 << 16  # keys that are remembered as stored
 _DIGEST: Final = 16

@@ -1,17 +1,15 @@
 """A name and a model -> one local model served over the OpenAI API."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 from typer import Argument, Exit, Option
 
 from backends.engines.engine_options import STORE_URL, EngineOptions, Kind, Quantise
 from backends.engines.server import run
+from cache.base import KV_STORE
 from router.commands.errors import BadUsage
 from router.commands.weights import bundled
-
-KV_STORE: Final = "cache.kv_blocks:open_store"
-"""What opens prefix KV in Redis."""
 
 
 def backend(  # noqa: PLR0913 - each is an option of the command line

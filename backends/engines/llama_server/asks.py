@@ -10,9 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from backends.engines.base import Ask, Refused
-
-CHAT: Final = "/chat/completions"
+from backends.engines.base import CHAT, Ask, Refused
 
 _OURS: Final = frozenset(
     {

@@ -13,8 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from backends.base import Chunks, Reply, StreamBroken
-from backends.engines.base import Ask
-from backends.engines.llama_server.asks import CHAT
+from backends.engines.base import CHAT, Ask
 
 Opening = Callable[[], Awaitable[Reply]]
 

@@ -5,8 +5,7 @@ from typing import Final
 
 import msgspec
 
-from backends.engines.base import Ask
-from backends.engines.llama_server.asks import CHAT
+from backends.engines.base import CHAT, Ask
 from backends.engines.llama_server.client import Client
 
 _MAX_REMEMBERED: Final = 256  # prompts between being counted and being answered

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from backends.base import Chunks, StreamBroken
-from backends.engines.llama_server.asks import CHAT
+from backends.engines.base import CHAT
 
 _DONE: Final = b"[DONE]"
 _decode: Final = msgspec.json.decode

@@ -25,7 +25,7 @@ class Namespace:
     Attributes:
         model: digest of its weights and configuration.
         storage: dtype that KV is computed in and how it is stored, such as "float32/int8".
-        adapter: "" is the model itself.
+        adapter: digest of its weights, since names change hands; "" is the model itself.
         page: tokens of one block.
         engine: name and version of what lays out the bytes.
     """

@@ -8,8 +8,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+TRIAL_EVERY: Final = 32
+"""Of what does not pay, one in so many is done all the same, since what is true may change."""
+
 _MEMORY: Final = 0.9  # weight of all that was seen before, at each new observation: the last ten or so count
-_TRIAL_EVERY: Final = 32  # of what does not pay, one in so many is done all the same, since what is true may change
 
 
 @dataclass(slots=True)
@@ -132,7 +134,7 @@ class BreakEven:
             "prefix_kv_fetch_seconds_per_byte": self._fetch.each,
             "prefix_kv_fetch_fixed_seconds": self._fetch.fixed,
             "prefix_kv_break_even_tokens": self.tokens(),
-            "prefix_kv_redis_loses": float(math.isinf(self.tokens())),
+            "prefix_kv_store_loses": float(math.isinf(self.tokens())),
             "prefix_kv_chose_fetch_total": self.fetched,
             "prefix_kv_chose_compute_total": self.computed,
         }
@@ -146,4 +148,4 @@ class BreakEven:
 
     def _tries(self) -> bool:
         self._losses += 1
-        return self._losses % _TRIAL_EVERY == 0
+        return self._losses % TRIAL_EVERY == 0

@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from backends.engines.base import Engine, EngineError, NotReady, Refused, UnknownModel
+from backends.engines.base import CHAT, TEXT, Engine, EngineError, NotReady, Refused, UnknownModel
 from backends.engines.serving.admission import Admission
-from backends.engines.serving.asks import CHAT, TEXT, Offer
+from backends.engines.serving.asks import Offer
 from backends.engines.serving.completions import Completions, read_body
 from backends.engines.serving.errors import JSON, Receive, Scope, Send, answer_of, error_body, send_answer
 from backends.engines.serving.metrics import Metrics

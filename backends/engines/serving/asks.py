@@ -11,10 +11,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from backends.engines.base import Ask, ContextExceeded, Engine, Refused, UnknownModel
-
-CHAT: Final = "/chat/completions"
-TEXT: Final = "/completions"
+from backends.engines.base import CHAT, Ask, ContextExceeded, Engine, Refused, UnknownModel
 
 MAX_CHOICES: Final = 16
 """Answers to one request, where the engine has places for so many."""

@@ -31,7 +31,7 @@ from backends.engines.serving.errors import (
     send_answer,
 )
 from backends.engines.serving.metrics import Metrics
-from backends.engines.serving.passing import Passage
+from backends.engines.serving.passing import Passing
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """Bytes of a request."""
@@ -92,8 +92,8 @@ class Completions:
                 ask, wants_usage = _counted(read_ask(body, path, offer=self.offer, request_id=request_id))
                 ask = await fit(ask, self.engine, size=len(body))
                 async with self.admission.place(ask.choices):
-                    passage = Passage(self.metrics, ask.choices, began=began, strip_usage=not wants_usage)
-                    await self._compute(ask, passage, send, caller)
+                    passing = Passing(self.metrics, ask.choices, began=began, strip_usage=not wants_usage)
+                    await self._compute(ask, passing, send, caller)
             except _FAILURES as error:
                 caller.is_served = True
                 await self._refuse(error, send)
@@ -104,7 +104,7 @@ class Completions:
             _log.warning("the engine broke: %r", error)
         await send_answer(send, *answer_of(error))
 
-    async def _compute(self, ask: Ask, passage: Passage, send: Send, caller: "_Caller") -> None:
+    async def _compute(self, ask: Ask, passing: Passing, send: Send, caller: "_Caller") -> None:
         """Have an answer computed and send it.
 
         Raises:
@@ -115,12 +115,12 @@ class Completions:
             reply = await self.engine.answer(ask)
             async with aclosing(reply.chunks) as chunks:
                 if ask.stream:
-                    await _stream(chunks, passage, head, send, caller)
+                    await _stream(chunks, passing, head, send, caller)
                     return
                 whole = b"".join([piece async for piece in chunks])
-            passage.take_whole(whole)
+            passing.take_whole(whole)
         except asyncio.CancelledError:
-            passage.abort("abort")
+            passing.abort("abort")
             raise
         caller.is_served = True
         await send_answer(send, 200, [JSON, head], whole)
@@ -134,7 +134,7 @@ def _counted(ask: Ask) -> tuple[Ask, bool]:
 
 
 async def _stream(
-    chunks: AsyncGenerator[bytes, None], passage: Passage, head: Header, send: Send, caller: "_Caller"
+    chunks: AsyncGenerator[bytes, None], passing: Passing, head: Header, send: Send, caller: "_Caller"
 ) -> None:
     """Send events as they come; a stream that breaks ends with an error event and an aborted body."""
     await send({"type": "http.response.start", "status": 200, "headers": [_SSE, _NO_CACHE, head]})
@@ -142,17 +142,17 @@ async def _stream(
     try:
         async with asyncio.timeout(IDLE_WITHIN) as limit:
             async for piece in chunks:
-                passed = passage.take(piece)
+                passed = passing.take(piece)
                 if passed:
                     await send({"type": "http.response.body", "body": passed, "more_body": True})
                 limit.reschedule(clock() + IDLE_WITHIN)
-            rest = passage.end()
+            rest = passing.end()
             caller.is_served = True
             await send({"type": "http.response.body", "body": rest, "more_body": False})
     except _FAILURES as error:
         _log.warning("the engine broke in the middle of an answer: %r", error)
-        passage.abort("error")
-        if not passage.has_failed:  # otherwise its own words have gone out
+        passing.abort("error")
+        if not passing.has_failed:  # otherwise its own words have gone out
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORD_WITHIN):
                     await send({"type": "http.response.body", "body": error_event(error), "more_body": True})

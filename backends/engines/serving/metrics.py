@@ -29,6 +29,7 @@ _SPANS: Final = {
     "e2e_request_latency_seconds": "From a request to the end of its answer",
     "request_queue_time_seconds": "From a request to its place",
 }
+_ALONE: Final = "Of this kind of engine or store alone"
 
 
 class _Histogram:
@@ -120,7 +121,9 @@ class Metrics(Collector):
             yield family
         for gauges in self._gauges:
             for name, value in gauges().items():
-                yield self._gauge(name.removeprefix(PREFIX), "Of this kind of engine or store alone", value)
+                counted = name.removesuffix("_total")
+                is_gauge = counted == name
+                yield self._gauge(name, _ALONE, value) if is_gauge else self._counter(counted, _ALONE, {"": value})
 
     def _throughput(self) -> float:
         since = int(self.clock()) - WINDOW
@@ -131,7 +134,7 @@ class Metrics(Collector):
         family.add_metric((self._model,), value)
         return family
 
-    def _counter(self, name: str, words: str, counts: Mapping[str, int], *, label: str = "") -> CounterMetricFamily:
+    def _counter(self, name: str, words: str, counts: Mapping[str, float], *, label: str = "") -> CounterMetricFamily:
         labels = ("model_name", label) if label else ("model_name",)
         family = CounterMetricFamily(f"{PREFIX}{name}", words, labels=labels)
         for value, count in counts.items():

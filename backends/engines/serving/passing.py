@@ -13,7 +13,7 @@ from backends.sse import StreamReader, read_reply
 _FINISH: Final = re.compile(rb'"finish_reason"[ \t]*:[ \t]*"([a-z_]{1,32})"')
 
 
-class Passage:
+class Passing:
     """One answer, from the moment on when it has a place.
 
     Args:

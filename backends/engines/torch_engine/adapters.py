@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from backends.engines.base import ModelRefused
 from backends.engines.engine_options import EngineOptions
-from backends.engines.torch_engine.base import Adapters, Loaded
+from backends.engines.torch_engine.base import Adapters, Loaded, first_line
 
 _CONFIG: Final = "adapter_config.json"
 _WEIGHTS: Final = "adapter_model.safetensors"
@@ -142,7 +142,7 @@ class _Folder:
                     str(self._path), self._name, torch_device=str(loaded.device), autocast_adapter_dtype=False
                 )
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise self._misfit((str(error) or type(error).__name__).strip().splitlines()[0]) from error
+            raise self._misfit(first_line(error)) from error
         missing = [key for key in told.missing_keys if ".lora_" in key and f".{self._name}." in f"{key}."]
         if missing or told.unexpected_keys:
             raise self._misfit(f"only one of them has {(*missing, *told.unexpected_keys)[0]}")

@@ -150,3 +150,8 @@ class Drafter(Protocol):
     def gauges(self) -> dict[str, float]:
         """Return what it has done, by metric name."""
         ...
+
+
+def first_line(error: BaseException) -> str:
+    """Return what fits into a message of what a library said, which may be pages; its kind where it said nothing."""
+    return (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -17,7 +17,15 @@ import torch
 
 from backends.engines.base import EngineError, Load, NotReady
 from backends.engines.torch_engine.answers import Answer, Event, Failed, Job
-from backends.engines.torch_engine.base import Adapters, Drafter, Loaded, OutOfMemory, Prefixes, PrefixKv
+from backends.engines.torch_engine.base import (
+    Adapters,
+    Drafter,
+    Loaded,
+    OutOfMemory,
+    Prefixes,
+    PrefixKv,
+    first_line,
+)
 from backends.engines.torch_engine.forwards import Forwards
 from backends.engines.torch_engine.lanes import Lane, Pace
 from backends.engines.torch_engine.sampling import Chosen, NoNumber, choose
@@ -58,7 +66,7 @@ class Batcher:
         self._told: list[tuple[Job, Event]] = []
         self._pace = Pace()
         self._prompt_tokens = self._cached_tokens = self._drafted = self._accepted = 0
-        self._steps = self._stepped = self._generated = self._failures = 0
+        self._steps = self._stepped = self._failures = 0
         self._thread = threading.Thread(target=self._run, name="torch-engine", daemon=True)
 
     def start(self) -> None:
@@ -118,7 +126,6 @@ class Batcher:
             "forwards_total": float(self._forwards.count),
             "decode_steps_total": float(self._steps),
             "batch_occupancy": self._stepped / (self._steps * self._places) if self._steps else 0.0,
-            "generated_tokens_total": float(self._generated),
             "kv_bytes": float(sum(lane.cache.bytes_held() for lane in list(self._lanes.values()))),
             "prefill_piece_tokens": float(self._pace.piece),
             "failed_steps_total": float(self._failures),
@@ -340,7 +347,6 @@ class Batcher:
         drafter.settle(proposed=len(proposed), accepted=accepted, seconds=time.perf_counter() - began)
 
     def _take(self, lane: Lane, answer: Answer, token: Chosen) -> None:
-        self._generated += 1
         grown = answer.take(token)
         if grown is not None:
             self._told.append((answer.job, grown))
@@ -361,7 +367,7 @@ class Batcher:
         for job in {id(answer.job): answer.job for answer in concerned}.values():
             self._fail_job(job, told)
         if isinstance(error, torch.AcceleratorError):
-            self._broken = NotReady(f"the accelerator has failed: {_first_line(error)}; start the engine again")
+            self._broken = NotReady(f"the accelerator has failed: {first_line(error)}; start the engine again")
             self._give_up(self._broken)
 
     def _fail_job(self, job: Job, error: EngineError) -> None:
@@ -373,7 +379,7 @@ class Batcher:
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
             text = f"no memory is left for this request on {self._loaded.device}: ask for less, or later"
             return OutOfMemory(text)
-        return EngineError(f"the model could not compute this: {type(error).__name__}: {_first_line(error)}")
+        return EngineError(f"the model could not compute this: {type(error).__name__}: {first_line(error)}")
 
     def _give_up(self, error: EngineError) -> None:
         """End every job that there is."""
@@ -386,7 +392,3 @@ class Batcher:
         self._waiting.clear()
         self._siblings.clear()
         self._deliver([(job, Failed(error)) for job in known.values() if not job.cancelled])
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]

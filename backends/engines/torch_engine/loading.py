@@ -20,12 +20,12 @@ from transformers.utils.logging import disable_progress_bar
 
 from backends.engines.base import ModelRefused
 from backends.engines.engine_options import EngineOptions
+from backends.engines.gguf_head import MAGIC
 from backends.engines.torch_engine.attention import FLASH, offer_flash
-from backends.engines.torch_engine.base import Loaded
+from backends.engines.torch_engine.base import Loaded, first_line
 from backends.engines.torch_engine.forwards import Forwards
 from backends.engines.torch_engine.tokenising import Tokenizer, open_tokenizer
 
-_GGUF: Final = b"GGUF"
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _FILES: Final = ("*.json", "*.safetensors", "*.model", "*.model.v*", "*.jinja")
 _NOT_FILES: Final = ("consolidated*", "*/*")
@@ -96,8 +96,8 @@ def load_model(options: EngineOptions, *, dtype: "torch.dtype | None" = None) ->
 def _folder(model: Path) -> Path:
     if model.is_file():
         with model.open("rb") as file:
-            magic = file.read(len(_GGUF))
-        if magic == _GGUF or model.suffix == ".gguf":
+            magic = file.read(len(MAGIC))
+        if magic == MAGIC or model.suffix == ".gguf":
             raise ModelRefused(
                 f"{model} is a GGUF file: serve it with --engine llama_cpp; transformers would read a mixture of"
                 " experts in it as a dense model, without a word"
@@ -122,7 +122,7 @@ def _from_hub(name: str) -> Path:
         folder = snapshot_download(name, allow_patterns=list(_FILES), ignore_patterns=list(_NOT_FILES))
     except (OSError, ValueError, HfHubHTTPError) as error:
         raise ModelRefused(
-            f"neither a folder nor to be had from the hub: {name}: {_first_line(error)}; give a folder, or a token in"
+            f"neither a folder nor to be had from the hub: {name}: {first_line(error)}; give a folder, or a token in"
             " HF_TOKEN where the model is not open to all"
         ) from error
     return Path(folder)
@@ -132,7 +132,7 @@ def _config(folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelRefused(f"cannot read {folder / 'config.json'}: {_first_line(error)}") from error
+        raise ModelRefused(f"cannot read {folder / 'config.json'}: {first_line(error)}") from error
     own = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
     named = tuple(config.architectures or ())
     if own is None or (named and not _CAUSAL & set(named)) or getattr(config, "is_encoder_decoder", False):
@@ -183,7 +183,7 @@ def _read(folder: Path, config: Any, dtype: "torch.dtype") -> Any:  # noqa: ANN4
                 attn_implementation=_attention(config), output_loading_info=True, **placed,
             )  # fmt: skip
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        raise ModelRefused(f"cannot load the weights of {folder}: {_first_line(error)}") from error
+        raise ModelRefused(f"cannot load the weights of {folder}: {first_line(error)}") from error
     missing = sorted(told["missing_keys"])
     if missing:
         raise ModelRefused(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")
@@ -261,7 +261,7 @@ def _try_out(loaded: Loaded) -> None:
             shared = _together(loaded, prompts)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         kind = loaded.model.config.model_type
-        raise ModelRefused(f"{kind} cannot be computed in batches here: {_first_line(error)}") from error
+        raise ModelRefused(f"{kind} cannot be computed in batches here: {first_line(error)}") from error
     spread = max(float(logits.std()) for logits in plain)
     apart = max(float((one - other).pow(2).mean().sqrt()) for one, other in zip(plain, shared, strict=True))
     if not apart <= (_APART_32 if loaded.dtype is torch.float32 else _APART_16) * max(spread, 1e-6):
@@ -281,7 +281,3 @@ def _together(loaded: Loaded, prompts: Sequence[Sequence[int]]) -> "list[torch.T
     rests = [prompt[head:] for prompt, head in zip(prompts, heads, strict=True)]
     logits = forwards.compute(cache, [0, 1], rests, starts=heads, keep=[len(rest) - 1 for rest in rests])
     return list(logits)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]

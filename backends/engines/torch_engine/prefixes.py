@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from backends.engines.base import KvStore
-from backends.engines.break_even import BreakEven
-from backends.engines.prefix_kv import Namespace, block_keys, bytes_of, open_block, pack_block
+from backends.engines.prefix_kv.blocks import Namespace, block_keys, bytes_of, open_block, pack_block
+from backends.engines.prefix_kv.break_even import BreakEven
 from backends.engines.torch_engine.base import Export, Loaded, PrefixKv
 from backends.engines.torch_engine.kv_storage import KvLayout, Storage
 

@@ -64,7 +64,7 @@ class DraftModel:
         self._kv = Rows(len(draft.windows), context=draft.context)
         self._known: list[int] = []  # tokens that there is KV of
         self._length = DraftLength()
-        self._rounds = self._drafted = self._accepted = 0
+        self._rounds = 0
         self._seconds = 0.0
 
     def propose(self, ids: Sequence[int], *, at_most: int) -> Sequence[int]:
@@ -83,8 +83,6 @@ class DraftModel:
         """Learn what a step took, and how many of the tokens that were proposed for it, if any, were taken."""
         self._length.observe(proposed=proposed, accepted=accepted, seconds=seconds)
         self._rounds += proposed > 0
-        self._drafted += proposed
-        self._accepted += accepted
 
     def gauges(self) -> dict[str, float]:
         """Return what it has done, by metric name."""
@@ -101,7 +99,7 @@ class DraftModel:
         with torch.inference_mode():
             logits = self._forwards.compute(self._kv, [0], [new], starts=[shared], keep=[len(new) - 1])
         self._known = text
-        return int(logits[0, : self._draft.tokenizer.size].argmax())  # embeddings may be padded
+        return int(logits[0].argmax())
 
     def _shared(self, text: list[int]) -> int:
         """Return how many first tokens have their KV already; at least one token is left to be computed."""

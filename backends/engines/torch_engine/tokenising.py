@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Protocol
 from msgspec import Struct
 
 from backends.engines.base import ModelRefused, Refused
+from backends.engines.torch_engine.base import first_line
 from backends.engines.torch_engine.spelling import BytePieces, DecodedPieces, Speller, byte_of_symbol
 
 TEKKEN: Final = "tekken.json"
@@ -98,7 +99,7 @@ def open_tokenizer(folder: Path) -> Tokenizer:
         return _FolderTokenizer(folder) if file is None else _MistralTokenizer(file)
     except (OSError, ValueError, KeyError, ImportError) as error:
         advice = "the folder needs tokenizer.json, tekken.json or tokenizer.model.v3"
-        raise ModelRefused(f"cannot read the tokenizer of {folder}: {_first_line(error)}; {advice}") from error
+        raise ModelRefused(f"cannot read the tokenizer of {folder}: {first_line(error)}; {advice}") from error
 
 
 class _FolderTokenizer:
@@ -133,7 +134,7 @@ class _FolderTokenizer:
                 conversation, add_generation_prompt=True, tokenize=True, return_dict=False
             )
         except (TemplateError, ValueError, TypeError) as error:
-            raise Refused(f"the model's chat template refuses: {_first_line(error)}", param="messages") from error
+            raise Refused(f"the model's chat template refuses: {first_line(error)}", param="messages") from error
         return ids
 
     def piece(self, token: int) -> bytes:
@@ -185,7 +186,7 @@ class _MistralTokenizer:
             request = self._request([message.plain() for message in messages])
             return list(self._whole.encode_chat_completion(request).tokens)
         except self._refusals as error:
-            raise Refused(f"Mistral's chat template refuses: {_first_line(error)}", param="messages") from error
+            raise Refused(f"Mistral's chat template refuses: {first_line(error)}", param="messages") from error
 
     def piece(self, token: int) -> bytes:
         if not 0 <= token < self.size or self._own.is_special(token):
@@ -204,7 +205,3 @@ class _MistralTokenizer:
 
     def _decode(self, ids: Sequence[int]) -> str:
         return str(self._own.decode(list(ids)))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -10,11 +10,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from backends.engines.base import Ask, ContextExceeded, Refused
+from backends.engines.base import CHAT, Ask, ContextExceeded, Refused
 from backends.engines.torch_engine.sampling import Sampling
 from backends.engines.torch_engine.tokenising import Message, Tokenizer
-
-CHAT: Final = "/chat/completions"
 
 MAX_CHOICES: Final = 128
 """Answers to one request, as the OpenAI API has it."""

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from backends.engines.base import Ask
+from backends.engines.base import CHAT, Ask
 from backends.engines.torch_engine.answers import Grown, Job
 from backends.engines.torch_engine.sampling import Chosen
 from backends.engines.torch_engine.tokenising import Tokenizer
-from backends.engines.torch_engine.wanted import CHAT
 
 DONE: Final = b"data: [DONE]\n\n"
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backends.engines.prefix_kv import Namespace, block_keys
-from backends.engines.slot_states import BLOCK, FETCH_WITHIN, TRIAL_EVERY, SlotStates, digest_of
+from backends.engines.prefix_kv.blocks import Namespace, block_keys
+from backends.engines.prefix_kv.break_even import TRIAL_EVERY
+from backends.engines.slot_states import BLOCK, FETCH_WITHIN, SlotStates, digest_of
 from tests.backends.engines.kv_in_memory import KvInMemory
 
 IDS = list(range(5 * BLOCK + 10))

@@ -1,4 +1,4 @@
-"""Tests backends/engines/prefix_kv.py."""
+"""Tests backends/engines/prefix_kv/blocks.py."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.engines.prefix_kv import Namespace, block_keys, bytes_of, open_block, pack_block
+from backends.engines.prefix_kv.blocks import Namespace, block_keys, bytes_of, open_block, pack_block
 
 HERE = Namespace(model=b"weights", storage="float32/exact", adapter="", page=4, engine="transformers 5")
 TOKENS = st.lists(st.integers(0, 2**32 - 1), max_size=40)

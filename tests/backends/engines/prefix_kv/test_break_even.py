@@ -1,4 +1,4 @@
-"""Tests backends/engines/break_even.py."""
+"""Tests backends/engines/prefix_kv/break_even.py."""
 
 import math
 import random
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from backends.engines.break_even import BreakEven, Line
+from backends.engines.prefix_kv.break_even import BreakEven, Line
 
 TOKEN_BYTES = 1000
 PAGE = 16
@@ -55,7 +55,7 @@ def test_what_is_longer_than_the_break_even_is_fetched_and_what_is_shorter_compu
 def test_where_fetching_never_wins_that_is_said() -> None:
     even = learnt(prefill=1e-5, fetch=1e-4, fixed=0.001)
     assert math.isinf(even.tokens())
-    assert even.gauges()["prefix_kv_redis_loses"] == 1
+    assert even.gauges()["prefix_kv_store_loses"] == 1
     assert blocks(even, 1000) == 0
 
 

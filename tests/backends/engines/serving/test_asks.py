@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from backends.engines.base import Ask, ContextExceeded, Refused, UnknownModel
-from backends.engines.serving.asks import CHAT, TEXT, Offer, fit, read_ask
+from backends.engines.base import CHAT, TEXT, Ask, ContextExceeded, Refused, UnknownModel
+from backends.engines.serving.asks import Offer, fit, read_ask
 from tests.backends.engines.serving.scripted import ScriptedEngine
 
 OFFER = Offer("desk", ("polite", "terse"), places=4)

@@ -7,7 +7,7 @@ import pytest
 from backends.engines.base import Load
 from backends.engines.serving.admission import Admission
 from backends.engines.serving.metrics import PREFIX, WINDOW, Metrics
-from backends.engines.serving.passing import Passage
+from backends.engines.serving.passing import Passing
 from tests.backends.engines.serving.scripted import DONE, USAGE, Open, ScriptedEngine, chunk
 
 CHAT = "/v1/chat/completions"
@@ -44,13 +44,13 @@ def figures(text: bytes) -> dict[str, float]:
 
 
 def test_a_stream_is_timed_and_counted(metrics: Metrics, clock: Clock) -> None:
-    passage = Passage(metrics, 1, began=clock.now - 1.0, strip_usage=True)
+    passing = Passing(metrics, 1, began=clock.now - 1.0, strip_usage=True)
     clock.now += 1.0
     for text in ("a", " b", " c"):
-        assert passage.take(chunk(text)) == chunk(text)
+        assert passing.take(chunk(text)) == chunk(text)
         clock.now += 0.125
-    assert passage.take(chunk("", reason="length") + USAGE + DONE) == chunk("", reason="length") + DONE
-    assert passage.end() == b""
+    assert passing.take(chunk("", reason="length") + USAGE + DONE) == chunk("", reason="length") + DONE
+    assert passing.end() == b""
     told = figures(metrics.text())
     assert told['request_success_total finished_reason="length"'] == 1
     assert told["prompt_tokens_total"] == 5
@@ -65,10 +65,10 @@ def test_a_stream_is_timed_and_counted(metrics: Metrics, clock: Clock) -> None:
 
 
 def test_the_role_alone_is_no_first_token(metrics: Metrics, clock: Clock) -> None:
-    passage = Passage(metrics, 1, began=clock.now, strip_usage=True)
-    passage.take(b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n')
+    passing = Passing(metrics, 1, began=clock.now, strip_usage=True)
+    passing.take(b'data: {"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}\n\n')
     assert figures(metrics.text())["time_to_first_token_seconds_count"] == 0
-    passage.take(chunk("a"))
+    passing.take(chunk("a"))
     assert figures(metrics.text())["time_to_first_token_seconds_count"] == 1
 
 
@@ -84,12 +84,13 @@ def test_tokens_per_second_are_those_of_the_last_seconds(metrics: Metrics, clock
 
 def test_what_the_engine_and_its_store_know_is_told(metrics: Metrics) -> None:
     busy = Load(running=2, waiting=3, kv_used=0.25, prompt_tokens=100, cached_tokens=40)
-    metrics.watch(lambda: busy, lambda: {"slots_restored": 7}, lambda: {f"{PREFIX}kv_store_hits": 9})
+    metrics.watch(lambda: busy, lambda: {"slots_restored": 7}, lambda: {"kv_store_hits_total": 9})
     told = figures(metrics.text())
     assert told["kv_cache_usage_perc"] == 0.25
     assert told["num_requests_waiting"] == 3
     assert (told["prefix_cache_queries_total"], told["prefix_cache_hits_total"]) == (100, 40)
-    assert (told["slots_restored"], told["kv_store_hits"]) == (7, 9)
+    assert (told["slots_restored"], told["kv_store_hits_total"]) == (7, 9)
+    assert f"# TYPE {PREFIX}kv_store_hits_total counter".encode() in metrics.text()
     assert not any(name.startswith("spec_decode") for name in told)
 
 

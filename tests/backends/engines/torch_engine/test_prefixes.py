@@ -20,8 +20,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from backends.engines.break_even import BreakEven  # noqa: E402 - what follows needs torch
-from backends.engines.prefix_kv import bytes_of, pack_block  # noqa: E402
+from backends.engines.prefix_kv.blocks import bytes_of, pack_block  # noqa: E402
+from backends.engines.prefix_kv.break_even import BreakEven  # noqa: E402 - what follows needs torch
 from backends.engines.torch_engine import prefixes as prefixes_file  # noqa: E402
 from backends.engines.torch_engine.base import Loaded, PrefixKv  # noqa: E402
 from backends.engines.torch_engine.engine import TorchEngine  # noqa: E402
@@ -356,7 +356,7 @@ async def test_what_does_not_pay_is_computed(replica: Replica, models: dict[str,
         prefixes._break_even.saw_prefill(tokens, tokens * 1e-7)
         prefixes._break_even.saw_fetch(tokens * 1000, tokens * 1e-3)
     assert first_logits(loaded, prompt, prefixes, salt="a").found == 0
-    assert prefixes.gauges()["prefix_kv_redis_loses"] == 1
+    assert prefixes.gauges()["prefix_kv_store_loses"] == 1
     assert prefixes.gauges()["prefix_kv_chose_compute_total"] == 1
 
 
