@@ -135,6 +135,18 @@ class Call(Struct, frozen=True):
     salt: str = ""
 
 
+class Sink(Protocol):
+    """Takes the pieces of a body as they come, without a turn of the loop between."""
+
+    def write(self, data: bytes) -> bool:
+        """Take bytes; False where no more shall come before `drain` has ended."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until more may come."""
+        ...
+
+
 class Chunks(AsyncGenerator[bytes, None]):
     """Pieces of a body that do not come from a generator function: `__anext__` and `aclose` are all there is to write.
 
@@ -142,6 +154,16 @@ class Chunks(AsyncGenerator[bytes, None]):
     """
 
     __slots__ = ()
+
+    async def pour(self, sink: Sink) -> None:
+        """Give a sink all that follows; returns at the end.
+
+        Raises:
+            BackendError: the body broke, after what came before has been given.
+        """
+        async for piece in self:
+            if not sink.write(piece):
+                await sink.drain()
 
     async def asend(self, _value: None) -> bytes:
         """Return the next piece; there is nothing to send into a body."""

@@ -26,6 +26,7 @@ from backends.base import (
     DeadlineExceeded,
     FirstTokenTimeout,
     IdleTimeout,
+    Sink,
     StreamBroken,
 )
 
@@ -66,10 +67,13 @@ class Exchange(Chunks):
 
     __slots__ = (
         "_connection",
+        "_is_full",
         "_loop",
         "_paused",
         "_pieces",
         "_pool",
+        "_sink",
+        "_trouble",
         "_waiter",
         "begun",
         "complete",
@@ -89,6 +93,9 @@ class Exchange(Chunks):
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
+        self._sink: Sink | None = None
+        self._is_full = False
+        self._trouble: Exception | None = None
         self.begun = self.complete = False
         self.error: BackendError | None = None
         self.headers: dict[bytes, bytes] = {}
@@ -113,6 +120,40 @@ class Exchange(Chunks):
             finally:
                 self._waiter = None
         return self._take()
+
+    async def pour(self, sink: Sink) -> None:
+        """See `Chunks.pour`: what comes goes on in the same callback of the socket, and nobody is woken for it."""
+        self._sink = sink
+        try:
+            while not self._is_poured(sink):
+                if self._is_full:
+                    await sink.drain()
+                    self._is_full = False
+                else:
+                    await self.arrival()
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            self._sink = None
+
+    def _is_poured(self, sink: Sink) -> bool:
+        """Give what is here; tells whether it was the end."""
+        self._push(sink)
+        if self._trouble is not None:
+            raise self._trouble
+        if self._is_full:
+            return False
+        if self.error is not None:
+            raise self.error
+        return self.complete
+
+    def _push(self, sink: Sink) -> None:
+        if self._pieces and not self._is_full:
+            try:
+                self._is_full = not sink.write(self._take())
+            except Exception as error:  # noqa: BLE001 - for whoever pours, not for the socket's callback
+                self._trouble = error
 
     async def aclose(self) -> None:
         """Leave the answer; the server sees at once that nobody waits for the rest."""
@@ -149,7 +190,10 @@ class Exchange(Chunks):
                 self.fail(Broken(f"answer is longer than {MAX_WHOLE} bytes", status=self.status))
                 return
         else:
-            self.wake()
+            if self._sink is not None:
+                self._push(self._sink)
+            if self._sink is None or self._is_full or self._trouble is not None:
+                self.wake()
             if self.size > MAX_UNREAD:
                 self._paused = True
                 connection.hold()

@@ -14,7 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from router.endpoints.errors import plain_error
-from router.endpoints.wire import LEFT, WHOLE
+from router.endpoints.wire import LEFT, SINK, WHOLE
 
 HEAD_WITHIN = 5.0  # seconds for a head, from its first byte or from the connection on
 MAX_HEADERS = 100
@@ -53,6 +53,17 @@ class _Cycle(RequestResponseCycle):
             self._begin(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"{message['type']} has no place here")
+
+    def write(self, data: bytes) -> bool:
+        """Take the next piece of a body that has begun; see `backends.base.Sink`."""
+        if not self.disconnected:
+            chunk = b"%x\r\n%b\r\n" % (len(data), data) if self.chunked_encoding else data
+            self.transport.write(chunk)
+        return not self.flow.write_paused
+
+    async def drain(self) -> None:
+        """Wait until the caller can take more."""
+        await self.flow.drain()
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.response_started = True
@@ -199,6 +210,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 on_response=self.on_response_complete,
             ),
         )
+        self.scope["extensions"][SINK] = {"sink": self.cycle}
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:

@@ -13,7 +13,7 @@ from functools import partial
 
 from msgspec import Struct
 
-from backends.base import BackendError, Rejected, TimedOut, Usage
+from backends.base import BackendError, Rejected, Sink, TimedOut, Usage
 from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
@@ -39,7 +39,8 @@ class Answer(Struct, frozen=True):
 
     Attributes:
         first: the first bytes of the body; of an unstreamed answer, all of it.
-        rest: what follows; ends the request's record when it is used up or closed.
+        rest: what follows, or what a sink that is sent into it is given; ends the request's record when it is used up
+            or closed.
         tier: who answered, which failover makes another than the decided one.
         cost: nano-USD, None while unknown (a stream has not been counted yet).
         baseline: nano-USD that Large would have cost, an estimate; None likewise.
@@ -54,7 +55,7 @@ class Answer(Struct, frozen=True):
     kept: bool
     media_type: str
     first: bytes
-    rest: AsyncGenerator[bytes, None]
+    rest: AsyncGenerator[bytes, Sink | None]
     cost: int | None
     baseline: int | None
     overhead: float
@@ -227,7 +228,7 @@ def _is_regular(begun: Begun, decision: Decision) -> bool:
     return not begun.is_makeshift and decision.reason not in ("default", CAPPED)
 
 
-async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, None]:
+async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, Sink | None]:
     """Yield a kept body as one piece; its record is closed when the caller has taken it."""
     outcome = Outcome.HUNG_UP
     try:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
-from backends.base import BackendError, StreamBroken, Usage
+from backends.base import BackendError, Chunks, Sink, StreamBroken, Usage
 from backends.sse import StreamReader, read_reply
 from cache.base import KeptReply
 from router.account import Account
@@ -41,15 +41,17 @@ class Relay(Struct, frozen=True):
     keep: Callable[[KeptReply], None] | None
     witness: Witness | None = None
 
-    def chunks(self, begun: Begun) -> AsyncGenerator[bytes, None]:
+    def chunks(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Return the caller's bytes; whoever takes them closes the generator.
+
+        A sink that is sent into it (`asend`) is given the rest of a stream as it comes.
 
         Raises:
             BackendError: the reply broke; what was yielded before has gone out.
         """
         return self._events(begun) if self.account.request.stream else self._whole(begun)
 
-    async def _whole(self, begun: Begun) -> AsyncGenerator[bytes, None]:
+    async def _whole(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield an unstreamed answer; its cost is noted before, since it goes into the headers."""
         body, outcome = begun.first, Outcome.HUNG_UP
         told = read_reply(body)
@@ -65,7 +67,7 @@ class Relay(Struct, frozen=True):
         finally:
             self.account.close(outcome, status=200)
 
-    async def _events(self, begun: Begun) -> AsyncGenerator[bytes, None]:
+    async def _events(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
         feed = _cleaned(reader.feed) if begun.adds_logprobs else reader.feed
@@ -78,12 +80,15 @@ class Relay(Struct, frozen=True):
                     data = feed(await anext(following))
                 self.account.first_byte()
                 gathered.add(data)
-                yield data
-                async for chunk in following:
-                    data = feed(chunk)
-                    if data:
-                        gathered.add(data)
-                        yield data
+                sink = yield data
+                if sink is None:
+                    async for chunk in following:
+                        data = feed(chunk)
+                        if data:
+                            gathered.add(data)
+                            yield data
+                else:
+                    await _pour(following, _Fed(feed, gathered, sink))
             rest = reader.finish()
             if rest:
                 rest = without_logprobs(rest) if begun.adds_logprobs else rest
@@ -124,6 +129,29 @@ class Relay(Struct, frozen=True):
 
 def _cleaned(feed: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     return lambda piece: without_logprobs(feed(piece))
+
+
+async def _pour(chunks: AsyncGenerator[bytes, None], sink: Sink) -> None:
+    own = getattr(chunks, "pour", None)  # a plain generator has none
+    await (Chunks.pour(chunks, sink) if own is None else own(sink))  # type: ignore[arg-type]  # needs iteration alone
+
+
+class _Fed(Struct):
+    """A sink that reads along before another one takes what may go on."""
+
+    feed: Callable[[bytes], bytes]
+    gathered: "_Gathered"
+    sink: Sink
+
+    def write(self, data: bytes) -> bool:
+        data = self.feed(data)
+        if not data:
+            return True
+        self.gathered.add(data)
+        return self.sink.write(data)
+
+    async def drain(self) -> None:
+        await self.sink.drain()
 
 
 class _Gathered:

@@ -7,16 +7,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from backends.base import BackendError, Rejected
+from backends.base import BackendError, Rejected, Sink
 from router.base import GatewayError, Request
 from router.endpoints.errors import Header, WireError, error_event, wire_error
 from router.endpoints.headers import answer_headers
-from router.endpoints.wire import LEFT, WHOLE, Receive, caller_id, read_body, read_chat, refuse_repeated
+from router.endpoints.wire import LEFT, SINK, WHOLE, Receive, caller_id, read_body, read_chat, refuse_repeated
 from router.guards.keys import Keys
 from router.metrics import Metrics
 from router.pipeline import Answer, Pipeline
@@ -84,7 +84,8 @@ class ChatCompletions:
         async with aclosing(answer.rest):
             head = answer_headers(answer, request_id=request_id, config=self.config)
             if request.stream:
-                await self._stream(answer, head, send, seconds=request.deadline - time.monotonic() + _GRACE)
+                seconds = request.deadline - time.monotonic() + _GRACE
+                await self._stream(answer, head, send, sink=caller.sink, seconds=seconds)
             else:
                 head.append((b"content-length", b"%d" % len(answer.first)))
                 await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -95,14 +96,18 @@ class ChatCompletions:
                 return
         caller.is_served = True
 
-    async def _stream(self, answer: Answer, head: list[Header], send: Send, *, seconds: float) -> None:
+    async def _stream(
+        self, answer: Answer, head: list[Header], send: Send, *, sink: Sink | None, seconds: float
+    ) -> None:
         """Send events as they come; a stream that breaks ends with an error event and an aborted body."""
         await send({"type": "http.response.start", "status": 200, "headers": head})
         try:
             async with asyncio.timeout(seconds):
                 await send({"type": "http.response.body", "body": answer.first, "more_body": True})
-                async for chunk in answer.rest:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                with suppress(StopAsyncIteration):
+                    while True:
+                        chunk = await answer.rest.asend(sink)
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
             return  # the caller has stopped reading: the connection is closed in the middle of the body
         except BackendError as error:
@@ -119,12 +124,15 @@ class _Caller:
 
     Attributes:
         is_served: the caller has everything; set in the same step in which the last byte was handed over.
+        sink: takes the rest of a stream; None where another server than ours serves.
     """
 
-    __slots__ = ("_answering", "_has_left", "_left", "is_served")
+    __slots__ = ("_answering", "_has_left", "_left", "is_served", "sink")
 
     def __init__(self, scope: Scope) -> None:
-        self._left: asyncio.Future[None] | None = scope.get("extensions", {}).get(LEFT, {}).get("future")
+        extensions = scope.get("extensions", {})
+        self._left: asyncio.Future[None] | None = extensions.get(LEFT, {}).get("future")
+        self.sink: Sink | None = extensions.get(SINK, {}).get("sink")
         self._has_left = self.is_served = False
 
     def __enter__(self) -> Self:

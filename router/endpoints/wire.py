@@ -29,6 +29,9 @@ LEFT = "tandem.left"
 WHOLE = "tandem.whole"
 """Another one: it is there when the whole body is, so that nothing needs to be waited for."""
 
+SINK = "tandem.sink"
+"""And another: `sink` takes the rest of a streamed body, once its first piece is sent."""
+
 AUTO = "auto"
 MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
 MAX_MESSAGES = 2_048

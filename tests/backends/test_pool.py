@@ -646,3 +646,101 @@ async def test_an_idle_connection_that_grew_old_while_nobody_asked_is_not_used(
     await asyncio.sleep(0.2)
     await ask(pool)
     assert "2 opened" in repr(pool)
+
+
+# --- poured into a sink ----------------------------------------------------------------------------
+
+
+class Bucket:
+    """A sink; after so many pieces it is full until `empty` is set."""
+
+    def __init__(self, *, room: int = 1_000_000, fails: Exception | None = None) -> None:
+        self.pieces: list[bytes] = []
+        self.empty = asyncio.Event()
+        self.drained = 0
+        self._room, self._fails = room, fails
+
+    def write(self, data: bytes) -> bool:
+        if self._fails is not None:
+            raise self._fails
+        self.pieces.append(data)
+        return len(self.pieces) % self._room != 0
+
+    async def drain(self) -> None:
+        self.drained += 1
+        await self.empty.wait()
+
+
+async def test_what_is_poured_comes_in_order_and_gives_back_the_connection(serve: Serve, connect: Connect) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.send(HEAD + b"3\r\none\r\n", b"3\r\ntwo\r\n", b"5\r\nthree\r\n", b"0\r\n\r\n", gap=0.02)
+
+    pool, bucket = connect(await serve(script)), Bucket()
+    given = await ask(pool)
+    await given.chunks.pour(bucket)
+    assert bucket.pieces == [b"one", b"two", b"three"]
+    assert await text(await ask(pool)) == b"onetwothree"
+    assert pool.opened == 1
+
+
+async def test_a_full_sink_holds_the_server_back_and_loses_nothing(serve: Serve, connect: Connect) -> None:
+    pieces, sent = 100, 0
+
+    async def script(visit: Visit) -> None:
+        nonlocal sent
+        await visit.send(HEAD)
+        for number in range(pieces):
+            await visit.send(b"10000\r\n%b\r\n" % (bytes([number]) * 65_536))
+            sent = number + 1
+        await visit.send(b"0\r\n\r\n")
+
+    given, bucket = await ask(connect(await serve(script))), Bucket(room=2)
+    pouring = asyncio.create_task(given.chunks.pour(bucket))
+    await asyncio.sleep(0.3)
+    assert (len(bucket.pieces), bucket.drained) == (2, 1)
+    assert sent < pieces
+    assert given.chunks.size < 2 * MAX_UNREAD + 65_536
+    bucket.empty.set()
+    await asyncio.wait_for(pouring, 10)
+    assert b"".join(bucket.pieces) == b"".join(bytes([number]) * 65_536 for number in range(pieces))
+
+
+async def test_a_stream_that_breaks_says_so_after_what_came(serve: Serve, connect: Connect) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.send(HEAD + b"3\r\none\r\n", b"3\r\ntwo\r\n", gap=0.02)
+        visit.writer.transport.abort()
+
+    given, bucket = await ask(connect(await serve(script))), Bucket()
+    with pytest.raises(StreamBroken):
+        await given.chunks.pour(bucket)
+    assert bucket.pieces == [b"one", b"two"]
+
+
+async def test_a_sink_that_fails_ends_the_call_and_not_the_loop(serve: Serve, connect: Connect) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.send(HEAD + b"3\r\none\r\n")
+        await asyncio.sleep(0.05)
+        await visit.send(b"3\r\ntwo\r\n")
+        await visit.hung_up()
+
+    upstream = await serve(script)
+    given = await ask(connect(upstream))
+    with pytest.raises(StreamBroken, match="too long"):
+        await given.chunks.pour(Bucket(fails=StreamBroken("too long")))
+    assert await until_hung_up(upstream) < 2
+
+
+async def test_who_stops_pouring_hangs_up(serve: Serve, connect: Connect) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.send(HEAD + b"3\r\none\r\n")
+        await visit.hung_up()
+
+    upstream, bucket = await serve(script), Bucket()
+    given = await ask(connect(upstream))
+    pouring = asyncio.create_task(given.chunks.pour(bucket))
+    await asyncio.sleep(0.1)
+    pouring.cancel()
+    with suppress(asyncio.CancelledError):
+        await pouring
+    assert bucket.pieces == [b"one"]
+    assert await until_hung_up(upstream) < 2

@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from router.listener import BoundedProtocol
 from tests.router.conftest import Served
+from tests.router.scripted import EVENTS
 
 _BODY = b'{"model":"mini","messages":[{"role":"user","content":"hi"}]}'
 _HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -193,6 +194,22 @@ async def test_a_body_of_another_length_than_announced_ends_the_connection(body:
         await send({"type": "http.response.body", "body": body})
 
     assert body not in await _answer_of(application)
+
+
+async def test_a_caller_who_reads_slowly_gets_the_whole_stream(serve_house: Served) -> None:
+    long = EVENTS[0].replace(b'"hel"', b'"%b"' % (b"x" * 60_000))
+    body = _BODY.replace(b"{", b'{"stream":true,', 1)
+    async with serve_house() as house:
+        house.mini.events = (EVENTS[0], *([long] * 100), *EVENTS[1:])
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        writer.write(_HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await asyncio.sleep(0.5)  # more than any buffer holds waits meanwhile
+        async with asyncio.timeout(20):
+            answer = await reader.read()
+        writer.close()
+    assert answer.count(b"x" * 60_000) == 100
+    assert answer.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert [row["outcome"] for row in house.rows()] == ["answered"]
 
 
 async def test_a_connection_ends_when_it_was_idle_for_long_and_not_before() -> None:
