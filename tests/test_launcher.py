@@ -222,11 +222,11 @@ def test_what_fits_weights_is_not_installed_for_other_commands(command: str, bar
     assert not any("fit.txt" in line for line in bare.log())
 
 
-@pytest.mark.parametrize("command", ["train-mini", "train-models"])
+@pytest.mark.parametrize("command", ["train-mini", "train-models", "bench engine"])
 def test_what_trains_is_installed_once_with_a_torch_without_cuda(command: str, bare: Bare) -> None:
     (bare.parts / "torch").touch()
     for _ in range(2):
-        assert bare.call(command, "--help").stdout == f"router -m router {command} --help\n"
+        assert bare.call(*command.split(), "--help").stdout == f"router -m router {command} --help\n"
     (asked,) = [line for line in bare.log() if line.startswith("uv ") and "train.txt" in line]
     assert asked.endswith("torch-cpu.txt torch==2.13.0+cpu")
 

@@ -1,4 +1,4 @@
-"""`tandem bench`: measures the gateway against a mock upstream, and how it routes."""
+"""`tandem bench`: measures the gateway against a mock upstream, how it routes, and what the engines give."""
 
 import json
 from dataclasses import asdict
@@ -15,10 +15,12 @@ from router.bench.companions import BenchError
 from router.bench.gateway import ROUNDS, Report, measure_gateway
 from router.bench.routing import measure_decisions, measure_pool
 from router.commands.bench_cascade import bench_cascade
+from router.commands.bench_engine import bench_engine
 from router.commands.errors import BadUsage, CommandFailed
 
 bench = typer.Typer(no_args_is_help=True)
 bench.command("cascade")(bench_cascade)
+bench.command("engine")(bench_engine)
 
 
 @bench.callback()

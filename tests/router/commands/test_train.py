@@ -72,9 +72,7 @@ def test_without_scikit_learn_it_says_how_to_get_it(
     assert "deploy/locks/fit.txt" in capsys.readouterr().err
 
 
-def test_what_other_models_scored_may_join_in(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_other_models_scored_may_join_in(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chance = random.Random(2)
     rows = [
         {**json.loads(line), "id": f"{at}", "source": "shop", "strong_score": float(chance.random() < 0.6)}
