@@ -144,6 +144,11 @@ class Engine(Protocol):
         """Return how many tokens prompt and answer may have together."""
         ...
 
+    @property
+    def longest_token(self) -> int:
+        """Return the bytes of text that one token stands for at most; known once the model is loaded."""
+        ...
+
     async def start(self) -> None:
         """Load the model.
 

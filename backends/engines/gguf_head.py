@@ -124,6 +124,8 @@ def check_is_gguf(path: Path) -> None:
         ModelRefused: it cannot be read, or is no GGUF file.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
+            raise ModelRefused(f"{path} is a pipe or a device: give the path of a GGUF file")
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
     except OSError as error:

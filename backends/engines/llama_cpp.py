@@ -8,13 +8,14 @@ Loading holds the interpreter's lock: until llama.cpp has read its weights, noth
 """
 
 import asyncio
+import ctypes
 import importlib
 import shutil
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
@@ -30,6 +31,7 @@ from backends.engines.llama_server.client import Client
 from backends.engines.llama_server.figures import Figures, read_figures
 from backends.engines.llama_server.gguf_checks import check_files
 from backends.engines.llama_server.prompts import Prompts
+from backends.engines.llama_server.pulse import MEASURABLE, Pulse
 from backends.engines.llama_server.settings import settings_of
 from backends.engines.llama_server.slots import Slots
 from backends.engines.llama_server.state_files import StateFiles, new_folder
@@ -42,11 +44,11 @@ LOOK_EVERY: Final = 0.5
 STOP_WITHIN: Final = 5.0
 """Seconds that llama.cpp has to end."""
 
-HEALTHY_WITHIN: Final = 1.0
-"""Seconds that llama.cpp has to say that it is well."""
+IDLE_WITHIN: Final = 0.5
+"""Seconds that llama.cpp has to show that it computes nothing, when it is to end."""
 
+_LOOK_AGAIN: Final = 0.005  # seconds
 _LOG_DELAY: Final = 0.2  # seconds; llama.cpp writes its reasons from a thread that cannot be asked whether it is done
-_MEASURABLE: Final = 64  # tokens of prompts, below which the time that they took tells of something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,9 @@ class _Serving:
     prompts: Prompts
     turns: Turns
     files: StateFiles | None
+    pulse: Pulse
     has_tools: bool
+    vocabulary: int
 
 
 class LlamaCpp:
@@ -72,12 +76,14 @@ class LlamaCpp:
         self._slots = Slots(options.slots)
         self._adapters = {name: place for place, name in enumerate(options.adapters)}
         self._context = options.context
+        self._key = token_urlsafe(32)
         self._server: Any = None
         self._folder: Path | None = None
         self._serving: _Serving | None = None
         self._watch: asyncio.Task[None] | None = None
         self._figures = Figures()
         self._asked = 0
+        self._longest_token = 1
 
     def __repr__(self) -> str:
         return f"<LlamaCpp {self._options.name}: {self._slots!r}>"
@@ -87,22 +93,31 @@ class LlamaCpp:
         """Return how many tokens prompt and answer may have together."""
         return self._context
 
+    @property
+    def longest_token(self) -> int:
+        """Return the bytes of text that one token stands for at most."""
+        return self._longest_token
+
     async def start(self) -> None:
         """Load the model.
 
         Raises:
             ModelRefused: it cannot be served, or one of its adapters or its draft model cannot.
         """
-        await asyncio.to_thread(check_files, self._options)
-        key = token_urlsafe(32)
+        head = await asyncio.to_thread(check_files, self._options)
+        self._longest_token = max(map(len, head.tokens))
+        # llama.cpp would cap it as well, but only after taking memory for all of it.
+        self._options = replace(
+            self._options, context=min(self._options.context, head.context or self._options.context)
+        )
         if self._store is not None:
             self._folder = new_folder()
         try:
-            self._server = await asyncio.to_thread(_load, self._options, key=key, folder=self._folder)
+            self._server = await asyncio.to_thread(_load, self._options, key=self._key, folder=self._folder)
         except ModelRefused:
             await self.aclose()
             raise
-        client = Client(urlsplit(self._server.listening_address).port or 0, key=key)
+        client = Client(urlsplit(self._server.listening_address).port or 0, key=self._key)
         await client.ask("/slots")  # its own loop answers: ended before that has begun, llama.cpp waits for ever
         told = await client.ask("/props")
         self._context = int(told["default_generation_settings"]["n_ctx"])
@@ -116,7 +131,9 @@ class LlamaCpp:
             prompts=prompts,
             turns=Turns(client, self._slots, prompts, files=files, adapters=self._adapters),
             files=files,
+            pulse=Pulse(self._options.model.stat().st_size, clock=time.monotonic),
             has_tools=bool(told.get("chat_template_caps", {}).get("supports_tools", True)),
+            vocabulary=len(head.tokens),
         )
         self._watch = asyncio.create_task(self._look_often())
 
@@ -136,7 +153,7 @@ class LlamaCpp:
         """
         serving = self._ready()
         self._asked += 1
-        bodies = bodies_of(ask, adapters=self._adapters, has_tools=serving.has_tools)
+        bodies = bodies_of(ask, adapters=self._adapters, has_tools=serving.has_tools, vocabulary=serving.vocabulary)
         if len(bodies) == 1 and (ask.path == CHAT or not wants_probabilities(ask)):
             return await serving.turns.take(ask, bodies[0])
         return await put_together(ask, [partial(serving.turns.take, ask, body) for body in bodies])
@@ -146,13 +163,11 @@ class LlamaCpp:
         return await self._ready().prompts.tokenize(text)
 
     async def is_healthy(self) -> bool:
-        """Tell whether llama.cpp answers; within a second, and never raises."""
-        try:
-            async with asyncio.timeout(HEALTHY_WITHIN):
-                await self._ready().client.ask("/health")
-        except (EngineError, BackendError, TimeoutError):
-            return False
-        return True
+        """Tell whether the thread that computes has given a sign lately; at once, and never raises.
+
+        What llama.cpp says of its own health comes from another thread, which goes on when that one is stuck.
+        """
+        return self._serving is not None and not self._serving.pulse.is_stuck
 
     def load(self) -> Load:
         """Return what it is busy with; what llama.cpp counts is as old as the last look."""
@@ -183,8 +198,12 @@ class LlamaCpp:
             await serving.turns.aclose()
             if serving.files is not None:
                 await asyncio.to_thread(serving.files.close)
-        servers, self._server = [self._server], None
-        await _clear(servers)
+        server, self._server = self._server, None
+        if server is not None and (serving is None or (serving.client.is_clear and await _is_idle(server, self._key))):
+            await _clear([server])
+        elif server is not None:
+            # Its destructor waits for its threads, and holds the interpreter's lock: nothing could end this process.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -192,9 +211,11 @@ class LlamaCpp:
         seen = 0
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            if seen == self._asked and not self._slots.running:
+            pulse = self._ready().pulse
+            if seen == self._asked and not self._slots.running and not pulse.is_awaited:
                 continue
             seen = self._asked
+            pulse.look()
             with suppress(EngineError, BackendError):
                 await self._look()
 
@@ -202,8 +223,9 @@ class LlamaCpp:
         serving, before = self._ready(), self._figures
         after = read_figures(await serving.client.ask("/metrics"), await serving.client.ask("/slots"))
         self._figures = after
+        serving.pulse.answer(after)
         tokens = after.computed - before.computed
-        if serving.files is not None and tokens >= _MEASURABLE:
+        if serving.files is not None and tokens >= MEASURABLE:
             serving.files.states.saw_computed(tokens, after.compute_seconds - before.compute_seconds)
 
     def _ready(self) -> _Serving:
@@ -221,6 +243,22 @@ def _load(options: EngineOptions, *, key: str, folder: Path | None) -> Any:  # n
         raise ModelRefused(
             f"llama.cpp cannot serve {options.model}, its reasons stand above: check the file and the memory"
         ) from error
+
+
+async def _is_idle(server: Any, key: str) -> bool:  # noqa: ANN401 - likewise
+    """Tell whether llama.cpp has seen that nobody waits for anything any more."""
+    client = Client(urlsplit(server.listening_address).port or 0, key=key)
+    try:
+        async with asyncio.timeout(IDLE_WITHIN):
+            while True:
+                slots = await client.ask("/slots")
+                if not any(slot["is_processing"] for slot in slots):
+                    return True
+                await asyncio.sleep(_LOOK_AGAIN)
+    except (TimeoutError, EngineError, BackendError):
+        return False
+    finally:
+        await client.aclose()
 
 
 async def _clear(servers: list[Any]) -> None:

@@ -15,6 +15,7 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,11 +26,14 @@ from backends.engines.engine_options import SIGNING_KEY, STORE_URL, EngineOption
 START_WITHIN: Final[Mapping[Kind, float]] = {"llama_cpp": 20.0, "transformers": 180.0}
 """Seconds until a started engine must answer; torch alone takes several to load."""
 
-LOOK_EVERY: Final = 1.5
-"""Seconds between two looks at its health, and the longest wait for one."""
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks at its health."""
+
+LOOK_WITHIN: Final = 1.5
+"""Seconds for one look."""
 
 MISSES: Final = 2
-"""Looks in a row without a sign of life after which it is taken for wedged and killed: 3 to 6 seconds."""
+"""Looks in a row without a sign of life after which it is taken for wedged and killed: 2 to 8 seconds."""
 
 FIRST_PAUSE: Final = 0.1
 """Seconds before an engine is started again; each further time twice as many."""
@@ -199,10 +203,11 @@ class EngineProcess:
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), LOOK_EVERY)
                 break
-            self._answers = await self._is_healthy()
+            told = await self._look()
+            self._answers = told == _Health.WELL
             before, ticks = ticks, _cpu_ticks(process.pid)
-            is_computing = ticks > before  # it is only flooded: killing it would make things worse
-            misses = 0 if self._answers or is_computing else misses + 1
+            is_flooded = told == _Health.SILENT and ticks > before  # it computes: killing it would make things worse
+            misses = 0 if self._answers or is_flooded else misses + 1
             self._cut_output()
         self._answers = False
         if process.returncode is None:
@@ -210,17 +215,18 @@ class EngineProcess:
             _tell(process, signal.SIGKILL)
             await process.wait()
 
-    async def _is_healthy(self) -> bool:
+    async def _look(self) -> "_Health":
         try:
-            async with asyncio.timeout(LOOK_EVERY):
+            async with asyncio.timeout(LOOK_WITHIN):
                 reader, writer = await asyncio.open_connection(self._options.host, self._options.port)
                 try:
                     writer.write(b"GET /health HTTP/1.1\r\nhost: engine\r\nconnection: close\r\n\r\n")
-                    return b" 200 " in await reader.readline()
+                    told = await reader.readline()
                 finally:
                     writer.close()
         except OSError:  # a TimeoutError is one
-            return False
+            return _Health.SILENT
+        return _Health.WELL if b" 200 " in told else _Health.UNWELL if told else _Health.SILENT
 
     async def _end(self) -> None:
         self._answers = False
@@ -245,6 +251,14 @@ class EngineProcess:
             words = os.pread(output, _TAIL, max(0, os.fstat(output).st_size - _TAIL)).strip()
         how = "did not start" if process is None else f"ended with code {process.returncode}"
         return f"engine {self._options.name} {how}: {words.decode(errors='replace') or 'it wrote nothing'}"
+
+
+class _Health(StrEnum):
+    """What a look at an engine tells; one that calls itself unwell computes nothing, however busy it is."""
+
+    WELL = "well"
+    UNWELL = "unwell"
+    SILENT = "silent"
 
 
 def _nameless_file() -> int:

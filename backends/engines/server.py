@@ -20,6 +20,12 @@ from backends.engines.engine_options import KINDS, QUANTISATIONS, STORE_URL, Eng
 from backends.engines.gguf_head import check_is_gguf
 from backends.engines.serving.listening import PortTaken, StoreRefused, serve
 
+MAX_THREADS: Final = 512
+"""As llama.cpp has it, in `GGML_MAX_N_THREADS`."""
+
+MAX_SLOTS: Final = 256
+"""As llama.cpp has it, in `LLAMA_MAX_SEQ`."""
+
 _PR_SET_PDEATHSIG: Final = 1  # <linux/prctl.h>
 _DEFAULTS: Final = EngineOptions(model=Path(), name="")
 _EXIT_CODES: Final[dict[type[Exception], int]] = {ModelRefused: 3, PortTaken: 4, StoreRefused: 5}
@@ -54,6 +60,13 @@ def check_model(options: EngineOptions) -> None:
         ModelRefused: a file is missing, or is of another kind than the engine reads.
     """
     reads_gguf = options.engine == "llama_cpp"
+    _check_amounts(options)
+    if reads_gguf and options.quantise:
+        raise ModelRefused(
+            f"llama.cpp converts no weights to {options.quantise}: give a GGUF file that holds them so, such as Q8_0"
+        )
+    if not reads_gguf and options.cache_type:
+        raise ModelRefused(f"the transformers engine keeps no KV as {options.cache_type}: leave --cache-type out")
     for path in (options.model, *([options.draft] if options.draft else []), *options.adapters.values()):
         if reads_gguf and path.is_dir():
             raise ModelRefused(f"{path} is a folder, llama.cpp reads GGUF files; take --engine transformers")
@@ -61,6 +74,13 @@ def check_model(options: EngineOptions) -> None:
             check_is_gguf(path)
         elif path.is_file():
             raise ModelRefused(f"{path} is a file, the transformers engine reads folders; take --engine llama_cpp")
+
+
+def _check_amounts(options: EngineOptions) -> None:
+    """Check what would end llama.cpp, or torch, with a signal and without a word."""
+    for name, amount, most in (("threads", options.threads, MAX_THREADS), ("slots", options.slots, MAX_SLOTS)):
+        if amount > most:
+            raise ModelRefused(f"{amount} {name} are more than an engine can have: take {most} or fewer")
 
 
 def _read(argv: Sequence[str] | None) -> EngineOptions:
@@ -91,7 +111,10 @@ def _read(argv: Sequence[str] | None) -> EngineOptions:
     add("--die-with-parent", type=int, dest="parent", metavar="PID", help="end when this parent ends")
     add("--ready-fd", type=int, metavar="FD", help="write the address there once requests are answered")
     chosen = vars(parser.parse_args(argv))
-    return EngineOptions(**{**chosen, "adapters": dict(chosen["adapters"])})
+    adapters = dict(chosen["adapters"])
+    if len(adapters) < len(chosen["adapters"]):
+        parser.error(f"two adapters have the same name: {', '.join(name for name, _ in chosen['adapters'])}")
+    return EngineOptions(**{**chosen, "adapters": adapters})
 
 
 def _port(text: str) -> int:

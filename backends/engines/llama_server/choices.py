@@ -164,9 +164,14 @@ class _Together(Chunks):
         choice["logprobs"] = {
             "tokens": [token["token"] for token in tokens],
             "token_logprobs": [token["logprob"] for token in tokens],
-            "top_logprobs": [{top["token"]: top["logprob"] for top in token["top_logprobs"]} for token in tokens],
+            "top_logprobs": [_likeliest(token["top_logprobs"]) for token in tokens],
             "text_offset": offsets,
         }
+
+
+def _likeliest(told: list[dict[str, Any]]) -> dict[str, float]:
+    """Return logprobs by text; parts of characters are written alike, and then the likeliest stands for all."""
+    return {top["token"]: top["logprob"] for top in reversed(told)}
 
 
 def _summed(usages: list[dict[str, Any]]) -> dict[str, Any]:

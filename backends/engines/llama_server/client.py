@@ -27,9 +27,14 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Client:
-    """The way to one server."""
+    """The way to one server.
+
+    Attributes:
+        is_clear: every question was waited for until its answer; one that was left may still be worked on.
+    """
 
     def __init__(self, port: int, *, key: str) -> None:
+        self.is_clear = True
         spans = Spans(connect=_CONNECT_WITHIN, first_byte=ANSWER_WITHIN, idle=ANSWER_WITHIN)
         self.pool = Pool(LOOPBACK, port, spans=spans)
         self.replica = f"{LOOPBACK}:{port}"
@@ -62,7 +67,11 @@ class Client:
         """
         method, sent = ("GET", b"") if body is None else ("POST", msgspec.json.encode(body))
         deadline = monotonic() + TOLD_WITHIN
-        answer = await self.pool.send(method, path, self._head, sent, deadline=deadline, whole=True)
+        try:
+            answer = await self.pool.send(method, path, self._head, sent, deadline=deadline, whole=True)
+        except BaseException:
+            self.is_clear = self.is_clear and not sent
+            raise
         if not answer.is_success:
             raise await _refusal(answer)
         told = await _body_of(answer)

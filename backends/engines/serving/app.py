@@ -25,6 +25,9 @@ from backends.engines.serving.completions import Completions, read_body
 from backends.engines.serving.errors import JSON, Receive, Scope, Send, answer_of, error_body, send_answer
 from backends.engines.serving.metrics import Metrics
 
+MAX_TEXT: Final = 1024 * 1024
+"""Bytes of a text to be cut into tokens: cutting a longer one holds up everybody's prompts for seconds."""
+
 HEALTH_WITHIN: Final = 1.0
 """Seconds that an engine has to say that it is well."""
 
@@ -124,7 +127,7 @@ class EngineApp:
         if engine is None:
             raise _loading()
         try:
-            asked = msgspec.json.decode(await read_body(request.receive), type=_Text)
+            asked = msgspec.json.decode(await read_body(request.receive, limit=MAX_TEXT), type=_Text)
         except ConnectionAbortedError:
             return Response(status_code=408)  # nobody is there to read it
         except (msgspec.DecodeError, RecursionError) as error:
@@ -145,7 +148,7 @@ def _refused_by_path(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == _NOT_ALLOWED:
-        status, headers, body = _not_allowed(request.method, (error.headers or {}).get("allow", ""))
+        status, headers, body = _not_allowed(request.method, (error.headers or {}).get("Allow", ""))
     else:
         status, headers = error.status_code, [JSON]
         body = error_body(f"there is no {request.url.path[:80]!a} here", status=status, code="not_found")

@@ -6,7 +6,7 @@ alone cannot do it refuses itself, from the fields that travel on.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -35,12 +35,13 @@ class _Part(Struct):
 
 
 class _Message(Struct):
-    role: str
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[_Part] | None = None
 
 
-class _StreamOptions(Struct):
+class _StreamOptions(Struct, forbid_unknown_fields=True):
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
 class _Asked(Struct):
@@ -75,6 +76,8 @@ class _Asked(Struct):
 
 _read_asked: Final = msgspec.json.Decoder(_Asked).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_read_messages: Final = msgspec.json.Decoder(list[_Message]).decode
+_read_prompt: Final = msgspec.json.Decoder(str | list[int]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +147,40 @@ async def fit(ask: Ask, engine: Engine, *, size: int) -> Ask:
         )
     if size + (wanted or 1) <= context:
         return ask
+    # Counting a text that cannot fit would hold up everybody else's for seconds.
+    if size > context * engine.longest_token and (fewest := _fewest_tokens(ask, engine.longest_token)) >= context:
+        raise _too_long(ask, f"{fewest} tokens or more", context)
     prompt = await engine.count(ask)
     room = context - prompt
     if room < 1:
-        raise ContextExceeded(
-            f"the prompt has {prompt} tokens, but prompt and answer have {context} together: shorten it",
-            param=_prompt_of(ask.path),
-        )
+        raise _too_long(ask, f"{prompt} tokens", context)
     return msgspec.structs.replace(ask, max_tokens=room) if wanted is not None and wanted > room else ask
 
 
 def _prompt_of(path: str) -> str:
     return "messages" if path == CHAT else "prompt"
+
+
+def _too_long(ask: Ask, size: str, context: int) -> ContextExceeded:
+    return ContextExceeded(
+        f"the prompt has {size}, but prompt and answer have {context} together: shorten it",
+        param=_prompt_of(ask.path),
+    )
+
+
+def _fewest_tokens(ask: Ask, longest: int) -> int:
+    """Return how many tokens the prompt surely has: a message is set off from the next by one at least."""
+    if ask.path != CHAT:
+        prompt = _read_prompt(ask.fields["prompt"])
+        return len(prompt) if isinstance(prompt, list) else -(-len(prompt.encode()) // longest)
+    messages = _read_messages(ask.fields["messages"])
+    return len(messages) + sum(len(text.encode()) // longest for message in messages for text in _texts_of(message))
+
+
+def _texts_of(message: _Message) -> list[str]:
+    if isinstance(message.content, list):
+        return [part.text or "" for part in message.content]
+    return [message.content or ""]
 
 
 def _check_prompt(asked: _Asked, path: str) -> None:
@@ -167,6 +192,10 @@ def _check_prompt(asked: _Asked, path: str) -> None:
             kind = next((part.type for part in message.content if part.type != "text"), None)
             if kind is not None:
                 raise Refused(f"a message holds {kind[:80]!a}, but this model reads text alone", param="messages")
+            if any(part.text is None for part in message.content):
+                raise Refused("a message holds a part without its text: give it one", param="messages")
+    if asked.stream_options and asked.stream_options.include_obfuscation:
+        raise Refused("include_obfuscation is not done here: leave it out", param="stream_options")
     for name in _NOT_DONE:
         value = getattr(asked, name)
         if value is True or value not in (None, False, "", 1):

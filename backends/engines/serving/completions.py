@@ -78,7 +78,7 @@ class Completions:
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a failure that was foreseen becomes an OpenAI error object."""
         try:
-            body = await read_body(receive)
+            body = await read_body(receive, limit=MAX_BODY)
         except ConnectionAbortedError:
             return  # nobody is there
         except Refused as error:
@@ -159,8 +159,11 @@ async def _stream(
         # without a last message the server closes the connection in the middle of the body
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(receive: Receive, *, limit: int) -> bytes:
     """Return a request's whole body.
+
+    Args:
+        limit: bytes.
 
     Raises:
         Refused: it is too long, or does not come in time.
@@ -175,8 +178,8 @@ async def read_body(receive: Receive) -> bytes:
                     raise ConnectionAbortedError("the caller left before the end of the body")
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                if size > MAX_BODY:
-                    raise BodyTooLarge(f"the body is larger than {MAX_BODY} bytes", param=None)
+                if size > limit:
+                    raise BodyTooLarge(f"the body is larger than {limit} bytes", param=None)
                 more = message.get("more_body", False)
     except TimeoutError:
         raise TooSlow(f"the body was not sent within {BODY_WITHIN:g} s", param=None) from None

@@ -29,6 +29,10 @@ _JSON: Final = "application/json"
 _IDLE: Final = Load(running=0, waiting=0, kv_used=0.0)
 
 
+_LONGEST_MARK: Final = 64
+"""Bytes that the name of a special token has at most, which a caller may write out."""
+
+
 class TorchEngine:
     """An engine on torch and transformers.
 
@@ -47,11 +51,17 @@ class TorchEngine:
         self._drafter: Drafter | None = None
         self._streams: dict[Job, _Stream] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._longest_token = 1
 
     @property
     def context(self) -> int:
         """Return how many tokens prompt and answer may have together."""
         return self._options.context if self._loaded is None else self._loaded.context
+
+    @property
+    def longest_token(self) -> int:
+        """Return the bytes of text that one token stands for at most."""
+        return self._longest_token
 
     async def start(self) -> None:
         """Load the model.
@@ -129,6 +139,8 @@ class TorchEngine:
     def _open(self) -> Loaded:
         options = self._options
         loaded = load_model(options)
+        pieces = map(loaded.tokenizer.piece, range(loaded.tokenizer.size))
+        self._longest_token = max(_LONGEST_MARK, max(map(len, pieces), default=0))
         if options.adapters:
             from backends.engines.torch_engine.adapters import open_adapters  # noqa: PLC0415 - loads peft
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -40,6 +41,12 @@ _CAUSAL: Final = frozenset(
 _SERVED_LAYERS: Final = {"full_attention", "sliding_attention"}
 _LEAST_COVER: Final = 0.9
 """Share of the embeddings that a tokenizer's ids must name; embeddings are padded by less."""
+
+_COMPUTED: Final = "inv_freq"
+"""A tensor that old checkpoints hold, and that is computed today."""
+
+_MISMATCH: Final = "ignore_mismatched_sizes"
+"""What transformers says of shapes that differ; which, it says on standard error."""
 
 _LEAST_CONTEXT: Final = 8
 _TRIED: Final = 24
@@ -116,7 +123,6 @@ def _folder(model: Path) -> Path:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - loads an HTTP client
-    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
 
     try:
         folder = snapshot_download(name, allow_patterns=list(_FILES), ignore_patterns=list(_NOT_FILES))
@@ -131,7 +137,7 @@ def _from_hub(name: str) -> Path:
 def _config(folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise ModelRefused(f"cannot read {folder / 'config.json'}: {first_line(error)}") from error
     own = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
     named = tuple(config.architectures or ())
@@ -183,10 +189,17 @@ def _read(folder: Path, config: Any, dtype: "torch.dtype") -> Any:  # noqa: ANN4
                 attn_implementation=_attention(config), output_loading_info=True, **placed,
             )  # fmt: skip
     except (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError) as error:
-        raise ModelRefused(f"cannot load the weights of {folder}: {first_line(error)}") from error
+        why = "they have other shapes than config.json says" if _MISMATCH in str(error) else first_line(error)
+        raise ModelRefused(f"cannot load the weights of {folder}: {why}") from error
     missing = sorted(told["missing_keys"])
     if missing:
         raise ModelRefused(f"the weights of {folder} lack {len(missing)} tensors, such as {missing[0]}")
+    spare = sorted(name for name in told["unexpected_keys"] if not name.endswith(_COMPUTED))
+    if spare:
+        raise ModelRefused(
+            f"the weights of {folder} hold {len(spare)} tensors that its config.json has no place for, such as"
+            f" {spare[0]}: it is another model's"
+        )
     return model.eval()
 
 

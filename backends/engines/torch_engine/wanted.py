@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from backends.engines.base import CHAT, Ask, ContextExceeded, Refused
+from backends.engines.fields import check_idle
 from backends.engines.torch_engine.sampling import Sampling
 from backends.engines.torch_engine.tokenising import Message, Tokenizer
 
@@ -43,30 +44,6 @@ _HONOURED: Final[dict[str, Any]] = {
     "top_logprobs": _Few,
     "ignore_eos": bool,
 }
-
-_HARMLESS: Final = frozenset(
-    "model user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention"
-    " parallel_tool_calls".split()
-)
-"""What says who asks, or how to bill or keep, and nothing about the answer."""
-
-_NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
-    "tools": ([],),
-    "functions": ([],),
-    "tool_choice": ("none", "auto"),
-    "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
-    "modalities": (["text"],),
-    "best_of": (1,),
-    "echo": (False,),
-    "suffix": ("",),
-    "use_beam_search": (False,),
-    "min_tokens": (0,),
-    "stop_token_ids": ([],),
-    "skip_special_tokens": (True,),
-    "cache_prompt": (True,),
-}
-"""Values of fields that are not honoured with which they ask for nothing; null asks for nothing in any field."""
 
 
 class Wanted(Struct, frozen=True):
@@ -153,15 +130,10 @@ def _limit(prompt: int, ask: Ask, *, context: int) -> int:
 def _read_fields(raw: dict[str, Raw]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in raw.items():
-        if name in _HARMLESS or bytes(value) == b"null":
-            continue
-        if name in _HONOURED:
-            if name not in ("messages", "prompt"):
-                fields[name] = _read(name, value)
-        elif name not in _NEUTRAL:
-            raise Refused(f"this engine does not know the field {name[:80]!a}: leave it out", param=name[:80])
-        elif msgspec.json.decode(value) not in _NEUTRAL[name]:
-            raise Refused(f"this engine cannot honour {name}: leave it out, or ask another model", param=name)
+        if name not in _HONOURED:
+            check_idle(name, value)
+        elif name not in ("messages", "prompt") and bytes(value) != b"null":
+            fields[name] = _read(name, value)
     return fields
 
 

@@ -136,7 +136,11 @@ class Writing:
         return {
             "tokens": texts,
             "token_logprobs": [one.logprob for one in chosen],
-            "top_logprobs": [{self._text(token): logprob for token, logprob in one.top} for one in chosen],
+            "top_logprobs": [
+                # Parts of characters are written alike: then the likeliest, which comes first, stands for all.
+                {self._text(token): logprob for token, logprob in reversed(one.top)}
+                for one in chosen
+            ],
             "text_offset": offsets,
         }
 

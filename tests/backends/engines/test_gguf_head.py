@@ -1,5 +1,6 @@
 """Tests backends/engines/gguf_head.py with the shipped models and with files that nobody should have written."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -78,3 +79,9 @@ def test_a_head_that_says_little_is_read_as_little(tmp_path: Path) -> None:
     path.write_bytes(head(entries={"general.architecture": "llama", "llama.context_length": "long"}))
     found = read_head(path)
     assert (found.context, found.tokenizer, found.tokens, found.marks, found.missing) == (0, "", (), (None, None), 0)
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    with pytest.raises(ModelRefused, match="is a pipe or a device"):
+        read_head(tmp_path / "pipe.gguf")

@@ -217,6 +217,38 @@ async def test_tools_that_the_template_cannot_write_are_refused(engine: LlamaCpp
         await engine.answer(chat(tools=[TOOL]))
 
 
+async def test_a_schema_that_nothing_fits_is_refused_before_it_takes_all_memory(engine: LlamaCpp) -> None:
+    schema = {"type": "string", "minLength": 5, "maxLength": 2}
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    with pytest.raises(Refused, match="nothing is both"):
+        await engine.answer(chat(response_format=wanted))
+
+
+async def test_tokens_that_the_model_does_not_have_are_refused(engine: LlamaCpp) -> None:
+    for ask in (completion([1 << 40]), completion([1024]), chat(logit_bias={"1024": 1})):
+        with pytest.raises(Refused, match="tokens are 0 to 1023"):
+            await engine.answer(ask)
+
+
+async def test_every_seed_gives_equal_answers(engine: LlamaCpp) -> None:
+    for seed in (-1, (1 << 32) - 1, 1 << 40):
+        first, again = [await whole(engine, chat(**{**HOT, "seed": seed})) for _ in range(2)]
+        assert text_of(first) == text_of(again)
+
+
+async def test_of_probabilities_that_are_written_alike_the_likeliest_is_told(engine: LlamaCpp) -> None:
+    told = (await whole(engine, completion("how do I cancel order 123?", logprobs=20, max_tokens=1)))["choices"][0]
+    (token,), (logprob,), (top,) = (told["logprobs"][name] for name in ("tokens", "token_logprobs", "top_logprobs"))
+    assert len(top) < 20  # parts of characters
+    assert top[token] == logprob
+
+
+async def test_memory_is_taken_for_no_longer_context_than_the_model_has() -> None:
+    async with started(context=50_000_000) as engine:
+        assert engine.context == 1024
+        assert engine.longest_token == 74
+
+
 async def test_a_schema_that_makes_no_sense_is_refused_and_the_slot_is_free_again(engine: LlamaCpp) -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "nonsense"}}}
     for choices in (1, 3):

@@ -97,6 +97,7 @@ async def test_a_killed_engine_is_back_within_ten_seconds_at_the_same_address(en
 
 async def test_a_wedged_engine_is_replaced(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(process, "LOOK_WITHIN", 0.2)
     url = await engine.start()
     wedged = pid_of(engine)
     os.kill(wedged, signal.SIGSTOP)
@@ -110,6 +111,7 @@ async def test_an_engine_that_is_not_heard_but_computes_is_left_to_its_work(
     engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "LOOK_EVERY", 0.3)
+    monkeypatch.setattr(process, "LOOK_WITHIN", 0.3)
     url = await engine.start()
     pid, port = engine.pid, int(url.removesuffix("/v1").rpartition(":")[2])
     body = b'{"prompt": "<s>", "ignore_eos": true, "max_tokens": 1000, "stream": true}'
@@ -197,6 +199,7 @@ async def test_a_start_that_is_given_up_leaves_no_process(engine: EngineProcess)
 
 async def test_what_the_engine_writes_is_kept_small(engine: EngineProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(process, "LOOK_WITHIN", 0.05)
     await engine.start()
     assert engine._output is not None
     os.write(engine._output, b"x" * (process.MAX_OUTPUT + 1))
@@ -244,6 +247,7 @@ async def test_an_engine_whose_front_lives_but_computes_no_more_is_replaced(
     engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(process, "LOOK_WITHIN", 0.2)
     url = await engine.start()
     front = pid_of(engine)
 
@@ -261,3 +265,24 @@ async def test_an_engine_whose_front_lives_but_computes_no_more_is_replaced(
     await until(engine, running=True, restarts=1)
     assert b" 200 " in await status_of_health(await engine.start())
     assert url
+
+
+async def test_an_engine_that_calls_itself_unwell_is_replaced_however_busy_it_is(
+    engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(process, "_cpu_ticks", lambda _pid: time.monotonic_ns())  # it computes all the time
+    await engine.start()
+    stuck = pid_of(engine)
+
+    async def unwell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(unwell, "127.0.0.1", 0) as server:
+        port = engine._options.port
+        engine._options = replace(engine._options, port=server.sockets[0].getsockname()[1])
+        await eventually(lambda: engine.pid != stuck)
+        engine._options = replace(engine._options, port=port)
+    await until(engine, running=True, restarts=1)

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,15 @@ def finished(command: list[str], *arguments: str, root: Path) -> subprocess.Comp
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--model=x"], ["--model=x", "--name=x", "--port=70000"], ["--slots=0"], ["--lora=x"], ["--max-wait=2"]],
+    [
+        [],
+        ["--model=x"],
+        ["--model=x", "--name=x", "--port=70000"],
+        ["--slots=0"],
+        ["--lora=x"],
+        ["--max-wait=2"],
+        ["--model=x", "--name=x", "--lora=a=x", "--lora=a=y"],
+    ],
 )
 def test_a_wrong_command_line_ends_with_code_2(server_command: list[str], root: Path, arguments: list[str]) -> None:
     ended = finished(server_command, *arguments, root=root)
@@ -55,6 +65,32 @@ def test_a_model_of_the_other_engine_is_told_from_a_bad_one(
         3,
         f"{weights} is a file, the transformers engine reads folders; take --engine llama_cpp\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--slots=257", "257 slots are more than an engine can have: take 256 or fewer"),
+        ("--threads=100000", "100000 threads are more than an engine can have: take 512 or fewer"),
+        ("--quantise=int4", "llama.cpp converts no weights to int4"),
+        ("--model=/dev/zero", "/dev/zero is a pipe or a device"),
+    ],
+)
+def test_what_no_engine_can_do_ends_with_code_3_and_the_reason(
+    server_command: list[str], root: Path, weights: Path, option: str, words: str
+) -> None:
+    ended = finished(server_command, f"--model={weights}", "--name=x", option, root=root)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith(words)
+
+
+def test_a_kind_of_kv_cache_that_the_engine_does_not_have_ends_with_code_3(
+    server_command: list[str], root: Path, tmp_path: Path
+) -> None:
+    arguments = (f"--model={tmp_path}", "--name=x", "--engine=transformers", "--cache-type=q8_0")
+    ended = finished(server_command, *arguments, root=root)
+    assert ended.returncode == 3
+    assert "keeps no KV as q8_0" in ended.stderr
 
 
 @pytest.mark.parametrize("option", ["--draft=/nowhere/draft.gguf", "--lora=polite=/nowhere/polite.gguf"])
@@ -108,6 +144,50 @@ def test_it_says_where_it_answers_and_ends_at_once_though_a_caller_is_listening(
             process.send_signal(ending)
             assert process.wait(5) == 0
             assert time.monotonic() - asked < 1.0
+
+
+def test_an_engine_that_is_lost_in_a_schema_says_that_it_is_unwell_and_ends_when_it_is_told_to(
+    root: Path, weights: Path
+) -> None:
+    program = (
+        "import sys; from backends.engines.llama_server import pulse; pulse.STUCK_AFTER = 0.7\n"
+        "from backends.engines.server import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", program, f"--model={weights}", "--name=desk-mini"]
+    schema = {"type": "string", "pattern": "^((a{0,1000}){0,1000}){0,1000}$"}  # fits a text in very many ways
+    body = {
+        "messages": [{"role": "user", "content": "x"}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}},
+    }
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(":")[2].removesuffix("/v1\n"))
+        try:
+            assert health_of(port) == 200
+            sent = json.dumps(body).encode()
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(sent)
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as caller:
+                caller.sendall(head + sent)
+                until = time.monotonic() + 8
+                while health_of(port) == 200:
+                    assert time.monotonic() < until
+                    time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(4) == 0
+        finally:
+            process.kill()
+
+
+def health_of(port: int) -> int:
+    with urllib.request.build_opener(Status()).open(f"http://127.0.0.1:{port}/health", timeout=3) as answer:
+        return int(answer.status)
+
+
+class Status(urllib.request.HTTPErrorProcessor):
+    """Lets every status through."""
+
+    def http_response(self, request: urllib.request.Request, response: Any) -> Any:
+        return response
 
 
 def test_the_weights_are_checked_before_llama_cpp_is_loaded(root: Path) -> None:

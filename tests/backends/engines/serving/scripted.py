@@ -81,6 +81,7 @@ class ScriptedEngine:
 
     script: Script = fluent
     context: int = 100
+    longest_token: int = 4
     tokens: int = 10
     asks: list[Ask] = field(default_factory=list)
     open_replies: int = 0

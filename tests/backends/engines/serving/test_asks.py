@@ -81,6 +81,10 @@ def test_a_prompt_may_be_a_text_or_token_ids() -> None:
         ({"messages": []}, "messages", "length >= 1"),
         ({"messages": None}, "messages", "the field messages is missing"),
         ({"messages": [{"content": "x"}]}, "messages[0]", "missing required field `role`"),
+        ({"messages": [{"role": "guest", "content": "x"}]}, "messages[0].role", "invalid enum value 'guest'"),
+        ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages", "a part without its text"),
+        ({"stream_options": {"continuous_usage_stats": True}}, "stream_options", "unknown field"),
+        ({"stream_options": {"include_obfuscation": True}}, "stream_options", "include_obfuscation is not done"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             "messages",
@@ -158,3 +162,30 @@ async def test_what_cannot_fit_is_refused() -> None:
     assert (refusal.value.param, refusal.value.code) == ("messages", "context_length_exceeded")
     engine.tokens = 99
     assert (await fit(msgspec.structs.replace(chat(), max_tokens=50), engine, size=300)).max_tokens == 1
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"messages": [{"role": "user", "content": "x" * 404}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "x" * 404}]}]},
+        {"messages": [{"role": "user", "content": "\u00e9" * 202}]},
+        {"messages": [{"role": "user", "content": ""}] * 100},
+        {"prompt": "x" * 404},
+        {"prompt": [7] * 100},
+    ],
+)
+async def test_a_prompt_that_cannot_fit_is_refused_without_being_counted(prompt: dict[str, Any]) -> None:
+    engine = ScriptedEngine(context=100, longest_token=4)
+    ask = ask_of(prompt, CHAT if "messages" in prompt else TEXT)
+    with pytest.raises(ContextExceeded, match=r"the prompt has 10\d tokens or more") as refusal:
+        await fit(ask, engine, size=5000)
+    assert refusal.value.param == next(iter(prompt))
+    assert engine.counted == 0
+
+
+async def test_a_prompt_that_may_fit_is_counted_however_large_its_body_is() -> None:
+    engine = ScriptedEngine(context=100, longest_token=4)
+    assert await fit(chat(messages=[{"role": "user", "content": "x" * 395}]), engine, size=5000)
+    assert await fit(ask_of({"prompt": "x" * 396}, TEXT), engine, size=5000)
+    assert engine.counted == 2

@@ -109,6 +109,26 @@ def test_a_damaged_configuration_is_refused(copy: Path) -> None:
     assert "no-such-model" in refusal(copy)
 
 
+@pytest.mark.parametrize("field", [{"num_hidden_layers": "x"}, {"dtype": "no-such-dtype"}])
+def test_a_configuration_with_values_that_are_none_is_refused(copy: Path, field: dict[str, str]) -> None:
+    change(copy, **field)
+    assert "config.json" in refusal(copy)
+
+
+def test_weights_that_do_not_fit_the_configuration_are_refused(copy: Path) -> None:
+    change(copy, num_hidden_layers=1)
+    assert "hold 9 tensors that its config.json has no place for, such as model.layers.1." in refusal(copy)
+    change(copy, num_hidden_layers=2, hidden_size=64)
+    assert "they have other shapes than config.json says" in refusal(copy)
+
+
+def test_a_tensor_that_is_computed_today_is_no_obstacle(copy: Path, models: dict[str, Loaded]) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(6)
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    assert load_model(options_for(copy)).context == models["mistral"].context
+
+
 def test_what_is_no_causal_model_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
     config = BertConfig(
         vocab_size=320, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
