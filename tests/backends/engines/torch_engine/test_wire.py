@@ -123,3 +123,14 @@ def test_completions_have_their_own_form(write: Any, models: dict[str, Loaded]) 
     offsets = [offset for choice in choices for offset in choice["logprobs"]["text_offset"]]
     assert offsets == sorted(set(offsets))
     assert len(offsets) == len(ids)
+
+
+def test_of_probabilities_that_are_written_alike_the_likeliest_is_told(write: Any, models: dict[str, Loaded]) -> None:
+    tokenizer = models["mistral"].tokenizer
+    parts = [token for token in range(tokenizer.size) if tokenizer.piece(token) in (b"\xe4", b"\xb8")]
+    told = (Chosen(parts[0], -0.5, ((parts[0], -0.5), (parts[1], -3.0))),)
+    writing = write(ask_for(path=TEXT, prompt="a", logprobs=2))
+    writing.take(Grown(0, "\N{REPLACEMENT CHARACTER}", 1, told, "stop"))
+    logprobs = Completion.model_validate_json(writing.whole()).choices[0].logprobs
+    assert logprobs is not None
+    assert logprobs.top_logprobs == [{"\N{REPLACEMENT CHARACTER}": -0.5}]
