@@ -7,13 +7,12 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,8 @@ import redis
 
 from cache.kv_blocks import KvBlocks, open_store
 from cache.kv_index import _SIZES, _USED, PREFIX
-from cache.supervisor import PrivateRedis, find_binary
+from cache.supervisor import PrivateRedis
+from tests.cache.servers import free_port, paused, tcp_server
 
 SECRET = b"a secret that stores share"
 BUDGET = 0.05
@@ -80,33 +80,6 @@ def name_of(store: KvBlocks, key: bytes) -> bytes:
 
 def numbered(count: int, *, size: int = 1000) -> dict[bytes, bytes]:
     return {b"key %d" % i: bytes([i % 256]) * size for i in range(count)}
-
-
-@contextmanager
-def paused(server: PrivateRedis) -> Generator[None]:
-    assert server.pid
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def tcp_server(port: int, folder: Path) -> Generator[subprocess.Popen[bytes]]:
-    binary = find_binary()
-    assert binary
-    settings = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with subprocess.Popen([binary, *settings], stdout=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def took(call: Callable[[], object]) -> float:

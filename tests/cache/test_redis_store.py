@@ -1,13 +1,9 @@
 """Tests cache/redis_store.py: each fault with a real redis-server."""
 
 import asyncio
-import os
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +11,8 @@ import redis
 
 from cache.base import StoreAway
 from cache.redis_store import RedisStore
-from cache.supervisor import PrivateRedis, find_binary
+from cache.supervisor import PrivateRedis
+from tests.cache.servers import free_port, paused, tcp_server
 
 
 async def refusal(store: RedisStore) -> float:
@@ -54,33 +51,6 @@ async def until_cause(store: RedisStore, words: str) -> None:
             with suppress(StoreAway):
                 await store.get(b"key")
             await asyncio.sleep(0.001)
-
-
-@contextmanager
-def paused(server: PrivateRedis) -> Generator[None]:
-    assert server.pid
-    os.kill(server.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.pid, signal.SIGCONT)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def tcp_server(port: int, folder: Path, *more: str) -> Generator[subprocess.Popen[bytes]]:
-    binary = find_binary()
-    assert binary
-    settings = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *more]
-    with subprocess.Popen([binary, *settings], stdout=subprocess.DEVNULL) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @asynccontextmanager
