@@ -123,6 +123,8 @@ class Call(Struct, frozen=True):
         holder: the replica that likely holds KV of the prompt's beginning, by the name that replies give; "" for none.
         matched: the share of the prompt whose KV it holds, 0.0 to 1.0.
         salt: who may share prefix KV: only calls of one salt ever do; letters and digits, "" where nobody set one.
+        tenant: whose it is, so that one cannot take the room of all; "" where there is one alone.
+        priority: who goes first where calls wait for room, higher ones before lower ones; 0 where nothing was said.
     """
 
     path: str
@@ -133,6 +135,8 @@ class Call(Struct, frozen=True):
     holder: str = ""
     matched: float = 0.0
     salt: str = ""
+    tenant: str = ""
+    priority: int = 0
 
 
 class Sink(Protocol):

@@ -1,0 +1,67 @@
+"""The words of what callers have us keep: completions and responses, by tenant.
+
+Only what a caller asks to be stored is, with its text; it is erased when it has grown old. No I/O happens here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class StoredObject(Struct, frozen=True):
+    """One answer that was kept on request.
+
+    Attributes:
+        tenant: whose it is; nobody else ever reads it.
+        kind: "chat.completion" or "response".
+        id: as the caller knows it.
+        created: wall time, seconds since 1970.
+        model: as the caller named it.
+        metadata: the caller's own words to find it by.
+        asked: JSON of what was asked: the messages, or the items.
+        body: JSON of the answer, as the caller got it.
+    """
+
+    tenant: str
+    kind: str
+    id: str
+    created: float
+    model: str
+    metadata: Mapping[str, str]
+    asked: bytes
+    body: bytes
+
+
+class ObjectStore(Protocol):
+    """Keeps objects beyond the life of a process; each call may raise `router.base.Unavailable`."""
+
+    async def put(self, kept: StoredObject) -> None:
+        """Keep it, in the place of one with the same tenant, kind and id."""
+        ...
+
+    async def get(self, tenant: str, kind: str, identifier: str) -> StoredObject | None:
+        """Return it; None where this tenant has none."""
+        ...
+
+    async def delete(self, tenant: str, kind: str, identifier: str) -> bool:
+        """Erase it; tells whether there was one."""
+        ...
+
+    async def page(  # noqa: PLR0913  (each one narrows the list)
+        self,
+        tenant: str,
+        kind: str,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = False,
+        model: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Sequence[StoredObject]:
+        """Return up to `limit` of them, those behind the one with the id `after`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Write what was handed over and close."""
+        ...
