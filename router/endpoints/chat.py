@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from backends.base import BackendError, Rejected, Sink
 from router.base import GatewayError, Request
 from router.endpoints.errors import Header, WireError, error_event, wire_error
 from router.endpoints.headers import answer_headers
-from router.endpoints.wire import LEFT, SINK, WHOLE, Receive, caller_id, read_body, read_chat, refuse_repeated
+from router.endpoints.wire import LEFT, SINK, WHOLE, Headers, Receive, caller_id, read_body, read_chat, refuse_repeated
 from router.guards.keys import Keys
 from router.metrics import Metrics
 from router.pipeline import Answer, Pipeline
@@ -29,11 +29,22 @@ _GRACE = 1.0  # seconds beyond the deadline, in which a backend's own timeout is
 _log = logging.getLogger(__name__)
 
 
+class ReadRequest(Protocol):
+    """Body and headers -> a request; see `router.endpoints.wire.read_chat`, whose signature it is."""
+
+    def __call__(
+        self, body: bytes, headers: Headers, *, tenant: str, received: float, timeout: float, keep_sampled: bool
+    ) -> Request:
+        """Return the request, or raise a `GatewayError`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ChatCompletions:
     """The endpoint, for one configuration.
 
     Attributes:
+        read: what is asked here; completions are answered in the same way, but read by another function.
         max_body: bytes.
         timeout: seconds that a whole answer may take.
         config: version of the configuration, for `x-tandem-config`.
@@ -46,6 +57,7 @@ class ChatCompletions:
     timeout: float
     keep_sampled: bool
     config: str
+    read: ReadRequest = read_chat
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every failure becomes an OpenAI error object."""
@@ -67,7 +79,7 @@ class ChatCompletions:
         tenant = self.keys.tenant_of(scope["headers"])
         refuse_repeated(scope["headers"], headers)
         body = await read_body(receive, headers, limit=self.max_body, is_here=WHOLE in scope.get("extensions", ()))
-        return read_chat(
+        return self.read(
             body, headers, tenant=tenant, received=received, timeout=self.timeout, keep_sampled=self.keep_sampled
         )
 
