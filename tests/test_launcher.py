@@ -13,6 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("python3.12", "python3.11", "python3", "python3.13", "python3.14")
+TOOLS = "sh cat cmp cp cut dirname head mkdir readlink rm sed sort touch".split()
+"""What the launcher and its parts call beside Python."""
 
 # Stands where .venv/bin/python is: says what it was started with.
 ECHO = """#!/bin/sh
@@ -94,15 +96,18 @@ class Bare:
     def __init__(self, folder: Path) -> None:
         self.checkout = checkout_at(folder / "checkout")
         self.parts = folder / "parts"
-        self.bin = folder / "bin"
+        self.bin = folder / "a bin"
         self.parts.mkdir()
         self.bin.mkdir()
+        self.path = f"{self.bin}:{folder / 'tools'}"
+        self.elsewhere = folder / "tools"
+        self.elsewhere.mkdir()
+        for name in TOOLS:
+            (self.elsewhere / name).symlink_to(shutil.which(name, path=os.defpath) or name)
         real = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
         script(self.parts / "environment-python", ENVIRONMENT_PYTHON.replace("{python}", str(real)))
         script(self.parts / "uv", UV)
         self.settings()
-        for name in PYTHONS:
-            script(self.bin / name, "#!/bin/sh\nexit 127\n")  # hides the machine's own
         script(self.bin / "python3", PYTHON.replace("{python}", str(real)))
 
     def settings(self, *lines: str) -> None:
@@ -111,7 +116,7 @@ class Bare:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the launcher on this machine."""
-        return call(self.checkout / "tandem", *arguments, path=f"{self.bin}:{os.defpath}", PARTS=str(self.parts))
+        return call(self.checkout / "tandem", *arguments, path=self.path, PARTS=str(self.parts))
 
     def log(self) -> list[str]:
         """Return what was asked since the last look."""
@@ -284,7 +289,7 @@ def test_two_first_runs_at_once_make_one_environment(bare: Bare) -> None:
     runs = [
         subprocess.Popen(
             [bare.checkout / "tandem", "version"],
-            env={"PATH": f"{bare.bin}:{os.defpath}", "PARTS": str(bare.parts)},
+            env={"PATH": bare.path, "PARTS": str(bare.parts)},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -311,6 +316,15 @@ def test_a_machine_without_a_fit_python_is_told_what_to_install(bare: Bare, pyth
     assert done.returncode == 1
     assert words in done.stderr
     assert not (bare.checkout / ".venv").exists()
+
+
+def test_of_two_builds_of_one_python_the_quicker_one_is_taken(bare: Bare) -> None:
+    slow = (bare.bin / "python3").read_text()
+    log = 'case "$*" in *timeit*) echo {}; exit ;; "-m venv"*) echo {} >>"$PARTS/log" ;; esac\n'
+    for folder, seconds in ((bare.bin, "2.5e-3"), (bare.elsewhere, "9e-4")):
+        script(folder / "python3", slow.replace("\n", "\n" + log.format(seconds, folder.name), 1))
+    assert bare.call("version").stdout == "router -m router version\n"
+    assert bare.log()[0] == "tools"
 
 
 @pytest.mark.parametrize("lock", sorted((ROOT / "deploy/locks").glob("*.txt")), ids=lambda path: path.stem)
