@@ -30,6 +30,7 @@ class Plan:
         seconds: how long new requests are begun.
         streams: of each connection, in place of `seconds`; 0 for whole answers.
         chunks: with text that each stream should hold.
+        headers: lines of the head, beside those that every request has.
     """
 
     url: str
@@ -39,6 +40,7 @@ class Plan:
     seconds: float = SECONDS
     streams: int = 0
     chunks: int = CHUNKS
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Tally:
         path = f"{target.path or '/'}?{target.query}" if target.query else target.path or "/"
         head = f"POST {path} HTTP/1.1\r\nhost: {target.netloc}\r\ncontent-type: application/json\r\n"
         head += f"authorization: Bearer {plan.key}\r\n" if plan.key else ""
+        head += "".join(f"{header}\r\n" for header in plan.headers)
         self._before = f"{head}content-length: {length}\r\n\r\n{before}".encode()
         self._after = after.encode()
         self._run = time.time_ns()

@@ -68,7 +68,7 @@ def measure_gateway(*, seconds: float, connections: int, rounds: int = ROUNDS, s
             "first_error": next((life.first_error for life in lives if life.first_error), ""),
             "rounds": [asdict(life) for life in lives],
         },
-        machine=_machine(cores, busy=busy),
+        machine=machine(cores, busy=busy),
     )
 
 
@@ -104,7 +104,7 @@ def _median(lives: list[Life], name: str) -> float:
     return float(statistics.median(getattr(life, name) for life in lives))
 
 
-def _machine(cores: Cores, *, busy: float) -> dict[str, object]:
+def machine(cores: Cores, *, busy: float) -> dict[str, object]:
     """Return where and when the figures were taken; `busy` is the load average before the first round."""
     model = next(
         (

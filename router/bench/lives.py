@@ -27,7 +27,8 @@ from router.ledger.reading import iter_requests
 CHAT = "/v1/chat/completions"
 STREAMS = 100
 _STREAMS_EACH = 2
-_KEY = "tandem-bench-key"
+KEY = "tandem-bench-key"
+"""That the gateway of a bench is asked with."""
 _START_LIMIT = 30.0
 _POLL = 0.005
 _REST = 1.0  # seconds from the first answer to the reading of the idle size
@@ -96,18 +97,18 @@ def live(folder: Path, *, upstream: str, cores: Cores, seconds: float, connectio
         asked = _await_first_answer(gateway, port=port, log=folder / "log")
         first_200 = time.perf_counter() - spawned
         time.sleep(_REST)
-        _move_redis(gateway.pid, core=cores.others)
+        move_redis(gateway.pid, core=cores.others)
         idle = _used(gateway.pid)
         target = f"http://127.0.0.1:{port}{CHAT}"
         whole = ("--connections", str(connections), "--seconds")
-        warm = run_load(target, *whole, str(_WARM_UP), key=_KEY, core=cores.others)
+        warm = run_load(target, *whole, str(_WARM_UP), key=KEY, core=cores.others)
         before = _used(gateway.pid)
-        load = run_load(target, *whole, str(seconds), key=_KEY, core=cores.others)
+        load = run_load(target, *whole, str(seconds), key=KEY, core=cores.others)
         after = _used(gateway.pid)
-        direct = run_load(f"{upstream}{CHAT}", *whole, str(max(1.0, seconds / 3)), key=_KEY, core=cores.others)
+        direct = run_load(f"{upstream}{CHAT}", *whole, str(max(1.0, seconds / 3)), key=KEY, core=cores.others)
         still = _used(gateway.pid)
         flags = ("--connections", str(STREAMS), "--streams", str(_STREAMS_EACH), "--chunks", str(CHUNKS))
-        streams = run_load(target, *flags, key=_KEY, core=cores.others)
+        streams = run_load(target, *flags, key=KEY, core=cores.others)
         end = _used(gateway.pid)
     settled, left_open = _count(folder / "ledger.db")
     loads = (warm, load, streams)
@@ -130,6 +131,25 @@ def live(folder: Path, *, upstream: str, cores: Cores, seconds: float, connectio
         errors=sum(each["errors"] for each in loads),
         first_error=next((each["first_error"] for each in loads if each["errors"]), ""),
     )
+
+
+@contextlib.contextmanager
+def running_gateway(folder: Path, *, upstream: str, core: int) -> Iterator[tuple[int, int]]:
+    """Run the gateway with everything on, until the block ends; yields its process and its port when it answers.
+
+    Raises:
+        BenchError: it gave no right answer in time.
+    """
+    port = _free_port()
+    with _gateway(folder, port=port, upstream=upstream, core=core) as (gateway, _):
+        _await_first_answer(gateway, port=port, log=folder / "log")
+        yield gateway.pid, port
+
+
+def used(pid: int) -> tuple[float, int]:
+    """Return CPU seconds and resident bytes of a process tree as it is now, Redis left out."""
+    tree = [process for process in read_tree(pid) if not _is_redis(process)]
+    return sum(process.cpu for process in tree), sum(process.rss for process in tree)
 
 
 @contextlib.contextmanager
@@ -160,7 +180,7 @@ def _configuration(folder: Path, *, port: int, upstream: str) -> str:
             "classifier": {"use": "linear"},
             "policy": {"use": "threshold", "threshold": 0.5},
             "ledger": {"use": "sqlite", "path": str(folder / "ledger.db")},
-            "keys": [{"tenant": "bench", "key": _KEY}],
+            "keys": [{"tenant": "bench", "key": KEY}],
         }
     )
 
@@ -172,7 +192,7 @@ def _await_first_answer(gateway: "subprocess.Popen[bytes]", *, port: int, log: P
         BenchError: it ended, or gave no right answer in time; with the last lines of its log.
     """
     until = time.perf_counter() + _START_LIMIT
-    headers = {"content-type": "application/json", "authorization": f"Bearer {_KEY}"}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
     asked, seen = 0, "no connection"
     while time.perf_counter() < until and gateway.poll() is None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_START_LIMIT)
@@ -206,7 +226,7 @@ def _used(pid: int) -> _Used:
     )
 
 
-def _move_redis(pid: int, *, core: int) -> None:
+def move_redis(pid: int, *, core: int) -> None:
     """Move the gateway's private Redis to the others' core, as if it ran elsewhere."""
     for process in read_tree(pid):
         if _is_redis(process):

@@ -68,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="router.bench.load", description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--key", default="", help="sent as bearer token")
+    parser.add_argument("--header", action="append", default=[], help="NAME:VALUE, sent with each request")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--body-file", type=Path, help=f"JSON with {MARK} in the prompt")
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         url=flags.url,
         body=body,
         key=flags.key,
+        headers=tuple(flags.header),
         connections=flags.connections,
         seconds=flags.seconds,
         streams=flags.streams,

@@ -13,6 +13,7 @@ from classifier.pairs import PairsError
 from router.bench.callers import CONNECTIONS, SECONDS
 from router.bench.companions import BenchError
 from router.bench.gateway import ROUNDS, Report, measure_gateway
+from router.bench.peers.comparing import measure_peers
 from router.bench.routing import measure_decisions, measure_pool
 from router.commands.bench_cascade import bench_cascade
 from router.commands.bench_engine import bench_engine
@@ -35,13 +36,15 @@ def bench_gateway(
     seconds: Annotated[float, typer.Option(min=0.5, help="Seconds of load in each round.")] = SECONDS,
     connections: Annotated[int, typer.Option(min=1, max=1000, help="Connections of the load.")] = CONNECTIONS,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; figures are medians over them.")] = ROUNDS,
+    peers: Annotated[bool, typer.Option("--peers", help="Compare with other gateways, which it installs.")] = False,
 ) -> None:
     """Measure CPU a request and a chunk, memory, start and lost records; exit 1 where a goal is missed."""
+    measure = measure_peers if peers else measure_gateway
     console = Console(stderr=True)
     with console.status("starting") as status:
         say = status.update if console.is_terminal else console.print
         try:
-            report = measure_gateway(seconds=seconds, connections=connections, rounds=rounds, say=say)
+            report = measure(seconds=seconds, connections=connections, rounds=rounds, say=say)
         except BenchError as error:
             raise CommandFailed(str(error)) from error
     if as_json:
@@ -85,6 +88,12 @@ def bench_routing(
         raise typer.Exit(1)
 
 
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each:g}" for name, each in value.items())
+    return f"{value:g}"
+
+
 def _show(report: Report) -> None:
     """Print the goals, what stands beside them, and the machine."""
     table = Table("figure", "measured", "goal at most", "met")
@@ -93,7 +102,7 @@ def _show(report: Report) -> None:
     median = report.details["median"]
     beside = Table("beside it", "measured")
     for name, value in median.items() if isinstance(median, dict) else ():
-        beside.add_row(name, f"{value:g}")
+        beside.add_row(name, _shown(value))
     console = Console()
     console.print(table, beside)
     console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()))
