@@ -117,8 +117,8 @@ class Tally:
             requests=self.right,
             errors=self.errors,
             seconds=round(seconds, 3),
-            p50=round(_quantile(waits, 0.50), 6),
-            p99=round(_quantile(waits, 0.99), 6),
+            p50=round(quantile(waits, 0.50), 6),
+            p99=round(quantile(waits, 0.99), 6),
             events=self.events,
             events_expected=self.events_each * self.sent if self.plan.streams else 0,
             first_error=self.first_error,
@@ -226,6 +226,11 @@ class Caller(asyncio.Protocol):
         self._began = time.perf_counter()
         self._transport.write(self._tally.request())
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._waiting = False
+        self._finish()
+
     def _finish(self) -> None:
         """Say that no more will be asked."""
         if not self.finished.done():
@@ -233,6 +238,6 @@ class Caller(asyncio.Protocol):
             self._transport.close()
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
+def quantile(ordered: Sequence[float], share: float) -> float:
     """Return the value below which a share of them lies; 0.0 of none."""
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else 0.0

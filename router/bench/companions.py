@@ -47,15 +47,15 @@ def pinned(core: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running_upstream(core: int) -> Iterator[str]:
-    """Run the canned upstream; yield its base address.
+def running_upstream(core: int, *flags: str) -> Iterator[str]:
+    """Run the canned upstream, with flags of its own; yield its base address.
 
     Raises:
         BenchError: it did not come up.
     """
     with pinned(core):
         process = subprocess.Popen(
-            [sys.executable, "-m", "router.bench.upstream"], stdout=subprocess.PIPE, cwd=ROOT, text=True
+            [sys.executable, "-m", "router.bench.upstream", *flags], stdout=subprocess.PIPE, cwd=ROOT, text=True
         )
     try:
         line = process.stdout.readline() if process.stdout else ""
@@ -87,6 +87,29 @@ def run_load(url: str, *flags: str, key: str = "", core: int) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(load.stdout)
     if not result["requests"]:
         raise BenchError(f"the load on {url} got no right answer: {result['first_error']}")
+    return result
+
+
+def run_offered(
+    url: str, *, rate: float, seconds: float, connections: int = 256, key: str = "", core: int
+) -> dict[str, Any]:
+    """Offer a rate of requests and return what `router.bench.offered` printed.
+
+    Raises:
+        BenchError: it failed.
+    """
+    flags = ("--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections))
+    with pinned(core):
+        load = subprocess.run(
+            [sys.executable, "-m", "router.bench.offered", "--url", url, "--key", key, *flags],
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            text=True,
+        )
+    if load.returncode:
+        raise BenchError(f"the load on {url} ended with exit code {load.returncode}:\n{load.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(load.stdout)
     return result
 
 

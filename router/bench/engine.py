@@ -25,11 +25,12 @@ from cache.supervisor import PrivateRedis, find_binary
 from router.bench.companions import BenchError
 from router.bench.engine_claims import Claim, claims_of
 from router.bench.engine_details import details_of
-from router.bench.engine_goals import Goal, goals_of
+from router.bench.engine_goals import goals_of
 from router.bench.engine_gpu import measure_gpu
 from router.bench.engine_results import Results
 from router.bench.engine_small import measure_cpu
 from router.bench.engine_trials import Trials
+from router.bench.goals import Goal
 from router.bench.process import read_process
 
 NO_DEVICE: Final = "no CUDA device here"

@@ -4,32 +4,13 @@ Where several models or ways were measured, the worst of them is the figure: a g
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 from backends.engines.trials.base import Shrunk
 from router.bench.engine_results import TORCH, Results
-
-At = Literal["least", "most", "stated"]
+from router.bench.goals import Goal, at_least, at_most, stated
 
 _SERVED_IN = {8: ("q8_0", "int8"), 4: ("q4_k", "int4")}
 """Kinds that are recommended; what others cost stands in the details."""
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """One figure and what it should be.
-
-    Attributes:
-        at: "least" or "most" the goal; "stated" is a figure that is told as it is.
-        goal: None where it is stated.
-    """
-
-    name: str
-    value: float
-    at: At
-    goal: float | None
-    met: bool
 
 
 def goals_of(results: Results) -> tuple[Goal, ...]:
@@ -42,10 +23,10 @@ def _on_cpu(results: Results) -> tuple[Goal, ...]:
     prefixes = [each for each in results.prefixes if each.engine == TORCH]
     return (
         *_exact(results, ""),
-        _least("batch16_over_1", min(each.batching.ratio for each in served), 5.0),
-        _least("prefix_redis_over_cold", min(each.first.ratio for each in prefixes), 4.0),
+        at_least("batch16_over_1", min(each.batching.ratio for each in served), 5.0),
+        at_least("prefix_redis_over_cold", min(each.first.ratio for each in prefixes), 4.0),
         *_of_bits(results.shrinking.costs, ""),
-        _most("ttft_over_whole", max(each.first_share for each in served), 0.35),
+        at_most("ttft_over_whole", max(each.first_share for each in served), 0.35),
     )
 
 
@@ -54,9 +35,9 @@ def _on_gpu(results: Results) -> tuple[Goal, ...]:
     if results.large is not None:
         shortest = min(results.large.prefixes, key=lambda each: each.tokens)
         goals += [
-            _least("gpu_batch16_over_1", results.large.served.batching.ratio, 8.0),
-            _stated("gpu_prefix_redis_over_cold", shortest.first.ratio),
-            _most("gpu_ttft_over_whole", results.large.served.first_share, 0.35),
+            at_least("gpu_batch16_over_1", results.large.served.batching.ratio, 8.0),
+            stated("gpu_prefix_redis_over_cold", shortest.first.ratio),
+            at_most("gpu_ttft_over_whole", results.large.served.first_share, 0.35),
         ]
     return tuple(goals)
 
@@ -66,31 +47,19 @@ def _exact(results: Results, front: str) -> list[Goal]:
     cells = results.cells
     differences = [each.logit_difference for each in results.prefixes if each.logit_difference is not None]
     return [
-        _least(f"{front}equal_tokens", sum(cell.equal for cell in cells) / sum(cell.answers for cell in cells), 1.0),
-        _most(f"{front}prefix_logit_diff", max(differences), 1e-5),
-        _most(f"{front}other_tenant_hits", float(sum(each.other_tenant for each in results.prefixes)), 0.0),
+        at_least(f"{front}equal_tokens", sum(cell.equal for cell in cells) / sum(cell.answers for cell in cells), 1.0),
+        at_most(f"{front}prefix_logit_diff", max(differences), 1e-5),
+        at_most(f"{front}other_tenant_hits", float(sum(each.other_tenant for each in results.prefixes)), 0.0),
     ]
 
 
 def _of_bits(costs: Iterable[Shrunk], front: str) -> list[Goal]:
     eight, four = ([each for each in costs if each.kind in _SERVED_IN[bits]] for bits in (8, 4))
     return [
-        _most(f"{front}q8_size", max(each.size for each in eight), 0.55),
-        _most(f"{front}q8_ppl", max(each.perplexity for each in eight), 1.01),
-        _most(f"{front}q8_right_lost", max(each.right_lost for each in eight), 0.01),
-        _most(f"{front}q4_size", max(each.size for each in four), 0.35),
-        _stated(f"{front}q4_ppl", max(each.perplexity for each in four)),
-        _stated(f"{front}q4_right_lost", max(each.right_lost for each in four)),
+        at_most(f"{front}q8_size", max(each.size for each in eight), 0.55),
+        at_most(f"{front}q8_ppl", max(each.perplexity for each in eight), 1.01),
+        at_most(f"{front}q8_right_lost", max(each.right_lost for each in eight), 0.01),
+        at_most(f"{front}q4_size", max(each.size for each in four), 0.35),
+        stated(f"{front}q4_ppl", max(each.perplexity for each in four)),
+        stated(f"{front}q4_right_lost", max(each.right_lost for each in four)),
     ]
-
-
-def _least(name: str, value: float, goal: float) -> Goal:
-    return Goal(name, value, "least", goal, met=value >= goal)
-
-
-def _most(name: str, value: float, goal: float) -> Goal:
-    return Goal(name, value, "most", goal, met=value <= goal)
-
-
-def _stated(name: str, value: float) -> Goal:
-    return Goal(name, value, "stated", None, met=True)

@@ -14,19 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from router.bench.companions import Cores, free_cores, running_upstream
+from router.bench.goals import Goal, at_most
 from router.bench.lives import STREAMS, Life, live
 
 ROUNDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """One figure and what it may be at most."""
-
-    name: str
-    value: float
-    goal: float
-    met: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +76,7 @@ def goals_of(lives: list[Life]) -> tuple[Goal, ...]:
         ("lost_records", float(sum(abs(life.sent - life.settled) for life in lives)), 0.0),
         ("failed_requests", float(sum(life.errors for life in lives)), 0.0),
     )
-    return tuple(Goal(name=name, value=value, goal=goal, met=value <= goal) for name, value, goal in figures)
+    return tuple(at_most(name, value, goal) for name, value, goal in figures)
 
 
 _MEDIANS = (

@@ -134,14 +134,19 @@ def live(folder: Path, *, upstream: str, cores: Cores, seconds: float, connectio
 
 
 @contextlib.contextmanager
-def running_gateway(folder: Path, *, upstream: str, core: int) -> Iterator[tuple[int, int]]:
+def running_gateway(
+    folder: Path, *, upstream: str, core: int, limits: dict[str, object] | None = None
+) -> Iterator[tuple[int, int]]:
     """Run the gateway with everything on, until the block ends; yields its process and its port when it answers.
+
+    Args:
+        limits: of each backend, as in the configuration; None for none.
 
     Raises:
         BenchError: it gave no right answer in time.
     """
     port = _free_port()
-    with _gateway(folder, port=port, upstream=upstream, core=core) as (gateway, _):
+    with _gateway(folder, port=port, upstream=upstream, core=core, limits=limits) as (gateway, _):
         _await_first_answer(gateway, port=port, log=folder / "log")
         yield gateway.pid, port
 
@@ -153,10 +158,12 @@ def used(pid: int) -> tuple[float, int]:
 
 
 @contextlib.contextmanager
-def _gateway(folder: Path, *, port: int, upstream: str, core: int) -> Iterator[tuple["subprocess.Popen[bytes]", float]]:
+def _gateway(
+    folder: Path, *, port: int, upstream: str, core: int, limits: dict[str, object] | None = None
+) -> Iterator[tuple["subprocess.Popen[bytes]", float]]:
     """Spawn the gateway with everything on; yield it and the moment, stop it at the end."""
     configuration = folder / "tandem.yaml"
-    configuration.write_text(_configuration(folder, port=port, upstream=upstream), encoding="utf-8")
+    configuration.write_text(_configuration(folder, port=port, upstream=upstream, limits=limits), encoding="utf-8")
     command = [sys.executable, "-m", "router", "serve", "--config", str(configuration)]
     with (folder / "log").open("wb") as log, pinned(core):
         spawned = time.perf_counter()
@@ -167,9 +174,9 @@ def _gateway(folder: Path, *, port: int, upstream: str, core: int) -> Iterator[t
         stop(process)
 
 
-def _configuration(folder: Path, *, port: int, upstream: str) -> str:
+def _configuration(folder: Path, *, port: int, upstream: str, limits: dict[str, object] | None = None) -> str:
     """Return the gateway's configuration; JSON is YAML too. No cache address means a private Redis."""
-    backend = {"use": "openai_http", "urls": [f"{upstream}/v1"]}
+    backend = {"use": "openai_http", "urls": [f"{upstream}/v1"], "limits": limits or {}}
     return json.dumps(
         {
             "server": {"host": "127.0.0.1", "port": port},

@@ -37,8 +37,11 @@ STREAM_BODY = json.dumps(
 )
 
 
-async def run(plan: Plan) -> Result:
+async def run(plan: Plan, *, longest: float = _LONGEST_STREAMS) -> Result:
     """Open the connections, ask until the time is over, wait for what is still to come.
+
+    Args:
+        longest: seconds to wait for streams.
 
     Raises:
         ValueError: the body holds no mark.
@@ -57,7 +60,7 @@ async def run(plan: Plan) -> Result:
         else:
             finished.append(caller.finished)
     if finished:
-        _, late = await asyncio.wait(finished, timeout=(_LONGEST_STREAMS if plan.streams else plan.seconds) + _GRACE)
+        _, late = await asyncio.wait(finished, timeout=(longest if plan.streams else plan.seconds) + _GRACE)
         for _ in late:
             tally.fail("no whole answer in time")
     return tally.result(time.perf_counter() - started)
@@ -73,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--body-file", type=Path, help=f"JSON with {MARK} in the prompt")
     parser.add_argument("--streams", type=int, default=0, help="streams of each connection, in place of --seconds")
+    parser.add_argument("--longest", type=float, default=_LONGEST_STREAMS, help="seconds to wait for streams")
     parser.add_argument("--chunks", type=int, default=CHUNKS, help="chunks with text that each stream should hold")
     flags = parser.parse_args(arguments)
     body = flags.body_file.read_text(encoding="utf-8") if flags.body_file else STREAM_BODY if flags.streams else BODY
@@ -86,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         streams=flags.streams,
         chunks=flags.chunks,
     )
-    sys.stdout.write(json.dumps(asdict(uvloop.run(run(plan)))) + "\n")
+    sys.stdout.write(json.dumps(asdict(uvloop.run(run(plan, longest=flags.longest)))) + "\n")
 
 
 if __name__ == "__main__":

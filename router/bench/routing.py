@@ -26,6 +26,7 @@ from classifier.options import SHIPPED_WEIGHTS
 from classifier.pairs import Pair, read_labelled
 from classifier.prior import Many, fit_prior, read_many
 from classifier.training import Recipe, fit
+from router.bench.goals import Goal, at_least, at_most
 from router.bench.robustness import flip_share, suffix_attack
 
 Reals = NDArray[np.float64]
@@ -39,27 +40,6 @@ SIZES = (150, 8_000, 64_000)  # bytes
 SUFFIXES = (20, 50)  # bytes
 _ROUNDS, _CALLS = 30, 200
 _OF_SCORES = ("brier", "ece", "auroc_weak_fails")
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """One figure, what it is to be, and whether it is; `at` says "most" or "least"."""
-
-    name: str
-    value: float
-    goal: float
-    at: str
-    met: bool
-
-
-def at_most(name: str, value: float, goal: float) -> Goal:
-    """Return a figure that should be small."""
-    return Goal(name, value, goal, "most", value <= goal)
-
-
-def at_least(name: str, value: float, goal: float) -> Goal:
-    """Return a figure that should be large."""
-    return Goal(name, value, goal, "least", value >= goal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,15 +41,17 @@ _STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a stream comes.
+    """How answers come.
 
     Attributes:
-        chunks: with text; the finish, usage and done events follow them at once.
+        chunks: with text, of a stream; the finish, usage and done events follow them at once.
         gap: seconds before each of them.
+        think: seconds before a whole answer.
     """
 
     chunks: int = CHUNKS
     gap: float = GAP
+    think: float = 0.0
 
 
 def finals(*, include_usage: bool) -> int:
@@ -149,6 +151,8 @@ class Upstream(asyncio.Protocol):
         if request.startswith(b"POST /v1/chat/completions"):
             if _ASKS_FOR_STREAM.search(request, head):
                 self._begin(request, head)
+            elif self._pace.think:
+                self._next = self._loop.call_later(self._pace.think, self._tell)
             else:
                 self._transport.write(_WHOLE)
         elif request.startswith(b"GET /health"):
@@ -166,6 +170,12 @@ class Upstream(asyncio.Protocol):
         self._last = _LAST_WITH_USAGE if ASKS_FOR_USAGE.search(request, head) else _LAST
         self._transport.write(_STREAM_HEAD)
         self._next = self._loop.call_later(self._gap, self._tick)
+
+    def _tell(self) -> None:
+        """Write a whole answer that was thought about."""
+        self._next = None
+        self._transport.write(_WHOLE)
+        self.data_received(b"")
 
     def _tick(self) -> None:
         """Write the next chunk, or the end."""
@@ -203,9 +213,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--chunks", type=int, default=CHUNKS, help="chunks with text in a stream")
     parser.add_argument("--gap", type=float, default=GAP, help="seconds before each chunk")
+    parser.add_argument("--think", type=float, default=0.0, help="seconds before a whole answer")
     flags = parser.parse_args(arguments)
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(port=flags.port, pace=Pace(chunks=flags.chunks, gap=flags.gap)))
+        uvloop.run(serve(port=flags.port, pace=Pace(chunks=flags.chunks, gap=flags.gap, think=flags.think)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from router.bench.companions import BenchError
 from router.bench.engine import Report, measure_engine
-from router.bench.engine_goals import Goal
 from router.commands.errors import CommandFailed
 
 _NEEDED: Final = ("torch", "transformers", "tokenizers", "safetensors", "gguf")
@@ -48,7 +47,7 @@ def _show(report: Report) -> None:
     """Print goals, claims, and where all of it was measured."""
     table = Table("figure", "measured", "goal", "met")
     for goal in report.goals:
-        table.add_row(goal.name, f"{goal.value:.3g}", _wanted(goal), "yes" if goal.met else "NO")
+        table.add_row(goal.name, f"{goal.value:.3g}", goal.wanted, "yes" if goal.met else "NO")
     claims = Table("claimed", "times", "measured", "times", show_lines=True)
     for claim in report.claims:
         ratio = "-" if claim.ratio is None else f"{claim.ratio:.2f}"
@@ -58,10 +57,6 @@ def _show(report: Report) -> None:
     gpu = report.details["gpu"]
     console.print(f"GPU: {gpu['device'] if isinstance(gpu, dict) else gpu}", markup=False)
     console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()), markup=False)
-
-
-def _wanted(goal: Goal) -> str:
-    return "stated" if goal.goal is None else f"at {goal.at} {goal.goal:g}"
 
 
 def _serving(details: dict[str, Any]) -> Table:

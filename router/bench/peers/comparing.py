@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from router.bench.companions import BenchError, Cores, free_cores, pinned, run_load, running_upstream, stop
-from router.bench.gateway import Goal, Report, machine
+from router.bench.gateway import Report, machine
+from router.bench.goals import Goal, at_most
 from router.bench.lives import CHAT, KEY, STREAMS, move_redis, running_gateway, used
 from router.bench.peers.base import CannotInstall, Cost, Peer
 from router.bench.peers.known import PEERS
@@ -137,13 +138,12 @@ def goals_of(costs: dict[str, list[Cost]], peers: dict[str, tuple[Peer, Path]]) 
         if name == OURS:
             continue
         ratio = statistics.median(mine.request_us / other.request_us for mine, other in zip(ours, theirs, strict=True))
-        at_most = peers[name][0].at_most
-        goals.append(Goal(f"cpu_per_request_vs_{name}", round(ratio, 4), round(at_most, 4), ratio <= at_most))
+        goals.append(at_most(f"cpu_per_request_vs_{name}", round(ratio, 4), round(peers[name][0].at_most, 4)))
     routers = [name for name in ("sglang-router", "vllm-router") if name in costs]
     for name in routers:
         pairs = [(mine.chunk_us, other.chunk_us) for mine, other in zip(ours, costs[name], strict=True)]
         ratio = statistics.median(mine / other for mine, other in pairs if mine and other)
-        goals.append(Goal(f"cpu_per_chunk_vs_{name}", round(ratio, 3), 1.0, ratio <= 1.0))
+        goals.append(at_most(f"cpu_per_chunk_vs_{name}", round(ratio, 3), 1.0))
     return tuple(goals)
 
 

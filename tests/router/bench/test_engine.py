@@ -22,10 +22,11 @@ from router.bench.companions import BenchError
 from router.bench.engine import NO_DEVICE, report_of
 from router.bench.engine_claims import claims_of
 from router.bench.engine_details import details_of
-from router.bench.engine_goals import Goal, goals_of
+from router.bench.engine_goals import goals_of
 from router.bench.engine_gpu import measure_gpu
 from router.bench.engine_results import Results, pooled
 from router.bench.engine_trials import Trials
+from router.bench.goals import Goal
 from tests.router.bench.engine_results import (
     COSTS,
     DEVICE,

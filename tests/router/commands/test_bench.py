@@ -5,11 +5,12 @@ import json
 import pytest
 
 from router.bench.companions import BenchError
-from router.bench.gateway import Goal, Report
+from router.bench.gateway import Report
+from router.bench.goals import Goal, at_most
 from router.commands.program import run
 
-MET = Goal(name="cpu_us_per_request", value=201.5, goal=250.0, met=True)
-MISSED = Goal(name="lost_records", value=2.0, goal=0.0, met=False)
+MET = at_most("cpu_us_per_request", 201.5, 250.0)
+MISSED = at_most("lost_records", 2.0, 0.0)
 
 
 def reporting(monkeypatch: pytest.MonkeyPatch, *goals: Goal) -> dict[str, object]:
@@ -31,7 +32,9 @@ def test_json_is_one_object_with_every_goal(
     asked = reporting(monkeypatch, MET)
     assert run(["bench", "gateway", "--json", "--seconds", "2", "--connections", "7", "--rounds", "1"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["goals"] == [{"name": "cpu_us_per_request", "value": 201.5, "goal": 250.0, "met": True}]
+    assert printed["goals"] == [
+        {"name": "cpu_us_per_request", "value": 201.5, "at": "most", "goal": 250.0, "met": True}
+    ]
     assert (asked["seconds"], asked["connections"], asked["rounds"]) == (2.0, 7, 1)
 
 
