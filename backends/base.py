@@ -2,6 +2,7 @@
 
     BackendError                 retryable
       ConnectFailed                yes   nothing was sent, or nobody answered
+        OutOfService  retry_after  yes   its replicas are known to be away: nobody was asked
       Overloaded    retry_after    yes   429 or 503 before the first byte
       TimedOut
         FirstTokenTimeout          yes   the backend was silent
@@ -22,15 +23,34 @@ from msgspec import Struct
 
 
 class BackendError(Exception):
-    """A backend did not give a whole answer."""
+    """A backend did not give a whole answer.
+
+    Attributes:
+        replica: who failed, by the name that replies give; "" where nobody was asked, or it is not known.
+        before: who was asked before, in vain.
+    """
 
     retryable: ClassVar[bool] = False
+    replica: str = ""
+    before: "tuple[Lost, ...]" = ()
 
 
 class ConnectFailed(BackendError):
     """No connection, or it was closed before any byte of an answer."""
 
     retryable = True
+
+
+class OutOfService(ConnectFailed):
+    """Every replica was away when it was last asked, and it is too early to ask again.
+
+    Attributes:
+        retry_after: seconds until one of them is asked again.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Overloaded(BackendError):
@@ -97,6 +117,18 @@ class StreamBroken(BackendError):
     """A reply that had begun ended before it was complete."""
 
 
+class Lost(Struct, frozen=True):
+    """A replica that was asked for a reply that came from another one, or from none.
+
+    Attributes:
+        replica: its name, as replies give it.
+        error: what it failed with; None where another one was faster, and this one was stopped at work.
+    """
+
+    replica: str
+    error: BackendError | None
+
+
 class Usage(Struct, frozen=True):
     """Tokens of one attempt in disjoint buckets: their sum is what was processed.
 
@@ -125,6 +157,8 @@ class Call(Struct, frozen=True):
         salt: who may share prefix KV: only calls of one salt ever do; letters and digits, "" where nobody set one.
         tenant: whose it is, so that one cannot take the room of all; "" where there is one alone.
         priority: who goes first where calls wait for room, higher ones before lower ones; 0 where nothing was said.
+        avoid: replicas that are not asked, by name; they have failed it already.
+        traceparent: its place in a trace, sent as the header of that name; "" where nobody follows it.
     """
 
     path: str
@@ -137,6 +171,8 @@ class Call(Struct, frozen=True):
     salt: str = ""
     tenant: str = ""
     priority: int = 0
+    avoid: tuple[str, ...] = ()
+    traceparent: str = ""
 
 
 class Sink(Protocol):
@@ -194,11 +230,13 @@ class Reply(Struct, frozen=True):
             Raises a `BackendError` where it breaks. Whoever receives the reply closes it (`aclosing`).
         media_type: the backend's content type.
         replica: which server answered, for records: "host:port".
+        before: who was asked besides, in vain; what they did may have its price.
     """
 
     chunks: AsyncGenerator[bytes, None]
     media_type: str
     replica: str
+    before: tuple[Lost, ...] = ()
 
 
 class Backend(Protocol):

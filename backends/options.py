@@ -3,18 +3,20 @@
 Knows the keys of the configuration, not the file they stand in.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from backends.base import Backend
 from backends.capabilities import Capabilities
+from backends.history.options import HistoryOptions
+from backends.replicas.options import ReplicaOptions, Seconds
 
 _LOWEST_PRINTABLE: Final = "!"
 _HIGHEST_PRINTABLE: Final = "~"
-
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_MESSAGES_HEADERS: Final = "anthropic-version: 2023-06-01\r\n"
 
 
 def _base_url(url: str) -> str:
@@ -30,6 +32,13 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _all_different(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for url in urls:
+        if urls.count(url) > 1:
+            raise ValueError(f"{url} stands there {urls.count(url)} times: name each replica once")
+    return urls
+
+
 def _header_safe(key: SecretStr) -> SecretStr:
     if not _is_plain(key.get_secret_value()):
         raise ValueError(
@@ -42,8 +51,8 @@ def _is_plain(text: str) -> bool:
     return bool(text) and all(_LOWEST_PRINTABLE <= character <= _HIGHEST_PRINTABLE for character in text)
 
 
-class HttpOptions(BaseModel):
-    """A server that speaks the OpenAI API.
+class HttpOptions(ReplicaOptions):
+    """A server that speaks the OpenAI API, or several replicas of it; what concerns them stands with the parent.
 
     Attributes:
         urls: base URLs of the replicas, with the path below which the endpoints lie, such as "/v1".
@@ -55,12 +64,15 @@ class HttpOptions(BaseModel):
         capabilities: what the server can; it is spared what is said here to be missing.
         sends_cache_salt: the server knows the field `cache_salt`, as vLLM and SGLang do, and shares prefix KV only
             between requests of one salt; each tenant's requests then bear their own.
+        history: what its model takes of conversations that other models were part of.
+        dialect: what the server speaks: chat completions, or else Responses or Messages alone; it is asked in that and
+            answers as if it were chat completions.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
     use: Literal["openai_http"]
-    urls: Annotated[tuple[Annotated[str, AfterValidator(_base_url)], ...], Field(min_length=1)]
+    urls: Annotated[
+        tuple[Annotated[str, AfterValidator(_base_url)], ...], Field(min_length=1), AfterValidator(_all_different)
+    ]
     model: Annotated[str, Field(min_length=1)]
     price: Annotated[str, Field(min_length=1)]
     api_key: Annotated[SecretStr, AfterValidator(_header_safe)] | None = None
@@ -69,16 +81,25 @@ class HttpOptions(BaseModel):
     idle_timeout: Seconds = 30.0
     capabilities: Capabilities = Capabilities()
     sends_cache_salt: bool = False
+    history: HistoryOptions = HistoryOptions()
+    dialect: Literal["chat", "responses", "messages"] = "chat"
 
     def build(self) -> Backend:
         """Return the backend; it opens no connection before the first call."""
-        from backends.openai_http import OpenAIHttp  # noqa: PLC0415 - loaded where it is chosen
+        from backends.openai_http import Access, servers_of  # noqa: PLC0415 - loaded where it is chosen
+        from backends.pool import Spans  # noqa: PLC0415 - likewise
+        from backends.replicas.stack import Server, stack_of  # noqa: PLC0415 - likewise
 
-        return OpenAIHttp(
-            self.urls,
+        access = Access(
             api_key=None if self.api_key is None else self.api_key.get_secret_value(),
-            connect_timeout=self.connect_timeout,
-            first_byte_timeout=self.first_byte_timeout,
-            idle_timeout=self.idle_timeout,
+            spans=Spans(connect=self.connect_timeout, first_byte=self.first_byte_timeout, idle=self.idle_timeout),
             sends_cache_salt=self.sends_cache_salt,
+            key_header="x-api-key:" if self.dialect == "messages" else "authorization: Bearer",
+            more_headers=_MESSAGES_HEADERS if self.dialect == "messages" else "",
         )
+        servers: Sequence[Server] = servers_of(self.urls, access)
+        if self.dialect != "chat":
+            from backends.dialects.speaking import speaking  # noqa: PLC0415 - likewise
+
+            servers = [speaking(server, self.dialect, name=server.name) for server in servers]
+        return stack_of(servers, self, around=self.history.around)

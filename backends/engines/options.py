@@ -9,9 +9,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from backends.base import Backend
 from backends.capabilities import EngineCapabilities
 from backends.engines.engine_options import EngineOptions, Kind, Quantise
-from backends.engines.local import LocalEngine
+from backends.engines.local import IN_FLIGHT, EngineLimitsOptions, LocalEngine, client_of
 from backends.engines.process import EngineProcess
 
 SHIPPED: Final = ("desk-large", "desk-mini")
@@ -51,6 +52,7 @@ class LocalOptions(BaseModel):
         kv_store: "package.module:name" of what opens another store for it; its values are signed with what the
             environment variable TANDEM_KV_SECRET holds.
         kv_url: where that store is.
+        limits: how many calls the gateway sends it at the same time, and who waits.
         capabilities: what the engine can; its context is the one above, where nothing else is said.
     """
 
@@ -76,6 +78,7 @@ class LocalOptions(BaseModel):
     prefix_kv: bool = True
     kv_store: Annotated[str, Field(pattern=r"^$|^[\w.]+:\w+$")] = ""
     kv_url: str = ""
+    limits: EngineLimitsOptions = EngineLimitsOptions()
     capabilities: Annotated[EngineCapabilities, Field(validate_default=True)] = EngineCapabilities()
 
     @model_validator(mode="before")
@@ -101,7 +104,7 @@ class LocalOptions(BaseModel):
 
     def build(self) -> LocalEngine:
         """Return the backend; its engine is not started yet."""
-        return LocalEngine(EngineProcess(self._engine()))
+        return LocalEngine(EngineProcess(self._engine()), limits=self._limits())
 
     def build_with_store(self, store: str, *, url: str, secret: str) -> LocalEngine:
         """Return the backend, with prefix KV in a store of the gateway's unless the file says otherwise.
@@ -113,7 +116,17 @@ class LocalOptions(BaseModel):
         """
         if not self.prefix_kv or self.kv_store:
             return self.build()
-        return LocalEngine(EngineProcess(replace(self._engine(), kv_store=store, kv_url=url, kv_secret=secret)))
+        engine = replace(self._engine(), kv_store=store, kv_url=url, kv_secret=secret)
+        return LocalEngine(EngineProcess(engine), limits=self._limits())
+
+    def reach(self, url: str) -> Backend:
+        """Return a backend over an engine of these options that another process of ours has started."""
+        return client_of(url, limits=self._limits())
+
+    def _limits(self) -> EngineLimitsOptions:
+        if self.limits.in_flight is not None:
+            return self.limits
+        return self.limits.model_copy(update={"in_flight": max(IN_FLIGHT, self._engine().places)})
 
     def _engine(self) -> EngineOptions:
         return EngineOptions(

@@ -9,8 +9,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from backends.base import Broken, Call, ConnectFailed, DeadlineExceeded, FirstTokenTimeout, Overloaded, Rejected, Reply
-from backends.openai_http import OpenAIHttp, retry_after_of
+from backends.base import Broken, Call, DeadlineExceeded, FirstTokenTimeout, Overloaded, Rejected, Reply
+from backends.openai_http import Access, OpenAIHttp, retry_after_of, servers_of
+from backends.pool import Spans
 from tests.backends.conftest import Script, Serve, Upstream, Visit, answer, chunked
 
 Open = Callable[..., OpenAIHttp]
@@ -18,43 +19,28 @@ Open = Callable[..., OpenAIHttp]
 
 @pytest.fixture
 async def open_backend() -> AsyncGenerator[Open]:
-    """Open backends over the given servers."""
+    """Open a backend over a server."""
     async with AsyncExitStack() as stack:
 
         def open_one(
-            *upstreams: Upstream, api_key: str | None = None, first_byte: float = 5.0, sends_cache_salt: bool = False
+            upstream: Upstream, *, api_key: str | None = None, first_byte: float = 5.0, sends_cache_salt: bool = False
         ) -> OpenAIHttp:
-            backend = OpenAIHttp(
-                [f"http://127.0.0.1:{upstream.port}/v1" for upstream in upstreams],
-                api_key=api_key,
-                connect_timeout=1.0,
-                first_byte_timeout=first_byte,
-                idle_timeout=5.0,
-                sends_cache_salt=sends_cache_salt,
-            )
+            spans = Spans(connect=1.0, first_byte=first_byte, idle=5.0)
+            access = Access(api_key=api_key, spans=spans, sends_cache_salt=sends_cache_salt)
+            backend = OpenAIHttp(f"http://127.0.0.1:{upstream.port}/v1", access)
             stack.push_async_callback(backend.aclose)
             return backend
 
         yield open_one
 
 
-def call(
-    *,
-    stream: bool = False,
-    within: float = 5.0,
-    request_id: str = "req-1",
-    holder: Upstream | None = None,
-    matched: float = 1.0,
-    salt: str = "",
-) -> Call:
+def call(*, stream: bool = False, within: float = 5.0, request_id: str = "req-1", salt: str = "") -> Call:
     return Call(
         path="/chat/completions",
         body=b'{"model": "m"}',
         stream=stream,
         deadline=time.monotonic() + within,
         request_id=request_id,
-        holder="" if holder is None else f"127.0.0.1:{holder.port}",
-        matched=0.0 if holder is None else matched,
         salt=salt,
     )
 
@@ -115,7 +101,7 @@ async def test_a_request_id_makes_no_header_of_its_own(serve: Serve, open_backen
     assert b"evil" not in upstream.visits[0].head
 
 
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable", "529 Overloaded"])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_server_without_room_is_overloaded(
     serve: Serve, open_backend: Open, status: str, *, stream: bool
@@ -182,137 +168,6 @@ async def test_an_unstreamed_caller_who_leaves_is_seen_by_the_server(serve: Serv
     assert not still_there
 
 
-async def test_replicas_take_turns(serve: Serve, open_backend: Open) -> None:
-    upstreams = [await serve(always(answer(b"{}"))) for _ in range(3)]
-    backend = open_backend(*upstreams)
-    for _ in range(9):
-        await text(await backend.send(call()))
-    assert [len(upstream.visits) for upstream in upstreams] == [3, 3, 3]
-    assert repr(backend).count("0 in flight, 1 idle") == 3
-
-
-async def test_a_replica_that_cannot_be_reached_is_left_out_for_a_moment(
-    serve: Serve, open_backend: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dead, alive = await serve(always(answer(b"{}"))), await serve(always(answer(b"{}")))
-    await dead.close()
-    backend = open_backend(dead, alive)
-    failed = 0
-    for _ in range(10):
-        try:
-            await text(await backend.send(call()))
-        except ConnectFailed:
-            failed += 1
-    assert (failed, len(alive.visits)) == (1, 9)
-    now = time.monotonic()
-    monkeypatch.setattr("backends.openai_http.monotonic", lambda: now + 60.0)
-    await dead.open()
-    for _ in range(4):
-        await text(await backend.send(call()))
-    assert len(dead.visits) == 2
-
-
-async def begin_calls(backend: OpenAIHttp, count: int) -> list[asyncio.Task[Reply]]:
-    """Return calls that all have a connection, and that nobody answers."""
-    pools = [replica.pool for replica in backend._replicas]
-    before = sum(len(pool.in_flight) for pool in pools)
-    calls = [asyncio.create_task(backend.send(call())) for _ in range(count)]
-    while sum(len(pool.in_flight) for pool in pools) < before + count:
-        await asyncio.sleep(0.01)
-    return calls
-
-
-async def end_calls(calls: list[asyncio.Task[Reply]]) -> None:
-    for each in calls:
-        each.cancel()
-    await asyncio.gather(*calls, return_exceptions=True)
-
-
-async def test_who_holds_the_prefix_is_asked_again(serve: Serve, open_backend: Open) -> None:
-    upstreams = [await serve(always(answer(b"{}"))) for _ in range(3)]
-    backend = open_backend(*upstreams)
-    for _ in range(9):
-        await text(await backend.send(call(holder=upstreams[1], matched=0.3)))
-    assert [len(upstream.visits) for upstream in upstreams] == [0, 9, 0]
-
-
-async def test_calls_at_the_same_time_go_to_the_least_loaded(serve: Serve, open_backend: Open) -> None:
-    upstreams = [await serve(Visit.hung_up) for _ in range(3)]
-    backend = open_backend(*upstreams)
-    calls = await begin_calls(backend, 12)
-    assert [replica.load for replica in backend._replicas] == [4, 4, 4]
-    await end_calls(calls[:4])
-    assert sum(replica.load for replica in backend._replicas) == 8
-    more = await begin_calls(backend, 4)
-    assert [replica.load for replica in backend._replicas] == [4, 4, 4], "also where they were not all ended in turn"
-    await end_calls([*calls[4:], *more])
-    assert [replica.load for replica in backend._replicas] == [0, 0, 0]
-
-
-async def test_a_stream_that_goes_on_is_load(serve: Serve, open_backend: Open) -> None:
-    async def script(visit: Visit) -> None:
-        await visit.send(chunked(b"data: 1\n\n")[:-5])
-        await visit.hung_up()
-
-    upstreams = [await serve(script) for _ in range(2)]
-    backend = open_backend(*upstreams)
-    replies = [await backend.send(call(stream=True, holder=upstreams[0])) for _ in range(4)]
-    assert [replica.load for replica in backend._replicas] == [4, 0]
-    replies += [await backend.send(call(stream=True)) for _ in range(4)]
-    assert [replica.load for replica in backend._replicas] == [4, 4]
-    for reply in replies:
-        await reply.chunks.aclose()
-    assert [replica.load for replica in backend._replicas] == [0, 0]
-
-
-async def test_a_busy_holder_is_passed_over(serve: Serve, open_backend: Open) -> None:
-    upstreams = [await serve(Visit.hung_up) for _ in range(3)]
-    backend = open_backend(*upstreams)
-    calls = [asyncio.create_task(backend.send(call(holder=upstreams[0]))) for _ in range(60)]
-    await asyncio.sleep(0.2)
-    busiest, *others = (replica.load for replica in backend._replicas)
-    assert busiest < 60 / 3 * 2 + 5
-    assert min(others) > 60 / 3 / 2
-    await end_calls(calls)
-
-
-async def test_a_holder_that_cannot_be_reached_is_left_out(serve: Serve, open_backend: Open) -> None:
-    gone, alive = await serve(always(answer(b"{}"))), await serve(always(answer(b"{}")))
-    await gone.close()
-    backend = open_backend(gone, alive)
-    with pytest.raises(ConnectFailed):
-        await backend.send(call(holder=gone))
-    for _ in range(3):
-        await text(await backend.send(call(holder=gone)))
-    assert len(alive.visits) == 3
-
-
-async def test_a_holder_without_room_is_left_out_for_a_moment(
-    serve: Serve, open_backend: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refusal = answer(b"{}", status="429 Too Many Requests", headers=b"Retry-After: 60\r\n")
-    full, alive = await serve(always(refusal)), await serve(always(answer(b"{}")))
-    backend = open_backend(full, alive)
-    with pytest.raises(Overloaded):
-        await backend.send(call(holder=full))
-    for _ in range(3):
-        await text(await backend.send(call(holder=full)))
-    assert (len(full.visits), len(alive.visits)) == (1, 3)
-    now = time.monotonic()
-    monkeypatch.setattr("backends.openai_http.monotonic", lambda: now + 2.1)
-    with pytest.raises(Overloaded):
-        await backend.send(call(holder=full))
-
-
-async def test_a_holder_that_is_no_replica_of_ours_changes_nothing(serve: Serve, open_backend: Open) -> None:
-    upstreams = [await serve(always(answer(b"{}"))) for _ in range(2)]
-    elsewhere = await serve(always(answer(b"{}")))
-    backend = open_backend(*upstreams)
-    for _ in range(4):
-        await text(await backend.send(call(holder=elsewhere)))
-    assert [len(upstream.visits) for upstream in upstreams] == [2, 2]
-
-
 async def test_the_salt_goes_to_servers_that_take_one(serve: Serve, open_backend: Open) -> None:
     upstream = await serve(always(answer(b"{}")))
     for backend, salt in ((open_backend(upstream, sends_cache_salt=True), "a1"), (open_backend(upstream), "a1")):
@@ -323,17 +178,6 @@ async def test_the_salt_goes_to_servers_that_take_one(serve: Serve, open_backend
         b'{"model": "m"}',
         b'{"model": "m"}',
     ]
-
-
-async def test_the_last_replica_is_never_left_out(serve: Serve, open_backend: Open) -> None:
-    upstream = await serve(always(answer(b"{}")))
-    backend = open_backend(upstream)
-    await upstream.close()
-    for _ in range(2):
-        with pytest.raises(ConnectFailed):
-            await backend.send(call())
-    await upstream.open()
-    assert await text(await backend.send(call())) == b"{}"
 
 
 def by_path(**answers: bytes) -> Script:
@@ -358,13 +202,19 @@ async def test_readiness_is_asked_of_health_and_then_of_models(serve: Serve, ope
 
 
 async def test_a_silent_or_absent_server_is_not_ready_within_a_second(serve: Serve, open_backend: Open) -> None:
-    silent, absent, ready = await serve(Visit.hung_up), await serve(Visit.hung_up), await serve(always(answer(b"")))
+    silent, absent = await serve(Visit.hung_up), await serve(Visit.hung_up)
     await absent.close()
     began = time.monotonic()
-    without, with_one = open_backend(silent, absent), open_backend(silent, absent, ready)
-    found = await asyncio.gather(without.is_ready(), with_one.is_ready())
-    assert tuple(found) == (False, True)
+    assert await asyncio.gather(*(open_backend(each).is_ready() for each in (silent, absent))) == [False, False]
     assert time.monotonic() - began < 1.5
+
+
+async def test_servers_have_names_of_their_own() -> None:
+    urls = ["http://a/v1", "http://b:8000/v1", "http://b:8000/other/v1"]
+    servers = servers_of(urls, Access())
+    assert [server.name for server in servers] == ["a:80", "b:8000/v1", "b:8000/other/v1"]
+    for server in servers:
+        await server.aclose()
 
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -6,8 +6,10 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from backends.openai_http import OpenAIHttp
 from backends.options import HttpOptions
+from backends.replicas.stack import Stack
+from tests.backends.conftest import Serve, Visit, answer
+from tests.backends.replicas.played import call_of
 
 LEAST = {"use": "openai_http", "urls": ["http://large-0:8000/v1"], "model": "mistral-large", "price": "large-2026"}
 
@@ -26,12 +28,12 @@ def test_a_slash_at_the_end_of_a_url_changes_nothing() -> None:
 async def test_the_options_build_their_backend() -> None:
     urls = ["http://127.0.0.1:8001/v1", "http://127.0.0.1/v1", "https://host/v1", "http://[::1]:8002"]
     backend = HttpOptions.model_validate(LEAST | {"urls": urls, "api_key": "k"}).build()
-    assert isinstance(backend, OpenAIHttp)
-    assert [part.split(": ")[0] for part in repr(backend).split("<Pool ")[1:]] == [
+    assert isinstance(backend, Stack)
+    assert [part.split(": ")[0] for part in repr(backend).split("<Watched ")[1:]] == [
         "127.0.0.1:8001",
         "127.0.0.1:80",
         "host:443",
-        "[::1]:8002",
+        "::1:8002",
     ]
     await backend.aclose()
 
@@ -61,6 +63,17 @@ async def test_the_options_build_their_backend() -> None:
         {"idle_timeout": "inf"},
         {"use": "openai"},
         {"timeout": 3},
+        {"urls": ["http://host/v1", "http://host/v1/"]},
+        {"balance": {"use": "random"}},
+        {"balance": {"weight": 1}},
+        {"limits": {"in_flight": 0}},
+        {"limits": {"weights": {"acme": 0}}},
+        {"hedge": {"after": "p99"}},
+        {"hedge": {"after": 0}},
+        {"retries": {"share": 1.5}},
+        {"ejection": {"after": 0}},
+        {"health": {"interval": "nan"}},
+        {"commit": {"bytes": 0}},
     ],
 )
 def test_a_fault_is_refused(fault: dict[str, object]) -> None:
@@ -88,8 +101,13 @@ def test_reading_options_loads_no_http_parser() -> None:
 
 
 @pytest.mark.parametrize("sends", [False, True])
-async def test_servers_are_sent_a_salt_where_the_file_says_so(*, sends: bool) -> None:
-    backend = HttpOptions.model_validate(LEAST | ({"sends_cache_salt": True} if sends else {})).build()
-    assert isinstance(backend, OpenAIHttp)
-    assert backend._sends_cache_salt is sends
+async def test_servers_are_sent_a_salt_where_the_file_says_so(serve: Serve, *, sends: bool) -> None:
+    async def script(visit: Visit) -> None:
+        await visit.send(answer(b"{}"))
+
+    upstream = await serve(script)
+    urls = {"urls": [f"http://127.0.0.1:{upstream.port}/v1"]}
+    backend = HttpOptions.model_validate(LEAST | urls | ({"sends_cache_salt": True} if sends else {})).build()
+    await backend.send(call_of(salt="a1", body=b'{"n":1}'))
+    assert upstream.visits[0].body == (b'{"cache_salt":"a1","n":1}' if sends else b'{"n":1}')
     await backend.aclose()

@@ -94,9 +94,12 @@ def _prompt(asked: Fields) -> Fields:
 
 
 def _chat(asked: Fields) -> Fields:
+    longest = needed(asked, "max_tokens", "")
+    if isinstance(longest, int) and longest < 1:
+        raise DialectError("max_tokens must be 1 or more", param="max_tokens")
     found = {
         **_prompt(asked),
-        "max_tokens": needed(asked, "max_tokens", ""),
+        "max_tokens": longest,
         **_thinking(asked),
         **_format(asked),
     }

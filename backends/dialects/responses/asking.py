@@ -190,8 +190,11 @@ def _text(wanted: Fields) -> Fields:
 
 def _limits(asked: Fields) -> Fields:
     found: Fields = {}
-    if asked.get("max_output_tokens") is not None:
-        found["max_completion_tokens"] = asked["max_output_tokens"]
+    longest = asked.get("max_output_tokens")
+    if longest is not None:
+        if longest < 1:
+            raise DialectError("max_output_tokens must be 1 or more", param="max_output_tokens")
+        found["max_completion_tokens"] = longest
     effort = (asked.get("reasoning") or {}).get("effort")
     if effort is not None:
         found["reasoning_effort"] = text(effort, "reasoning.effort")

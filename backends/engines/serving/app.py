@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from backends.engines.base import CHAT, TEXT, Engine, EngineError, NotReady, Refused, UnknownModel
 from backends.engines.serving.admission import Admission
-from backends.engines.serving.asks import Offer
+from backends.engines.serving.asks import Offer, read_ask
 from backends.engines.serving.completions import Completions, read_body
 from backends.engines.serving.errors import JSON, Receive, Scope, Send, answer_of, error_body, send_answer
 from backends.engines.serving.metrics import Metrics
@@ -34,14 +34,16 @@ HEALTH_WITHIN: Final = 1.0
 _COMPLETIONS: Final = frozenset((f"/v1{CHAT}", f"/v1{TEXT}"))
 _METRICS_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 _NOT_ALLOWED: Final = 405
+_NONE: Final = Raw(b"null")
 _log = logging.getLogger(__name__)
 
 
 class _Text(Struct):
-    """A text to be cut into tokens, under the name that callers of either engine know."""
+    """A text to be cut into tokens, under the name that callers of either engine know, or a chat to be counted."""
 
     prompt: str | None = None
     content: str | None = None
+    messages: Raw = _NONE
     model: Annotated[str, Meta(max_length=1024)] | None = None
 
 
@@ -127,11 +129,15 @@ class EngineApp:
         if engine is None:
             raise _loading()
         try:
-            asked = msgspec.json.decode(await read_body(request.receive, limit=MAX_TEXT), type=_Text)
+            body = await read_body(request.receive, limit=MAX_TEXT)
+            asked = msgspec.json.decode(body, type=_Text)
         except ConnectionAbortedError:
             return Response(status_code=408)  # nobody is there to read it
         except (msgspec.DecodeError, RecursionError) as error:
             raise Refused(f"the body is no object with a text: {error}", param=None) from error
+        if asked.messages != _NONE:
+            chat = read_ask(body, CHAT, offer=self._offer, request_id="")
+            return JSONResponse({"count": await engine.count(chat), "max_model_len": engine.context})
         text = asked.content if asked.prompt is None else asked.prompt
         if text is None:
             raise Refused("the field prompt is missing", param="prompt")

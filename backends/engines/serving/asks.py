@@ -21,6 +21,7 @@ _Repetition = Annotated[float, Meta(gt=0, le=10)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Tokens = Annotated[int, Meta(ge=1, le=1 << 31)]
 _Stop = Annotated[str, Meta(min_length=1, max_length=1024)]
+_Id = Annotated[int, Meta(ge=0)]
 _Few = Annotated[int, Meta(ge=0, le=20)]
 _NULL: Final = Raw(b"null")
 _UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
@@ -49,7 +50,9 @@ class _Asked(Struct):
 
     model: str | None = None
     messages: Annotated[list[_Message], Meta(min_length=1)] | None = None
-    prompt: str | Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1)] | None = None
+    prompt: str | Annotated[list[str | _Id | Annotated[list[_Id], Meta(min_length=1)]], Meta(min_length=1)] | None = (
+        None
+    )
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: int | None = None
@@ -77,6 +80,7 @@ class _Asked(Struct):
 _read_asked: Final = msgspec.json.Decoder(_Asked).decode
 _read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_messages: Final = msgspec.json.Decoder(list[_Message]).decode
+_read_list: Final = msgspec.json.Decoder(list[Raw]).decode
 _read_prompt: Final = msgspec.json.Decoder(str | list[int]).decode
 
 
@@ -119,7 +123,7 @@ def read_ask(body: bytes, path: str, *, offer: Offer, request_id: str) -> Ask:
     choices = _choices(asked, offer.places)
     return Ask(
         path=path,
-        fields={name: value for name, value in fields.items() if name not in _TAKEN and value != _NULL},
+        fields=_alone(asked, {name: raw for name, raw in fields.items() if name not in _TAKEN and raw != _NULL}),
         stream=bool(asked.stream),
         wants_usage=bool(asked.stream_options and asked.stream_options.include_usage),
         choices=choices,
@@ -200,6 +204,22 @@ def _check_prompt(asked: _Asked, path: str) -> None:
         value = getattr(asked, name)
         if value is True or value not in (None, False, "", 1):
             raise Refused(f"{name} is not done here: leave it out", param=name)
+
+
+def _alone(asked: _Asked, fields: dict[str, Raw]) -> dict[str, Raw]:
+    """Return the fields with a text or token ids for a prompt, where they stood alone in a list of prompts.
+
+    Raises:
+        Refused: there are several; each would be an answer of its own.
+    """
+    prompt = asked.prompt
+    if not isinstance(prompt, list) or all(isinstance(part, int) for part in prompt):
+        return fields
+    if len(prompt) > 1:
+        raise Refused(
+            f"prompt holds {len(prompt)} prompts, but one request gets one here: send each alone", param="prompt"
+        )
+    return {**fields, "prompt": _read_list(fields["prompt"])[0]}
 
 
 def _check_probabilities(asked: _Asked, path: str) -> None:

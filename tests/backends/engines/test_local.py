@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from backends.base import Backend, BackendError, Call, Rejected
+from backends.base import Backend, BackendError, Call, Overloaded, Rejected
 from backends.engines.engine_options import EngineOptions
-from backends.engines.local import LocalEngine
+from backends.engines.local import EngineLimitsOptions, LocalEngine
 from backends.engines.process import EngineFailed, EngineProcess
 
 CANCEL = {"messages": [{"role": "user", "content": "how do I cancel order 123?"}]}
@@ -92,6 +92,19 @@ async def test_a_killed_engine_fails_its_calls_and_then_answers_again(local: Loc
         await asyncio.sleep(0.01)
     assert local.process.restarts == 1
     assert await local.is_ready()
+
+
+async def test_calls_beyond_its_limit_wait_their_turn(weights: Path) -> None:
+    limits = EngineLimitsOptions(in_flight=2, queue=6)
+    local = LocalEngine(EngineProcess(EngineOptions(model=weights, name="desk-mini")), limits=limits)
+    assert list(local.figures()) == []
+    await local.start()
+    ended = await asyncio.gather(*(answer_of(local, CANCEL) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(each, bytes) for each in ended) == 8
+    assert sum(isinstance(each, Overloaded) for each in ended) == 12
+    counts = {figure.name: figure.counts for figure in local.figures()}
+    assert (counts["waits"], counts["shed"], counts["in_flight"]) == ({(): 6}, {("full",): 12}, {(): 0})
+    await local.aclose()
 
 
 async def test_what_the_engine_refuses_comes_back_as_its_own_answer(local: LocalEngine) -> None:

@@ -77,6 +77,22 @@ def test_a_wrong_choice_is_named_where_it_stands(values: dict[str, Any], at: tup
     assert message in fault["msg"]
 
 
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [
+        ({}, (64, 256, 10.0)),
+        ({"engine": "transformers", "weights": "/srv/m", "max_batch_size": 200}, (200, 256, 10.0)),
+        ({"limits": {"queue": 3}}, (64, 3, 10.0)),
+        ({"limits": {"in_flight": 8, "wait": 1}}, (8, 256, 1.0)),
+    ],
+)
+def test_an_engine_gets_no_more_calls_than_it_bears(values: dict[str, Any], limits: tuple[int, int, float]) -> None:
+    options = chosen(name="desk-mini", **values)
+    for built in (options.build(), options.build_with_store("cache.kv_blocks:open_store", url="redis://h", secret="5")):
+        found = built._limits
+        assert (found.in_flight, found.queue, found.wait) == limits
+
+
 def test_choosing_loads_no_engine(root: Path) -> None:
     program = (
         "import sys; from backends.engines.options import LocalOptions\n"

@@ -168,3 +168,12 @@ async def test_a_text_that_would_hold_up_everybody_is_not_cut_into_tokens(serve:
     assert (await front.client.post("/tokenize", json={"prompt": text})).status_code == 200
     answer = await front.client.post("/tokenize", json={"prompt": text + "x" * 100})
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+async def test_a_chat_is_counted_as_the_engine_would_read_it(serve: Open) -> None:
+    front = await serve(ScriptedEngine(tokens=33))
+    counted = await front.client.post("/tokenize", json={"messages": CHAT["messages"], "max_tokens": 5})
+    assert counted.json() == {"count": 33, "max_model_len": counted.json()["max_model_len"]}
+    assert front.admission.running == 0
+    refused = await front.client.post("/tokenize", json={"messages": [{"role": "god"}]})
+    assert refused.status_code == 400

@@ -53,7 +53,8 @@ def test_the_newer_name_of_max_tokens_counts_first() -> None:
 
 def test_a_prompt_may_be_a_text_or_token_ids() -> None:
     for prompt in ("hi", [1, 3, 5]):
-        assert json.loads(bytes(ask_of({"prompt": prompt}, TEXT).fields["prompt"])) == prompt
+        for sent in (prompt, [prompt]):
+            assert json.loads(bytes(ask_of({"prompt": sent}, TEXT).fields["prompt"])) == prompt
 
 
 @pytest.mark.parametrize(
@@ -134,8 +135,13 @@ def test_completions_have_probabilities_by_number_and_want_a_prompt() -> None:
         ask_of({"prompt": "hi", "logprobs": True}, TEXT)
     with pytest.raises(Refused, match="the field prompt is missing"):
         ask_of({"messages": MESSAGES}, TEXT)
-    with pytest.raises(Refused, match=r"prompt\[0\] is wrong"):
-        ask_of({"prompt": ["two", "prompts"]}, TEXT)
+    for several in (["two", "prompts"], [[1], [2]], [1, "two"]):
+        with pytest.raises(Refused, match="prompt holds 2 prompts, but one request gets one here"):
+            ask_of({"prompt": several}, TEXT)
+    odd: tuple[list[Any], ...] = ([[]], [None], [-1], [[-1]], [1.5])
+    for prompts in odd:
+        with pytest.raises(Refused, match="prompt"):
+            ask_of({"prompt": prompts}, TEXT)
 
 
 async def test_an_answer_that_surely_fits_is_not_counted() -> None:
