@@ -11,30 +11,24 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 
-from backends.base import BackendError, Broken, Call, DeadlineExceeded
+from backends.base import Broken
 from backends.sse import read_reply
-from router.account import attempt_of, was_refused
-from router.base import Attempt, Decision, Label, Ledger, Request, Tier
-from router.dispatch import Begun, body_for
+from router.base import Decision, Label, Ledger, Request, Tier
+from router.dispatch import Begun
 from router.learning.grading import GRADER, Grade, grade
+from router.learning.second_calls import SecondCalls
 from router.metrics import Metrics
 from router.relay import Witness
-from router.routes import Route, Routes
+from router.routes import Routes
 from router.samples import Listener, sample_of
 
-LONGEST_REPLY = 1 << 20  # bytes; a longer one is not compared
 LONGEST_PROMPT = 1 << 18  # bytes as JSON; of a longer one no text is kept
 MINUTE = 60.0  # seconds
-UNFINISHED = "Interrupted"
-"""Stands in the row of a call until it has ended, and for good where the process did not live so long."""
-
-_STREAMED = ("stream", "stream_options")
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +89,7 @@ class Shadows:
         learn: Callable[[Lesson], Awaitable[None]],
     ) -> None:
         self._sampling, self._routes, self._ledger, self._metrics = sampling, routes, ledger, metrics
+        self._calls = SecondCalls(ledger, metrics, timeout=sampling.timeout, tell=metrics.shadow)
         self._learn = learn
         self._shares = dict(sampling.shares)
         self._chance = random.Random(sampling.seed).random
@@ -149,7 +144,7 @@ class Shadows:
 
     async def _run(self, request: Request, decision: Decision, share: float, begun: Begun, body: bytes) -> None:
         answered, received = begun.route.tier, time.time() - (time.monotonic() - request.received)
-        said = await self._ask(self._routes.by_tier[answered.other], request)
+        said = await self._calls.ask(self._routes.by_tier[answered.other], request)
         if said is None:
             return
         found = await asyncio.to_thread(_graded, request, answered, body, said)
@@ -157,56 +152,6 @@ class Shadows:
         self._ledger.label(self._label(request, decision, answered, share, found))
         if found is not None:
             await self._learn(Lesson(request, decision, received, answered, found, share))
-
-    async def _ask(self, route: Route, request: Request) -> bytes | None:
-        """Return the other tier's whole reply, None where it gave none; either way what it cost is in the ledger."""
-        self._ledger.shadow(request.id, attempt_of("shadow", route, "", None, UNFINISHED))
-        try:
-            replica, body = await self._reply(route, request)
-        except asyncio.CancelledError as error:
-            self._note(request, attempt_of("shadow", route, "", None, type(error).__name__))
-            self._metrics.shadow("cancelled")
-            raise
-        except BackendError as error:
-            attempt = attempt_of("shadow", route, "", None, type(error).__name__)
-            self._note(request, msgspec.structs.replace(attempt, cost=0) if was_refused(error) else attempt)
-            self._metrics.shadow("failed")
-            return None
-        self._note(request, attempt_of("shadow", route, replica, read_reply(body).usage, ""))
-        return body
-
-    async def _reply(self, route: Route, request: Request) -> tuple[str, bytes]:
-        try:
-            async with asyncio.timeout(self._sampling.timeout):
-                reply = await route.backend.send(self._call(route, request))
-                parts, length = list[bytes](), 0
-                async with aclosing(reply.chunks):
-                    async for part in reply.chunks:
-                        parts.append(part)
-                        length += len(part)
-                        if length > LONGEST_REPLY:
-                            raise Broken(f"the reply is longer than {LONGEST_REPLY} bytes")
-        except TimeoutError:
-            raise DeadlineExceeded(f"no whole reply within {self._sampling.timeout:g} s") from None
-        body = b"".join(parts)
-        if not read_reply(body).is_whole:
-            raise Broken("the reply is no whole completion")
-        return reply.replica, body
-
-    def _call(self, route: Route, request: Request) -> Call:
-        fields = {name: value for name, value in request.fields.items() if name not in _STREAMED}
-        return Call(
-            path=request.path,
-            body=body_for(msgspec.structs.replace(request, fields=fields, stream=False), route.model),
-            stream=False,
-            deadline=time.monotonic() + self._sampling.timeout,
-            request_id=f"{request.id}-shadow",
-            salt=request.prefix.salt,
-        )
-
-    def _note(self, request: Request, attempt: Attempt) -> None:
-        self._ledger.shadow(request.id, attempt)
-        self._metrics.spend_on_learning(attempt)
 
     def _label(self, request: Request, decision: Decision, answered: Tier, share: float, found: Grade | None) -> Label:
         score = decision.score
@@ -231,13 +176,18 @@ class Shadows:
 def _graded(request: Request, answered: Tier, body: bytes, other: bytes) -> Grade | None:
     """Return the grade of what the caller got, a body or events, and of the other tier's body; None for no text."""
     try:
-        said = {answered: _text_of(body, stream=request.stream), answered.other: sample_of(other).text}
+        said = {answered: text_of(body, stream=request.stream), answered.other: sample_of(other).text}
     except Broken:  # whole, but of a shape that says nothing here
         return None
     return grade(request.prompt, large=said[Tier.LARGE], mini=said[Tier.MINI])
 
 
-def _text_of(body: bytes, *, stream: bool) -> str:
+def text_of(body: bytes, *, stream: bool) -> str:
+    """Return what a whole reply says, a body or events.
+
+    Raises:
+        Broken: it is no completion.
+    """
     if not stream:
         return sample_of(body).text
     listener = Listener()
