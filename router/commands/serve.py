@@ -1,19 +1,21 @@
 """`tandem serve`: configuration -> a gateway that listens until it is told to stop."""
 
-import logging
-import math
-import sys
+import signal
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
-import uvicorn
 from typer import Option
 
 from router.app import Tandem
 from router.commands.errors import CommandFailed
-from router.config.models import Config
-from router.config.reading import read_config
-from router.listener import BoundedProtocol
+from router.config.reading import Chosen, read_chosen
+from router.logs.lines import Teller, telling
+from router.logs.redaction import secrets_in
+from router.running.attending import Attendance, attended
+from router.running.reloading import Listening, Reloader
+from router.running.serving import Server
+from router.running.workers import parent
 
 
 def serve(
@@ -22,39 +24,53 @@ def serve(
     host: Annotated[str | None, Option(help="Address to listen on, instead of the file's.")] = None,
     port: Annotated[int | None, Option(help="Port to listen on, instead of the file's.")] = None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("router", "classifier", "cache"):
-        logging.getLogger(name).setLevel(logging.INFO)
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its own failures
-    failure = run(read_config(config, host=host, port=port))
+    """Serve until SIGINT or SIGTERM; SIGHUP reads the file again, SIGUSR2 replaces the workers."""
+    chosen = read_chosen(config, host=host, port=port)
+    listening, logs = Listening(host, port), chosen.config.logs
+    secrets = secrets_in(chosen.config)
+    with telling(logs.format, logs.level, requests=logs.requests, secrets=secrets) as teller:
+        if parent.workers_of(chosen.config) > 1:
+            failure = parent.run(chosen, config, listening)
+        else:
+            failure = run(chosen, config, listening, teller)
     if failure is not None:
         raise CommandFailed(f"the gateway could not start: {failure}", advice="./tandem doctor checks this machine")
 
 
-def run(config: Config) -> Exception | None:
-    """Listen until told to stop; returns what kept the gateway from starting, None where it did start."""
-    application = Tandem(config)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application,
-            host=config.server.host,
-            port=config.server.port,
-            http=BoundedProtocol,
-            loop="uvloop",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=math.ceil(config.server.drain_timeout),
+def run(chosen: Chosen, path: Path | None, listening: Listening, teller: Teller) -> Exception | None:
+    """Serve by this process alone; returns what kept the gateway from starting, None where it did start.
+
+    Args:
+        path: of the file that is read again on SIGHUP; None is the built-in configuration.
+    """
+    application = Tandem(chosen.config)
+    application.collectors.append(teller)
+
+    async def change(later: Chosen) -> None:
+        await application.change(later.config)
+
+    def attend() -> AbstractAsyncContextManager[Attendance]:
+        reloader = Reloader(path, chosen.config, change, changes=application.changes, listening=listening)
+        return attended(
+            lambda: application.config,
+            reloader,
+            restart=None,
+            status=lambda: {"config": application.config.version, "workers": []},
+            signals={signal.SIGHUP: reloader.reload},
         )
+
+    where = chosen.config.server
+    server = Server(
+        application,
+        host=where.host,
+        port=where.port,
+        drain=lambda: application.config.server.drain_timeout,
+        attend=attend,
     )
     try:
         server.run()
     except SystemExit:  # uvicorn's way to say that it did not start, or that the port is taken
-        taken = OSError(f"{config.server.host}:{config.server.port} cannot be listened on")
-        return application.failure or taken
+        return application.failure or OSError(f"{where.host}:{where.port} cannot be listened on")
+    except OSError as error:
+        return error
     return application.failure

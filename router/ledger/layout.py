@@ -6,7 +6,7 @@ and nothing of what is written into them.
 
 import sqlite3
 
-VERSION = 3
+VERSION = 4
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     id TEXT PRIMARY KEY, caller_id TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL,
@@ -15,7 +15,8 @@ CREATE TABLE IF NOT EXISTS requests (
     policy TEXT NOT NULL, arm TEXT NOT NULL, propensity REAL NOT NULL,
     outcome TEXT, status INTEGER, first_byte REAL, duration REAL,
     cost INTEGER, baseline INTEGER, error TEXT NOT NULL DEFAULT '',
-    verify REAL, p_wrong REAL, stay_cost INTEGER, switch_cost INTEGER
+    verify REAL, p_wrong REAL, stay_cost INTEGER, switch_cost INTEGER,
+    reserved INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS requests_started ON requests(started);
 CREATE INDEX IF NOT EXISTS requests_caller ON requests(caller_id, tenant) WHERE caller_id <> '';
@@ -42,6 +43,7 @@ CREATE INDEX IF NOT EXISTS ratings_text ON ratings(given) WHERE comment IS NOT N
 _STEPS = {
     2: ("ALTER TABLE requests ADD COLUMN verify REAL", "ALTER TABLE requests ADD COLUMN p_wrong REAL"),
     3: ("ALTER TABLE requests ADD COLUMN stay_cost INTEGER", "ALTER TABLE requests ADD COLUMN switch_cost INTEGER"),
+    4: ("ALTER TABLE requests ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0",),
 }
 
 

@@ -158,7 +158,7 @@ class CallerCost:
 
 # A view of this connection alone: each request with who answered it. One that changed tiers was answered by the
 # last attempt that went well, not by the tier that was decided on; a shadow call and what only judged or was thrown
-# away answered nobody.
+# away answered nobody. Vectors come of no tier, and say nothing of routing.
 _SEEN = """
 CREATE TEMP VIEW seen AS SELECT r.*,
     CASE WHEN r.outcome = 'kept' THEN 'cache' ELSE coalesce(
@@ -167,7 +167,7 @@ CREATE TEMP VIEW seen AS SELECT r.*,
         r.tier) END AS source,
     (SELECT sum(a.cost) FROM attempts a WHERE a.request_id = r.id AND a.kind = 'shadow') AS learning,
     EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.kind = 'failover') AS moved
-FROM requests r
+FROM requests r WHERE r.tier IN ('large', 'mini')
 """
 
 # Only what may have run up a cost can lack its price: what failed or was rejected is left aside.

@@ -9,8 +9,8 @@ SHADOW_POSITION = 1_000
 
 INSERT_INTENT = """
 INSERT INTO requests (id, caller_id, tenant, model, stream, started, tier, reason, score, threshold, scorer,
-                      policy, arm, propensity, verify, stay_cost, switch_cost)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                      policy, arm, propensity, verify, stay_cost, switch_cost, reserved)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 CLOSE = """
 UPDATE requests SET outcome = ?, status = ?, first_byte = ?, duration = ?, cost = ?, baseline = ?, error = ?,
@@ -62,6 +62,7 @@ def intent_row(intent: Intent) -> Row:
         decision.verify,
         decision.stay_cost,
         decision.switch_cost,
+        intent.reserved,
     )
 
 

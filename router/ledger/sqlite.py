@@ -1,12 +1,11 @@
 """Intents and records -> rows of one SQLite file, in write-ahead mode.
 
 Everything is handed to one writer thread, which commits whatever has gathered since its last commit.
-A commit survives the death of the process, not the loss of power. Intents that no record closed are
-closed as interrupted at the next start. Tables live in `layout.py`, rows in `rows.py`, reading in `reading.py`.
+A commit survives the death of the process, not the loss of power. Several processes of one gateway may write, each its
+own requests. Tables live in `layout.py`, rows in `rows.py`, reading in `reading.py`, who may write in `holding.py`.
 """
 
 import asyncio
-import fcntl
 import logging
 import sqlite3
 import threading
@@ -16,14 +15,12 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO
 
-from router.base import Attempt, Intent, Label, Outcome, Rating, Record, Unavailable
+from router.base import Attempt, Intent, Label, Rating, Record, Unavailable
 from router.ledger import rows
-from router.ledger.layout import prepare
+from router.ledger.holding import connected, hold
 from router.ledger.rows import Row
 
-CHECKPOINT_PAGES = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
 SETTLED_WITHIN = 0.02  # seconds until a record that no intent follows is written
 BUSY = 8  # rows in a batch, from which on the next one may gather more: a commit costs more than its rows
 GATHER = 0.002  # seconds; no backend answers so soon that a caller would wait for it
@@ -66,20 +63,25 @@ class _Batch:
 
 
 class SqliteLedger:
-    """The one writer of a ledger file; a second one is refused."""
+    """A writer of a ledger file that this gateway holds; those of another gateway are refused."""
 
-    def __init__(self, path: Path, *, loop: asyncio.AbstractEventLoop) -> None:
-        """Open the file, close what an earlier process left open, start the writer.
+    def __init__(self, path: Path, *, loop: asyncio.AbstractEventLoop, is_held: bool = False) -> None:
+        """Open the file and start the writer.
+
+        Args:
+            is_held: somebody has the file held for this gateway, such as the parent of several workers; otherwise it
+                is held from here on, and what an earlier gateway left open is closed.
 
         Raises:
             Unavailable: the file is in use by another gateway, or cannot be written.
         """
         self._path, self._loop = path, loop
-        self._lock = _locked(path)
+        self._lock = None if is_held else hold(path)
         try:
-            self._connection = _connected(path)
+            self._connection = connected(path)
         except sqlite3.Error as error:
-            self._lock.close()
+            if self._lock is not None:
+                self._lock.close()
             raise Unavailable(f"the ledger {path} cannot be opened: {error}", code="ledger_unavailable") from error
         self._intents: deque[_Opened] = deque()
         self._records: deque[Record] = deque()
@@ -151,7 +153,8 @@ class SqliteLedger:
         self._wake()
         await asyncio.to_thread(self._thread.join)
         self._connection.close()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
     def _write_until_closed(self) -> None:
         handed_over = 0
@@ -286,42 +289,3 @@ def _folded(connection: sqlite3.Connection) -> bool:
     (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
     return not is_busy
-
-
-def _locked(path: Path) -> IO[bytes]:
-    """Hold the ledger's lock file for as long as the returned file is open."""
-    lock_path = path.with_name(f"{path.name}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_path.open("ab")
-    except OSError as error:
-        raise Unavailable(f"the ledger {path} cannot be written: {error}", code="ledger_unavailable") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Unavailable(
-            f"the ledger {path} is in use by another gateway: stop it or choose another path",
-            code="ledger_unavailable",
-        ) from error
-    return lock
-
-
-def _as_it_is(value: bool | None, /) -> bool | None:  # noqa: FBT001 - sqlite3 calls it, with nothing else
-    return value
-
-
-def _connected(path: Path) -> sqlite3.Connection:
-    for plain in (bool, type(None)):  # of a type without an adapter sqlite3 asks each value, at the price of its row
-        sqlite3.register_adapter(plain, _as_it_is)
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    try:
-        prepare(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    connection.execute("UPDATE requests SET outcome = ? WHERE outcome IS NULL", (Outcome.INTERRUPTED,))
-    return connection

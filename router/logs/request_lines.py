@@ -1,0 +1,91 @@
+"""Intents and records -> one log line for each request, with no text of it.
+
+A ledger around a ledger, since what is told is what is recorded. Requests that failed are always told, others where
+that is wanted; what was refused before it was a request is not known here.
+"""
+
+import logging
+from collections.abc import Awaitable
+from functools import partial
+from typing import Final
+
+from router.base import Attempt, Intent, Label, Ledger, Outcome, Rating, Record
+from router.logs.lines import FIELDS
+
+_FAILED: Final = frozenset({Outcome.FAILED, Outcome.BROKEN, Outcome.INTERRUPTED})
+_log = logging.getLogger("router.requests")
+
+
+class ToldLedger:
+    """A ledger whose records are told, too; see `router.base.Ledger`."""
+
+    def __init__(self, ledger: Ledger, *, tells_all: bool) -> None:
+        self._ledger, self._tells_all = ledger, tells_all
+        self._open: dict[str, Intent] = {}
+
+    def open(self, intent: Intent) -> Awaitable[None]:
+        """Hand over an intent, and remember it until its record comes."""
+        self._open[intent.id] = intent
+        return self._ledger.open(intent)
+
+    def settle(self, record: Record) -> None:
+        """Hand over a record, and tell of it."""
+        self._ledger.settle(record)
+        intent = self._open.pop(record.id, None)
+        if intent is not None and (self._tells_all or record.outcome in _FAILED):
+            level = logging.WARNING if record.outcome in _FAILED else logging.INFO
+            _log.log(level, "request %s", record.outcome, extra={FIELDS: partial(fields_of, intent, record)})
+
+    def shadow(self, request_id: str, attempt: Attempt) -> None:
+        """Hand over a shadow call."""
+        self._ledger.shadow(request_id, attempt)
+
+    def label(self, label: Label) -> None:
+        """Hand over a label."""
+        self._ledger.label(label)
+
+    def rate(self, rating: Rating) -> Awaitable[str | None]:
+        """Keep a rating."""
+        return self._ledger.rate(rating)
+
+    def forget(self, before: float) -> None:
+        """Erase old text."""
+        self._ledger.forget(before)
+
+    async def aclose(self) -> None:
+        """Close the ledger."""
+        await self._ledger.aclose()
+
+
+def fields_of(intent: Intent, record: Record) -> dict[str, object]:
+    """Return what a line says, in its order; None stands for what is not known."""
+    decision = intent.decision
+    answered = next((each for each in reversed(record.attempts) if not each.error), None)
+    usages = [each.usage for each in record.attempts if each.usage is not None]
+    return {
+        "request": intent.id,
+        "caller_id": intent.caller_id or None,
+        "tenant": intent.tenant,
+        "model": intent.model,
+        "stream": intent.stream,
+        "outcome": record.outcome.value,
+        "status": record.status,
+        "tier": (decision.tier if answered is None else answered.tier).value,
+        "decided": decision.tier.value,
+        "reason": decision.reason,
+        "score": None if decision.score is None else decision.score.value,
+        "threshold": decision.threshold,
+        "policy": decision.policy,
+        "answered_by": None if answered is None else answered.model,
+        "replica": None if answered is None else answered.replica,
+        "attempts": len(record.attempts),
+        "failures": [each.error for each in record.attempts if each.error] or None,
+        "first_byte": record.first_byte,
+        "duration": record.duration,
+        "fresh_input": sum(usage.fresh_input for usage in usages) if usages else None,
+        "cached_input": sum(usage.cached_input or 0 for usage in usages) if usages else None,
+        "output": sum(usage.output for usage in usages) if usages else None,
+        "cost_nano_usd": record.cost,
+        "baseline_nano_usd": record.baseline,
+        "error": record.error or None,
+    }

@@ -1,0 +1,171 @@
+"""`python -m router.running.workers.worker`: one worker, as its parent tells it over a line.
+
+Listens on sockets that it inherits, counts for itself, and says twice a second that its loop runs. It never outlives
+its parent.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterable
+from typing import Final
+
+from router.app import Tandem
+from router.base import Unavailable
+from router.config.models import Config
+from router.endpoints.wire import new_id
+from router.families import Family
+from router.heart import EVERY
+from router.ledger.holding import maker_of
+from router.logs.lines import telling
+from router.logs.redaction import secrets_in
+from router.running.reloading import reason_of
+from router.running.serving import Server
+from router.running.workers.base import (
+    BEAT_EVERY,
+    TELL_EVERY,
+    Beat,
+    Begin,
+    Change,
+    Changed,
+    Counted,
+    Failed,
+    Gather,
+    Line,
+    Ready,
+    Report,
+    Stop,
+    Tell,
+    Total,
+    encoded,
+    read_order,
+)
+
+GATHER_WITHIN: Final = 1.0  # seconds that the parent has to add up
+
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+
+class Worker:
+    """What a worker says and obeys while it serves.
+
+    Args:
+        end: of the line to the parent.
+    """
+
+    def __init__(self, begin: Begin, end: socket.socket) -> None:
+        self.tandem = Tandem(Config.model_validate(begin.values), begin.whereabouts)
+        self.server = Server(self.tandem, drain=lambda: self.tandem.config.server.drain_timeout, begun=self._begun)
+        self._end = end
+        self._line: Line | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._beats = 0
+        self._total: asyncio.Future[tuple[Family, ...]] | None = None
+        self._gathering = asyncio.Lock()
+        self.tandem.heart.beaten = self._beat
+        self.tandem.gather = self._gather
+
+    def say_last(self, report: Report) -> None:
+        """Say something when no loop runs any more, or none has."""
+        self._end.setblocking(True)  # noqa: FBT003 - as the library has it
+        self._end.sendall(encoded(report) + b"\n")
+
+    def _begun(self) -> None:
+        self._life = asyncio.get_running_loop().create_task(self._obey())
+
+    async def _obey(self) -> None:
+        """Do what the parent says until it hangs up, and end then."""
+        self._line = await Line.on(self._end.dup())
+        self._line.say(Ready(maker_of(new_id())))
+        async for message in self._line.heard():
+            order = read_order(message)
+            if isinstance(order, Change):
+                self._line.say(Changed(await self._changed(order)))
+            elif isinstance(order, Stop):
+                self.server.stop(linger=order.linger, within=order.within)
+            elif isinstance(order, Tell):
+                self._line.say(Counted(self.tandem.figures()))
+            elif isinstance(order, Total) and self._total is not None and not self._total.done():
+                self._total.set_result(order.families)
+        self.server.stop(within=0)
+
+    async def _changed(self, order: Change) -> str:
+        """Answer by another configuration; returns why not, "" where all went well."""
+        try:
+            await self.tandem.change(Config.model_validate(order.values), order.whereabouts)
+        except Exception as error:  # noqa: BLE001  (a kind from outside may raise anything, and the old one goes on)
+            return reason_of(error)
+        return ""
+
+    def _beat(self) -> None:
+        self._beats += 1
+        if self._line is not None and self._beats % round(BEAT_EVERY / EVERY) == 0:
+            self._line.say(Beat(self.tandem.gateways))
+            if self._beats % round(TELL_EVERY / EVERY) == 0:
+                self._line.say(Counted(self.tandem.figures()))
+
+    async def _gather(self, own: Iterable[Family]) -> Iterable[Family]:
+        """Return what all workers have counted.
+
+        Raises:
+            Unavailable: the parent does not say; a part of it would look as if counters had fallen.
+        """
+        async with self._gathering:
+            self._total = asyncio.get_running_loop().create_future()
+            if self._line is not None:
+                self._line.say(Gather(tuple(own)))
+            try:
+                async with asyncio.timeout(GATHER_WITHIN):
+                    return await self._total
+            except TimeoutError:
+                raise Unavailable(
+                    "the figures of the other workers are not to be had now", code="figures_unavailable", retry_after=1
+                ) from None
+            finally:
+                self._total = None
+
+
+def main() -> int:
+    """Serve until told to stop; returns an exit code."""
+    parser = argparse.ArgumentParser(
+        "router.running.workers.worker", description="One worker of a gateway; started by it."
+    )
+    parser.add_argument("--line", type=int, required=True, help="descriptor of the line to the parent")
+    parser.add_argument("--parent", type=int, required=True, help="end when this process ends")
+    asked = parser.parse_args()
+    _die_with(asked.parent)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # these are for the parent, also where they are sent to all
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    end = socket.socket(fileno=asked.line)
+    with end.makefile("rb") as told:
+        begin = read_order(told.readline())
+    if not isinstance(begin, Begin):
+        return 2
+    config = Config.model_validate(begin.values)
+    logs = config.logs
+    with telling(logs.format, logs.level, requests=logs.requests, secrets=secrets_in(config)) as teller:
+        worker = Worker(begin, end)
+        worker.tandem.collectors.append(teller)
+        try:
+            worker.server.run([socket.socket(fileno=each) for each in begin.sockets])
+        except SystemExit:  # uvicorn's way to say that it did not start
+            worker.say_last(Failed(str(worker.tandem.failure or "it cannot listen")))
+            return 1
+        worker.say_last(Counted(worker.tandem.figures()))
+    return 0
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, be it by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the kernel was asked
+        sys.exit(f"parent process {parent} has ended, nobody needs this worker")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

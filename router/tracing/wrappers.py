@@ -1,0 +1,180 @@
+"""Application, ledger and backends -> the same, whose requests and calls have spans.
+
+Each is what it wraps. Where tracing is off none of them is there.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from backends.base import Backend, Call, Chunks, Reply, Sink
+from backends.replicas.base import Figure
+from router.base import Attempt, Intent, Label, Ledger, Rating, Record, Tier
+from router.tracing.base import Spans
+from router.tracing.walks import SYSTEM, Walk, at_hand
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Serves = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_OPERATIONS: Final[Mapping[str, str]] = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/embeddings": "embeddings",
+    "/v1/responses": "chat",
+    "/v1/messages": "chat",
+}
+_FAULTS: Final = 500  # the first status that a server says of itself
+
+
+class TracedApplication:
+    """An application whose requests have spans."""
+
+    def __init__(self, serves: Serves, spans: Spans) -> None:
+        self._serves, self._spans = serves, spans
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        operation = _OPERATIONS.get(scope["path"])
+        if operation is None:
+            await self._serves(scope, receive, send)
+            return
+        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        span = self._spans.request(operation, sent)
+        span.tell(
+            {
+                "gen_ai.operation.name": operation,
+                "gen_ai.provider.name": SYSTEM,
+                "http.request.method": scope["method"],
+                "url.path": scope["path"],
+            }
+        )
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                span.tell({"http.response.status_code": message["status"]})
+                if message["status"] >= _FAULTS:
+                    span.fail("")
+            await send(message)
+
+        token = at_hand.set(Walk(self._spans, span, operation))
+        try:
+            await self._serves(scope, receive, noting)
+        finally:
+            at_hand.reset(token)
+            span.end()
+
+
+class TracedLedger:
+    """A ledger that tells the request at hand, too; see `router.base.Ledger`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def open(self, intent: Intent) -> Awaitable[None]:
+        """Hand over an intent."""
+        walk = at_hand.get()
+        if walk is not None:
+            walk.choose(intent)
+        return self._ledger.open(intent)
+
+    def settle(self, record: Record) -> None:
+        """Hand over a record."""
+        self._ledger.settle(record)
+        walk = at_hand.get()
+        if walk is not None:
+            walk.settle(record)
+
+    def shadow(self, request_id: str, attempt: Attempt) -> None:
+        """Hand over a shadow call."""
+        self._ledger.shadow(request_id, attempt)
+
+    def label(self, label: Label) -> None:
+        """Hand over a label."""
+        self._ledger.label(label)
+
+    def rate(self, rating: Rating) -> Awaitable[str | None]:
+        """Keep a rating."""
+        return self._ledger.rate(rating)
+
+    def forget(self, before: float) -> None:
+        """Erase old text."""
+        self._ledger.forget(before)
+
+    async def aclose(self) -> None:
+        """Close the ledger."""
+        await self._ledger.aclose()
+
+
+class TracedBackend:
+    """A backend whose calls have spans within that of the request at hand."""
+
+    def __init__(self, backend: Backend, tier: Tier, model: str) -> None:
+        self._backend, self._tier, self._model = backend, tier, model
+
+    async def start(self) -> None:
+        """Start what is behind it, where that can be started."""
+        start = getattr(self._backend, "start", None)
+        if start is not None:
+            await start()
+
+    async def send(self, call: Call) -> Reply:
+        """Return a reply; see `Backend.send`."""
+        walk = at_hand.get()
+        if walk is None:
+            return await self._backend.send(call)
+        step = walk.step(self._tier, self._model)
+        try:
+            reply = await self._backend.send(replace(call, traceparent=step.span.traceparent))
+        except BaseException as error:  # also when the caller leaves: the backend was at work
+            step.answered(getattr(error, "replica", ""))
+            step.end(error)
+            raise
+        step.answered(reply.replica)
+        return replace(reply, chunks=TracedChunks(reply.chunks, step.end))
+
+    def figures(self) -> Iterable[Figure]:
+        """Return what is counted of calls."""
+        tell: Callable[[], Iterable[Figure]] = getattr(self._backend, "figures", tuple)
+        return tell()
+
+    async def is_ready(self) -> bool:
+        """Tell whether it is ready."""
+        return await self._backend.is_ready()
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._backend.aclose()
+
+
+class TracedChunks(Chunks):
+    """A reply's body that tells when it is over, and what broke it."""
+
+    __slots__ = ("_chunks", "_end")
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], end: Callable[[BaseException | None], None]) -> None:
+        self._chunks, self._end = chunks, end
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except BaseException as error:
+            self._end(None if isinstance(error, StopAsyncIteration) else error)
+            raise
+
+    async def pour(self, sink: Sink) -> None:
+        """Give a sink all that follows, without a look at it."""
+        own = getattr(self._chunks, "pour", None)
+        try:
+            await (super().pour(sink) if own is None else own(sink))
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end(None)
+
+    async def aclose(self) -> None:
+        """Leave the body."""
+        self._end(None)
+        await self._chunks.aclose()
