@@ -18,6 +18,7 @@ from cache.base import Store, StoreAway
 from cache.memory import MemoryStore
 from cache.redis_store import RedisStore
 from cache.replies import MAX_BYTES, Replies
+from cache.semantic.options import SemanticOptions
 from cache.supervisor import PrivateRedis, find_binary
 
 Kind = Literal["redis", "private redis", "memory", "off"]
@@ -39,6 +40,7 @@ class CacheOptions(BaseModel):
         sampled: keep answers to requests with a temperature above 0 too (where none is said it is 1).
         secret: hides keys and proves values. None makes one for each process: right for a private server; processes
             that share a Redis need one in common, or each finds only what it kept itself.
+        semantic: kept replies to questions that mean the same; off unless switched on.
     """
 
     # A URL may hold a password, so no error quotes what was given.
@@ -50,6 +52,7 @@ class CacheOptions(BaseModel):
     max_reply_bytes: int = Field(default=MAX_BYTES, gt=0)
     sampled: bool = False
     secret: SecretStr | None = Field(default=None, min_length=16)
+    semantic: SemanticOptions = SemanticOptions()
 
     @field_validator("url")
     @classmethod
@@ -78,25 +81,61 @@ class OpenReplies:
     url: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all who keep replies together have in common, where the options do not say it.
+
+    Attributes:
+        secret: of at least 16 bytes.
+        private_url: of a private server that somebody else owns; None where there is none.
+    """
+
+    secret: bytes = field(repr=False)
+    private_url: str | None = None
+
+    def url_for(self, options: CacheOptions) -> str | None:
+        """Return where a Redis is; None where replies are kept in none."""
+        return (options.url or self.private_url) if options.enabled else None
+
+    def secret_for(self, options: CacheOptions) -> bytes:
+        """Return the options' own secret, or else that which all have in common."""
+        return self.secret if options.secret is None else options.secret.get_secret_value().encode()
+
+    def key_secret_for(self, options: CacheOptions) -> bytes:
+        """Return the secret for `cache.keys.reply_key`."""
+        return blake2b(self.secret_for(options), digest_size=_SECRET_BYTES, person=b"tandem-keys-1").digest()
+
+
 @asynccontextmanager
-async def open_replies(options: CacheOptions) -> AsyncGenerator[OpenReplies]:
-    """Yield what the options choose; closes the store, then the private server, when the block ends."""
-    secret = options.secret.get_secret_value().encode() if options.secret else secrets.token_bytes(_SECRET_BYTES)
-    key_secret = blake2b(secret, digest_size=_SECRET_BYTES, person=b"tandem-keys-1").digest()
-    if not options.enabled:
-        yield OpenReplies(None, key_secret, "off", None)
-        return
+async def open_shared(options: CacheOptions) -> AsyncGenerator[Shared]:
+    """Yield a new secret and, where the options want one and it can be had, a private server for the block."""
     async with AsyncExitStack() as owned:
-        store, kind, url = await _open_store(options, owned)
+        is_private = options.enabled and options.url is None
+        yield Shared(secrets.token_bytes(_SECRET_BYTES), await _start_private(owned) if is_private else None)
+
+
+@asynccontextmanager
+async def open_replies(options: CacheOptions, shared: Shared | None = None) -> AsyncGenerator[OpenReplies]:
+    """Yield what the options choose; closes the store when the block ends.
+
+    Args:
+        shared: stays the caller's; None opens it for the block alone.
+    """
+    async with AsyncExitStack() as owned:
+        if shared is None:
+            shared = await owned.enter_async_context(open_shared(options))
+        secret, key_secret = shared.secret_for(options), shared.key_secret_for(options)
+        if not options.enabled:
+            yield OpenReplies(None, key_secret, "off", None)
+            return
+        store, kind, url = await _open_store(options, shared, owned)
         replies = Replies(store, secret, ttl=options.ttl, max_bytes=options.max_reply_bytes)
         yield OpenReplies(replies, key_secret, kind, store, url)
 
 
-async def _open_store(options: CacheOptions, owned: AsyncExitStack) -> tuple[Store, Kind, str | None]:
-    kind: Kind = "redis"
-    url = options.url
-    if url is None:
-        kind, url = "private redis", await _start_private(owned)
+async def _open_store(options: CacheOptions, shared: Shared, owned: AsyncExitStack) -> tuple[Store, Kind, str | None]:
+    kind: Kind = "redis" if options.url is not None else "private redis"
+    url = shared.url_for(options)
     if url is None:
         memory = MemoryStore(_MEMORY_BYTES)
         owned.push_async_callback(memory.aclose)

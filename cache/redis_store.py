@@ -98,6 +98,31 @@ class RedisStore:
         elif ttl > 0:
             connection.tell(b"SET", key, value, b"PX", b"%d" % max(1, int(ttl * 1000)))
 
+    async def ask(self, *command: bytes) -> bytes | int | None:
+        """Return the answer to a command that is answered by one value.
+
+        Raises:
+            StoreAway: the breaker is open, or there was no usable answer within the budget.
+        """
+        connection = self._connection
+        if connection is None:
+            self._begin()
+            raise StoreAway("redis is away")
+        answer = await connection.ask(*command)
+        if isinstance(answer, Fault):
+            raise StoreAway(answer.text)
+        return answer
+
+    def tell(self, *command: bytes) -> None:
+        """Send a command whose answer matters to nobody; while the store is away it is dropped."""
+        connection = self._connection
+        if connection is None:
+            self._begin()
+        elif connection.unsent > _UNSENT_BYTES:
+            self._tally.errors += 1
+        else:
+            connection.tell(*command)
+
     async def ready(self, seconds: float) -> bool:
         """Wait until the store can be used, and tell whether it can."""
         self._begin()

@@ -41,7 +41,7 @@ appendonly no
 daemonize no
 loglevel warning
 maxmemory 128mb
-maxmemory-policy allkeys-lru
+maxmemory-policy volatile-lru
 """
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from backends.base import Broken, ConnectFailed, Overloaded, Rejected, Usage
+from backends.base import Broken, ConnectFailed, Lost, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
 from router.ledger.money import cost
 from router.metrics import Metrics
@@ -59,19 +59,14 @@ class Account:
         Args:
             kind: as in `router.base.ATTEMPT_KINDS`; where none is given, the first or what stood in for it.
         """
-        price = route.price
-        self._attempts.append(
-            Attempt(
-                kind=kind or self._kind(),
-                tier=route.tier,
-                model=route.model,
-                replica="",
-                usage=None,
-                cost=0 if was_refused(error) else None,
-                price_version="" if price is None else price.version,
-                error=type(error).__name__,
-            )
-        )
+        self.lost(route, getattr(error, "before", ()))
+        self._attempts.append(_failed(kind or self._kind(), route, getattr(error, "replica", ""), error))
+
+    def lost(self, route: Route, before: tuple[Lost, ...]) -> None:
+        """Note the replicas that were asked in vain before the one that answered or failed last."""
+        for each in before:
+            kind = "hedge_loser" if each.error is None else "retried"
+            self._attempts.append(_failed(kind, route, each.replica, each.error))
 
     def served(self, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> Attempt:
         """Note the attempt that answered, whole or broken; returns it with its cost."""
@@ -168,6 +163,21 @@ def attempt_of(kind: str, route: Route, replica: str, usage: Usage | None, error
         cost=None if usage is None or price is None else cost(price, usage),
         price_version="" if price is None else price.version,
         error=error,
+    )
+
+
+def _failed(kind: str, route: Route, replica: str, error: BaseException | None) -> Attempt:
+    """Return an attempt that gave nothing; one that was stopped at work costs what nobody knows."""
+    price = route.price
+    return Attempt(
+        kind=kind,
+        tier=route.tier,
+        model=route.model,
+        replica=replica,
+        usage=None,
+        cost=0 if error is not None and was_refused(error) else None,
+        price_version="" if price is None else price.version,
+        error="" if error is None else type(error).__name__,
     )
 
 

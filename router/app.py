@@ -1,14 +1,19 @@
 """Gateway -> one ASGI application: the table of endpoints and what catches every error.
 
-The chat endpoint stands in front, since it is the hot path; everything else goes through starlette.
+The chat endpoint stands in front, since it is the hot path; everything else goes through starlette. Which gateway
+answers may change: each request is answered to its end by the one that it began with.
 """
 
+import asyncio
 import gc
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,23 +21,38 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from router import __version__
-from router.base import GatewayError
+from router.base import GatewayError, Unavailable
 from router.config.models import Config
 from router.dashboard.base import BackendHealth, DashboardView
 from router.dashboard.pages import dashboard_routes
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
+from router.endpoints.completions import read_completion
 from router.endpoints.decisions import Decisions
-from router.endpoints.errors import WireError, plain_error, wire_error
+from router.endpoints.embeddings import read_embedding
+from router.endpoints.errors import WireError, error_event, plain_error, wire_error
+from router.endpoints.explain import Explain
 from router.endpoints.feedback import Feedback
-from router.endpoints.models import get_model, list_models
+from router.endpoints.identified import Identified
+from router.endpoints.messages import message_routes
+from router.endpoints.models import Models
 from router.endpoints.ops import Ops
-from router.endpoints.wire import Receive, caller_id
+from router.endpoints.stored import stored_routes
+from router.endpoints.stored_responses import response_routes
+from router.endpoints.storing import Storing
+from router.endpoints.wire import Receive, caller_id, read_chat
+from router.families import Family, exposition, families_of, lasting, total
 from router.gateway import Gateway, open_gateway
 from router.guards.password import Password
+from router.heart import Changes, Heart
+from router.premises import Premises, Whereabouts, open_premises
+from router.tracing.base import Spans
+from router.tracing.wrappers import Serves, TracedApplication
 
 CHAT = "/v1/chat/completions"
 GARBAGE_AFTER = 20_000  # objects more than were freed
+BEYOND = 5.0  # seconds beyond a request's longest time, after which nobody waits for it
 
+_STOPPING = Unavailable("the gateway is stopping; send the request again", code="stopping", retry_after=1)
 _CLOSED = plain_error(
     403, "the dashboard is shown on loopback only, until dashboard.password is configured", code="dashboard_closed"
 )
@@ -46,47 +66,116 @@ _ASKS_PASSWORD = plain_error(
 _log = logging.getLogger(__name__)
 
 
+class Opened:
+    """A gateway with its endpoints, under one configuration.
+
+    Attributes:
+        running: requests that it is answering.
+        is_replaced: another gateway has taken its place.
+    """
+
+    def __init__(
+        self, config: Config, gateway: Gateway, scrape: Callable[[], Awaitable[bytes]], tandem: "Tandem"
+    ) -> None:
+        self.config, self.gateway = config, gateway
+        self.running = 0
+        self.is_replaced = False
+        self.ended = asyncio.Event()
+        chat = ChatCompletions(
+            pipeline=gateway.pipeline,
+            keys=gateway.keys,
+            metrics=gateway.metrics,
+            max_body=config.server.max_body_bytes,
+            timeout=config.server.request_timeout,
+            keep_sampled=config.cache.sampled,
+            config=config.version,
+            read=partial(read_chat, names=gateway.names),
+            storing=Storing(gateway.objects, count=gateway.metrics.store),
+        )
+        ops = Ops(gateway.backends, scrape, lambda: tandem.is_stopping)
+        rest = Starlette(routes=_routes(gateway, chat, ops), exception_handlers=_HANDLERS)
+        rest.router.redirect_slashes = False
+        self.chat, self.rest = _traced(chat, gateway.spans), _traced(Identified(rest), gateway.spans)
+
+    def refusal(self, path: str, scope: Scope) -> WireError | None:
+        """Return why this caller may not see the dashboard; None for every other path."""
+        if not path.startswith("/dashboard"):
+            return None
+        password = self.config.dashboard.password
+        if password is None:
+            return None if self.config.server.is_loopback else _CLOSED
+        admitted = Password(password.get_secret_value()).admits(scope["headers"])
+        return None if admitted else _ASKS_PASSWORD
+
+    def replace(self) -> None:
+        """Take no new requests; `ended` is set when the last one is answered, or should be."""
+        self.is_replaced = True
+        if not self.running:
+            self.ended.set()
+        asyncio.get_running_loop().call_later(self.config.server.request_timeout + BEYOND, self.ended.set)
+
+
 class Tandem:
     """The application; opens its gateway with the server's lifespan.
 
     Attributes:
         failure: why the gateway could not be opened; None as long as nothing failed.
+        is_stopping: no new requests are wanted, and one that is cancelled is told why.
+        heart, changes: what is counted beside requests.
+        collectors: of what else is counted in this process.
+        gather: own figures -> those of all workers together; where there are no others, they are all.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, whereabouts: Whereabouts | None = None) -> None:
+        """Take the first configuration; a worker is also told where its parent has opened what all share."""
         self.failure: Exception | None = None
-        self._config = config
-        self._chat: ChatCompletions | None = None
-        self._rest = Starlette(lifespan=self._lifespan, exception_handlers=_HANDLERS)
-        self._rest.router.redirect_slashes = False
+        self.is_stopping = False
+        self.changes, self.heart = Changes(), Heart()
+        self.collectors: list[Collector] = [self.heart, self.changes]
+        self.gather: Callable[[Iterable[Family]], Awaitable[Iterable[Family]]] = _alone
+        self._config, self._whereabouts = config, whereabouts
+        self._premises: Premises
+        self._opened: Opened | None = None
+        self._keepers: dict[asyncio.Task[None], Opened | None] = {}
+        self._left: tuple[Family, ...] = ()  # what gateways have counted that are closed
+        self._is_settled = False
+        self._life = Starlette(lifespan=self._lifespan)
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration of new requests."""
+        return self._config
+
+    @property
+    def gateways(self) -> int:
+        """Return how many are open: more than one while an earlier one has requests to answer."""
+        return len(self._keepers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; no exception leaves this function."""
-        if scope["type"] != "http":
-            await self._rest(scope, receive, send)
+        opened = self._opened
+        if scope["type"] != "http" or opened is None:
+            await self._life(scope, receive, send)
             return
+        opened.running += 1
         try:
-            if scope["path"] != CHAT or self._chat is None:
-                refusal = self._refusal(scope)
-                await (self._rest(scope, receive, send) if refusal is None else _send_error(scope, send, refusal))
-            elif scope["method"] == "POST":
-                await self._chat(scope, receive, send)
+            if scope["path"] != CHAT or scope["method"] != "POST":
+                refusal = opened.refusal(scope["path"], scope)
+                await (opened.rest(scope, receive, send) if refusal is None else _send_error(scope, send, refusal))
             else:
-                await _send_error(scope, send, _method_not_allowed(scope["method"], "POST"))
+                await opened.chat(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self.is_stopping:
+                raise
+            await _cut(scope, send)
         except Exception as error:  # noqa: BLE001  (whatever fails here must become an answer, not a dropped line)
             _log.exception("request to %s failed", scope["path"])
             with suppress(RuntimeError):  # what the server raises when an answer has begun; it then cuts that one
                 await _send_error(scope, send, wire_error(error))
-
-    def _refusal(self, scope: Scope) -> WireError | None:
-        """Return why this caller may not see the dashboard; None for every other path."""
-        if not scope["path"].startswith("/dashboard"):
-            return None
-        password = self._config.dashboard.password
-        if password is None:
-            return None if self._config.server.is_loopback else _CLOSED
-        admitted = Password(password.get_secret_value()).admits(scope["headers"])
-        return None if admitted else _ASKS_PASSWORD
+        finally:
+            opened.running -= 1
+            if opened.is_replaced and not opened.running:
+                opened.ended.set()
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
@@ -98,26 +187,95 @@ class Tandem:
                 self.failure = error
                 raise
             _settle_garbage()
+            self._is_settled = True
             yield
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Open the gateway for as long as the block runs."""
-        async with open_gateway(self._config) as gateway:
-            server = self._config.server
-            self._chat = ChatCompletions(
-                pipeline=gateway.pipeline,
-                keys=gateway.keys,
-                metrics=gateway.metrics,
-                max_body=server.max_body_bytes,
-                timeout=server.request_timeout,
-                keep_sampled=self._config.cache.sampled,
-                config=self._config.version,
-            )
-            self._rest.router.routes.extend(_routes(gateway, self._chat))
-            _log.info("ready on %s:%s; replies are kept in: %s", server.host, server.port, gateway.cache_kind)
-            yield
-            self._chat = None
+        async with open_premises(self._config.ledger.path, self._whereabouts) as self._premises:
+            try:
+                await self.change(self._config, self._whereabouts)
+                self.heart.start()
+                yield
+            finally:
+                self._opened = None
+                self.heart.stop()
+                for keeper in self._keepers:
+                    keeper.cancel()
+                await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def change(self, config: Config, whereabouts: Whereabouts | None = None) -> None:
+        """Answer by this configuration from the next request on; whatever is raised, nothing has changed then.
+
+        What cannot change while it runs must be as it was; see `router.running.reloading`.
+        """
+        begun: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
+        self._premises.whereabouts = whereabouts
+        keeper = asyncio.create_task(self._keep(config, begun))
+        self._keepers[keeper] = None
+        keeper.add_done_callback(self._keepers.pop)
+        try:
+            opened = await begun
+        except BaseException:
+            keeper.cancel()
+            raise
+        self._keepers[keeper] = opened
+        before, self._opened, self._config = self._opened, opened, config
+        self.changes.version = config.version
+        if before is not None:
+            before.replace()
+        server = config.server
+        _log.info("ready on %s:%s; replies are kept in: %s", server.host, server.port, opened.gateway.cache_kind)
+
+    def figures(self) -> tuple[Family, ...]:
+        """Return what this process has counted."""
+        own = [*self.collectors, *(each.gateway.metrics.registry for each in self._keepers.values() if each)]
+        return total([*map(families_of, own), self._left])
+
+    async def _keep(self, config: Config, begun: asyncio.Future[Opened]) -> None:
+        """Own one gateway from its beginning to its last request, in one task."""
+        try:
+            async with open_gateway(config, self._premises) as gateway:
+                opened = Opened(config, gateway, self._scrape, self)
+                begun.set_result(opened)
+                with suppress(asyncio.CancelledError):  # where all ends
+                    await opened.ended.wait()
+        except asyncio.CancelledError:
+            begun.cancel()
+            raise
+        except Exception as error:
+            if begun.done():
+                raise
+            begun.set_exception(error)
+            return
+        self._left = lasting(total([self._left, families_of(gateway.metrics.registry)]))
+        for keeper, each in self._keepers.items():
+            if each is opened:
+                self._keepers[keeper] = None
+        if self._is_settled and self._opened is not None:
+            gc.unfreeze()  # the gateway that has ended is among what was set aside
+            _settle_garbage()
+
+    async def _scrape(self) -> bytes:
+        return exposition(tuple(await self.gather(self.figures())))
+
+
+async def _alone(own: Iterable[Family]) -> Iterable[Family]:
+    return own
+
+
+async def _cut(scope: Scope, send: Send) -> None:
+    """End an answer for which there is no time left: by an error, or within a stream by its last event."""
+    try:
+        await _send_error(scope, send, wire_error(_STOPPING))
+    except RuntimeError:  # it has begun; without a last message the server closes the connection within the body
+        with suppress(RuntimeError):
+            await send({"type": "http.response.body", "body": error_event(_STOPPING), "more_body": True})
+
+
+def _traced(serves: Serves, spans: Spans | None) -> Serves:
+    return serves if spans is None else TracedApplication(serves, spans)
 
 
 def _settle_garbage() -> None:
@@ -131,10 +289,13 @@ async def _send_error(scope: Scope, send: Send, error: WireError) -> None:
     await send_error(send, error, request_id=caller_id(dict(scope["headers"])))
 
 
-def _routes(gateway: Gateway, chat: ChatCompletions) -> list[Route]:
-    ops = Ops(gateway.backends, gateway.metrics)
-    decisions = Decisions(gateway.pipeline, gateway.keys, chat.max_body)
+def _routes(gateway: Gateway, chat: ChatCompletions, ops: Ops) -> list[Route]:
+    decisions = Decisions(gateway.pipeline, gateway.keys, chat.max_body, gateway.names)
     feedback = Feedback(gateway.pipeline.ledger, gateway.keys, gateway.metrics)
+    models = Models(gateway.names, gateway.keys)
+    read = partial(read_embedding, names=gateway.names)
+    embeddings = replace(chat, pipeline=gateway.embeddings or gateway.pipeline, read=read)
+    completions = replace(chat, read=partial(read_completion, names=gateway.names))
     view = DashboardView(
         ledger_path=gateway.ledger_path,
         version=__version__,
@@ -147,10 +308,16 @@ def _routes(gateway: Gateway, chat: ChatCompletions) -> list[Route]:
         Route("/healthz", ops.health),
         Route("/readyz", ops.ready),
         Route("/metrics", ops.figures),
-        Route("/v1/models", list_models),
-        Route("/v1/models/{model:path}", get_model),
+        Route("/v1/models", models.page),
+        Route("/v1/models/{model:path}", models.one),
         Route("/v1/route", decisions.decide, methods=["POST"]),
         Route("/v1/feedback", feedback.rate, methods=["POST"]),
+        Route("/v1/explain/{id:path}", Explain(gateway.ledger_path, gateway.keys).one),
+        *stored_routes(CHAT, gateway.objects, gateway.keys),
+        *response_routes(chat, gateway.objects),
+        *message_routes(chat),
+        Route("/v1/completions", completions, methods=["POST"]),
+        Route("/v1/embeddings", embeddings, methods=["POST"]),
         *dashboard_routes(view),
     ]
 

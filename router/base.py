@@ -7,6 +7,7 @@
       TooSlow                    408
       TooLarge                   413
       Unsupported                415
+      RateLimited   limit        429     standing, retryable
       RoutesFailed  causes       502, 503 or 504
       Unavailable   retry_after  503
 
@@ -21,7 +22,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Raw, Struct
 
-from backends.base import BackendError, Overloaded, TimedOut, Usage
+from backends.base import BackendError, ConnectFailed, OutOfService, Overloaded, TimedOut, Usage
 from cache.base import NOTHING_HELD, Holding, PrefixKeys
 from classifier.base import Prompt, Score
 
@@ -79,6 +80,45 @@ class Unsupported(GatewayError):
     kind = "invalid_request_error"
 
 
+class Standing(Struct, frozen=True):
+    """How much of its limits a tenant has left, for a minute from now at the latest.
+
+    Attributes:
+        requests, tokens: a minute; None where there is no limit.
+        requests_left, tokens_left: of them, at once; 0 where there is no limit.
+        requests_reset, tokens_reset: seconds until all of them are left again, if nothing else comes.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    requests_left: int = 0
+    tokens_left: int = 0
+    requests_reset: float = 0.0
+    tokens_reset: float = 0.0
+
+
+UNLIMITED = Standing()
+
+
+class RateLimited(GatewayError):
+    """The tenant has no more requests, tokens, room or money now.
+
+    Attributes:
+        limit: which one was met, in one of a few words; see `router.guards.limits.refusals.Met`.
+        retryable: a repeat after `retry_after` may be admitted; False where the budget is spent.
+        standing: what is left of the limits.
+    """
+
+    status = 429
+    kind = "rate_limit_error"
+
+    def __init__(
+        self, message: str, *, limit: str, code: str, retry_after: float, standing: Standing, retryable: bool = True
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.limit, self.retryable, self.standing = limit, retryable, standing
+
+
 class Unavailable(GatewayError):
     """Nobody can answer now, or the answer could not be recorded."""
 
@@ -91,17 +131,22 @@ class RoutesFailed(GatewayError):
 
     Attributes:
         causes: what each attempt failed with, in order; at least one.
+        is_overload: all of them for lack of room.
     """
 
     def __init__(self, causes: tuple[BackendError, ...]) -> None:
-        waits = [cause.retry_after for cause in causes if isinstance(cause, Overloaded)]
-        if len(waits) == len(causes):
+        waits = [cause.retry_after for cause in causes if isinstance(cause, (OutOfService, Overloaded))]
+        self.is_overload = all(isinstance(cause, Overloaded) for cause in causes)
+        if self.is_overload:
             self.status, message, code = 503, "every backend is full", "overloaded"
+        elif all(isinstance(cause, (ConnectFailed, Overloaded)) for cause in causes):
+            self.status, message, code = 503, "no backend can be reached", "upstream_away"
         elif any(isinstance(cause, TimedOut) for cause in causes):
             self.status, message, code = 504, "no backend answered in time", "upstream_timeout"
         else:
             self.status, message, code = 502, "no backend could answer", "upstream_error"
-        super().__init__(message, code=code, retry_after=min((wait for wait in waits if wait), default=None))
+        soon = 1.0 if self.status == Unavailable.status else None  # who is told to come back is told when
+        super().__init__(message, code=code, retry_after=min((wait for wait in waits if wait), default=soon))
         self.causes = causes
 
 
@@ -126,14 +171,19 @@ class Outcome(StrEnum):
     FAILED = "failed"  # no route answered, or the ledger refused
     BROKEN = "broken"  # a reply that had begun was cut
     HUNG_UP = "hung_up"  # the caller left
-    INTERRUPTED = "interrupted"  # the gateway died; closed at the next start
+    INTERRUPTED = "interrupted"  # the gateway stopped before the end, or died; closed then, or at the next start
+
+
+STOPPED = "the gateway stops"
+"""What a task is cancelled with whose answer has not ended in time when the gateway stops."""
 
 
 class Needs(Struct, frozen=True):
     """What a request asks of a backend, beside answering text with text.
 
     Attributes:
-        features: names of `backends.capabilities.Capabilities` that must be true.
+        features: names of `backends.capabilities.Capabilities` that must be true; "plain_text" where no message, but a
+            text is asked for.
         media: parts of messages that are no text.
     """
 
@@ -142,11 +192,11 @@ class Needs(Struct, frozen=True):
 
     @property
     def is_verifiable(self) -> bool:
-        """Tell whether the reply will be one text: what calls tools, or answers several times, cannot be judged."""
+        """Tell whether the reply will be one message: what calls tools or answers several times is not judged."""
         return self.features.isdisjoint(_NOT_VERIFIED)
 
 
-_NOT_VERIFIED = frozenset({"tools", "several_choices"})
+_NOT_VERIFIED = frozenset({"tools", "several_choices", "plain_text"})
 NOTHING_SPECIAL = Needs()
 
 
@@ -192,6 +242,8 @@ class Request(Struct, frozen=True):
         received: `time.monotonic` at the first byte, seconds.
         deadline: on the same clock.
         quality: the share of all-Large's quality that the caller wants kept, 0.0 to 1.0; None leaves it to the policy.
+        lean: how far the choice leans, from -1.0, which is Large for everything, to 1.0, which is Mini; 0.0 where the
+            caller leaves that to us.
         needs: what only some backends can do.
         stalled: the conversation is that of an agent who does not get on.
         prefix: who holds its KV, looked up before a tier is chosen.
@@ -211,6 +263,7 @@ class Request(Struct, frozen=True):
     received: float
     deadline: float
     quality: float | None = None
+    lean: float = 0.0
     needs: Needs = NOTHING_SPECIAL
     stalled: bool = False
     prefix: Prefix = UNKNOWN_PREFIX
@@ -246,9 +299,10 @@ class Decision(Struct, frozen=True):
     switch_cost: int | None = None
 
 
-ATTEMPT_KINDS = ("primary", "failover", "escalation", "judge", "shadow")
+ATTEMPT_KINDS = ("primary", "failover", "escalation", "judge", "shadow", "retried", "hedge_loser")
 """Answered or should have; stood in for one that failed; a reply of Mini that Large's took the place of; a second
-sample that only judged the first; a call to the tier that was not chosen, for labels alone."""
+sample that only judged the first; a call to the tier that was not chosen, for labels alone; a replica that failed
+before another of its tier was asked; one that another was faster than."""
 
 
 class Attempt(Struct, frozen=True):
@@ -283,7 +337,13 @@ def total_cost(attempts: Sequence[Attempt]) -> int | None:
 
 
 class Intent(Struct, frozen=True):
-    """What is known before the first byte goes out; `started` is wall time, seconds since 1970."""
+    """What is known before the first byte goes out.
+
+    Attributes:
+        started: wall time, seconds since 1970.
+        reserved: nano-USD that it may cost at most, where the tenant has a budget; 0 elsewhere. They count as spent
+            until a record says what was, and for good where none ever does.
+    """
 
     id: str
     caller_id: str
@@ -292,6 +352,7 @@ class Intent(Struct, frozen=True):
     stream: bool
     started: float
     decision: Decision
+    reserved: int = 0
 
 
 class Record(Struct, frozen=True):

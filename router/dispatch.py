@@ -89,6 +89,7 @@ def call_for(request: Request, route: Route) -> Call:
         holder=held.replica,
         matched=held.share,
         salt=request.prefix.salt,
+        tenant=request.tenant,
     )
 
 

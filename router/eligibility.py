@@ -29,7 +29,7 @@ TOKENS_A_MEDIUM: Final = 1_500
 BYTES_A_TOKEN: Final = 8
 
 _LETTERS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t\r\n"
-_IN_PROMPT: Final = ("messages", "tools", "functions", "response_format")
+_IN_PROMPT: Final = ("messages", "prompt", "suffix", "tools", "functions", "response_format")
 _PARAM_OF: Final = {
     "vision": "messages",
     "audio": "messages",
@@ -81,7 +81,7 @@ class Eligibility:
             return tuple(surely)
         perhaps = [tier for tier in able if self._room(tier) >= fewest + self._least(tier, answer)]
         if not perhaps:
-            raise self._too_long(able, fewest, answer)
+            raise self._too_long(able, fewest, answer, is_chat="messages" in request.fields)
         return tuple(perhaps)
 
     def _room(self, tier: Tier) -> float:
@@ -104,13 +104,14 @@ class Eligibility:
         advice = "; leave the choice of the tier open" if len(missing) == 1 else ""
         return BadRequest(f"{facts}{advice}", code="unsupported_capability", param=_PARAM_OF[first])
 
-    def _too_long(self, able: Iterable[Tier], fewest: int, answer: int) -> BadRequest:
+    def _too_long(self, able: Iterable[Tier], fewest: int, answer: int, *, is_chat: bool) -> BadRequest:
         rooms = {tier: self._room(tier) for tier in able}
         facts = " and ".join(f"{tier} has room for {room:.0f} tokens" for tier, room in rooms.items())
+        said = f"the {'messages take' if is_chat else 'prompt takes'} {fewest} tokens or more"
         if fewest >= max(rooms.values()):
-            said, param = f"the messages take {fewest} tokens or more", "messages"
+            param = "messages" if is_chat else "prompt"
         else:
-            said, param = f"the messages take {fewest} tokens or more and the answer may take {answer}", "max_tokens"
+            said, param = f"{said} and the answer may take {answer}", "max_tokens"
         return BadRequest(f"{said}, but {facts}: shorten them", code="context_length_exceeded", param=param)
 
 

@@ -14,32 +14,43 @@ from pathlib import Path
 from backends.base import Backend
 from backends.capabilities import Capabilities
 from backends.engines.options import SHIPPED
-from cache.base import KV_STORE
 from cache.keys import reply_key
-from cache.options import OpenReplies, open_replies
+from cache.options import open_replies
 from classifier.base import Classifier, Prompt, Verifier, WeightsError
-from router.base import Policy, Request, Tier
+from router.alike.opening import open_alike
+from router.base import Ledger, Policy, Request, Tier
 from router.cascade import ANEW, Cascade
 from router.config.faults import ConfigError, Fault
 from router.config.kinds import BackendOptions
 from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions, PolicyOptions
 from router.eligibility import Eligibility
+from router.endpoints.embeddings import embeddings_pipeline
 from router.guards.keys import Keys
 from router.guards.large_share import LargeShare
 from router.learning.champion import Champion
-from router.learning.opening import enthrone, open_learning
+from router.learning.opening import Throne, enthrone, open_learning
+from router.learning.second_calls import SecondCalls
+from router.ledger.prices import PriceBook
 from router.ledger.prices import load as load_prices
-from router.ledger.sqlite import SqliteLedger
+from router.logs.request_lines import ToldLedger
 from router.metrics import Metrics
+from router.names import Names
 from router.pipeline import Pipeline
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
 from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
 from router.prefix_affinity import PrefixAffinity
+from router.premises import Premises, open_premises
 from router.routes import Route, Routes
+from router.stored.base import ObjectStore
+from router.stored.sqlite_objects import SqliteObjects
+from router.tracing.base import Spans
+from router.tracing.opening import open_tracing
+from router.tracing.wrappers import TracedBackend, TracedLedger
 
 _log = logging.getLogger(__name__)
+A_DAY = 86_400.0  # seconds
 UNKNOWN_THRESHOLD = 0.5  # where nothing scores, the threshold is never asked
 
 
@@ -49,6 +60,8 @@ class Gateway:
 
     Attributes:
         cache_kind: what keeps replies, in words.
+        spans: what makes them; None where tracing is off.
+        embeddings: the walk of what asks for vectors; None where nothing embeds.
     """
 
     config: Config
@@ -58,11 +71,18 @@ class Gateway:
     backends: Mapping[Tier, Backend]
     cache_kind: str
     ledger_path: Path
+    objects: ObjectStore
+    spans: Spans | None
+    names: Names
+    embeddings: Pipeline | None
 
 
 @asynccontextmanager
-async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
+async def open_gateway(config: Config, premises: Premises | None = None) -> AsyncGenerator[Gateway, None]:
     """Yield a gateway that is ready to answer; close everything when the block ends.
+
+    Args:
+        premises: stay the caller's; None opens some for this gateway alone.
 
     Raises:
         Unavailable: the ledger is in use or cannot be written.
@@ -72,20 +92,31 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
         BackendError: a backend of our own could not be started.
         PriceBookError: the price book cannot be used.
     """
-    prices = load_prices(config.prices)
-    throne = enthrone(config.learning, config.classifier, partial(policy_of, config))
-    classifier = config.classifier.build() if throne is None else throne.champion
-    policy = policy_of(config, classifier) if throne is None else throne.champion.policy
-    cascade = cascade_of(config)
+    # Off the loop: another gateway may be answering on it. Files are read here, and nothing else.
+    prices, throne, classifier, policy, cascade = await asyncio.to_thread(_read_parts, config)
     async with AsyncExitStack() as owned:
-        ledger = SqliteLedger(config.ledger.path, loop=asyncio.get_running_loop())
-        owned.push_async_callback(ledger.aclose)
+        if premises is None:
+            premises = await owned.enter_async_context(open_premises(config.ledger.path))
+        ledger: Ledger = ToldLedger(premises.ledger, tells_all=config.logs.requests)
+        spans = await owned.enter_async_context(open_tracing(config.tracing))
+        if spans is not None:
+            ledger = TracedLedger(ledger)
+        objects = SqliteObjects(
+            config.stored.beside(config.ledger.path),
+            retention=config.stored.retention_days * A_DAY,
+            max_per_tenant=config.stored.max_bytes_per_tenant,
+        )
+        owned.push_async_callback(objects.aclose)
         options = config.backends.by_tier
-        opened = await owned.enter_async_context(open_replies(config.cache))
-        backends = {tier: _built(each, opened) for tier, each in options.items()}
+        opened = await owned.enter_async_context(open_replies(config.cache, await premises.shared(config.cache)))
+        backends = {
+            tier: premises.backend(each, url=opened.url, secret=opened.key_secret) for tier, each in options.items()
+        }
         for backend in backends.values():
             owned.push_async_callback(backend.aclose)
         await asyncio.gather(*(_start(backend) for backend in backends.values()))
+        if spans is not None:
+            backends = {tier: TracedBackend(each, tier, options[tier].model) for tier, each in backends.items()}
         routes = Routes(
             {
                 tier: Route(tier, each.model, backends[tier], partial(prices.price_of, each.price))
@@ -94,7 +125,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
         )
         stays = _may_stay(config.policy, routes)
         affinity = PrefixAffinity(opened.key_secret, looks=stays or _has_replicas(options))
-        metrics = Metrics(None if opened.replies is None else opened.replies.stats, affinity.stats)
+        metrics = Metrics(None if opened.replies is None else opened.replies.stats, affinity.stats, backends)
         for tier, route in routes.by_tier.items():
             if route.price is None:
                 _log.warning("the price book has no price for %s: its costs stay unknown", tier)
@@ -109,6 +140,30 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
                 call_within=config.server.request_timeout,
             )
         )
+        key_of = _KeyOf(
+            opened.key_secret,
+            who=_who(options, classifier if throne is None else None, cascade),
+            champion=None if throne is None else throne.champion,
+            heeds_quality=isinstance(config.policy, CertifiedOptions),
+        )
+        embedder, embedding = config.backends.embeddings, None
+        if embedder is not None:
+            embedding = embedder.build()
+            owned.push_async_callback(embedding.aclose)
+            await _start(embedding)
+        alike = await owned.enter_async_context(
+            open_alike(
+                config.cache,
+                opened,
+                key_of=key_of,
+                embedding=embedding,
+                embedding_model="" if embedder is None else embedder.model,
+                routes=routes,
+                calls=SecondCalls(ledger, metrics, timeout=config.server.request_timeout, tell=metrics.shadow),
+            )
+        )
+        if alike is not None:
+            metrics.semantic_figures = alike.stats
         share = config.large_share
         pipeline = Pipeline(
             eligibility=Eligibility(
@@ -124,12 +179,7 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             classifier=classifier,
             policy=_sticky(policy, routes) if stays else policy,
             replies=opened.replies,
-            key_of=_KeyOf(
-                opened.key_secret,
-                who=_who(options, classifier if throne is None else None, cascade),
-                champion=None if throne is None else throne.champion,
-                heeds_quality=isinstance(config.policy, CertifiedOptions),
-            ),
+            key_of=key_of,
             affinity=affinity,
             routes=routes,
             ledger=ledger,
@@ -137,7 +187,19 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             cascade=cascade,
             note=getattr(policy, "note", None),
             shadows=shadows,
+            alike=alike,
         )
+        embeddings = None
+        if embedder is not None and embedding is not None:
+            embeddings = embeddings_pipeline(
+                embedding,
+                model=embedder.model,
+                price_of=partial(prices.price_of, embedder.price),
+                ledger=ledger,
+                metrics=metrics,
+                affinity=affinity,
+                large_share=pipeline.large_share,
+            )
         yield Gateway(
             config=config,
             pipeline=pipeline,
@@ -146,16 +208,26 @@ async def open_gateway(config: Config) -> AsyncGenerator[Gateway, None]:
             backends=backends,
             cache_kind=opened.kind,
             ledger_path=config.ledger.path,
+            objects=objects,
+            spans=spans,
+            names=names_of(config),
+            embeddings=embeddings,
         )
 
 
-def _built(chosen: BackendOptions, opened: OpenReplies) -> Backend:
-    """Return a backend; an engine of our own keeps its prefix KV beside the replies."""
-    build = getattr(chosen, "build_with_store", None)
-    if build is None or opened.url is None:
-        return chosen.build()
-    backend: Backend = build(KV_STORE, url=opened.url, secret=opened.key_secret.hex())
-    return backend
+def _read_parts(config: Config) -> tuple[PriceBook, Throne | None, Classifier | None, Policy, Cascade | None]:
+    """Return what is read from files that the configuration names."""
+    prices = load_prices(config.prices)
+    throne = enthrone(config.learning, config.classifier, partial(policy_of, config))
+    classifier = config.classifier.build() if throne is None else throne.champion
+    policy = policy_of(config, classifier) if throne is None else throne.champion.policy
+    return prices, throne, classifier, policy, cascade_of(config)
+
+
+def names_of(config: Config) -> Names:
+    """Return the models that callers may name."""
+    embedder = config.backends.embeddings
+    return Names(config.models.aliases, embedding=None if embedder is None else [embedder.model])
 
 
 def _may_stay(chosen: PolicyOptions, routes: Routes) -> bool:
@@ -262,13 +334,14 @@ class _KeyOf:
 
     def __call__(self, request: Request, policy: str) -> bytes:
         quality = f" quality={request.quality}" if self.heeds_quality and request.quality is not None else ""
+        lean = f" lean={request.lean}" if request.lean else ""  # of an alias it could change
         fields = [(name, bytes(value)) for name, value in request.fields.items()]
         return reply_key(
             self.secret,
             tenant=request.tenant,
             path=request.path,
             fields=fields,
-            policy=f"{policy}{quality} {'' if self.champion is None else self.champion.source}{self.who}",
+            policy=f"{policy}{quality}{lean} {'' if self.champion is None else self.champion.source}{self.who}",
             tier=request.wanted or "",
         )
 

@@ -92,7 +92,7 @@ class HeldReply:
         if reply is None or not first:
             raise Broken("the backend answered 2xx without a body")
         if not self._reading.done():
-            reply = Reply(_Following(self, reply.chunks), reply.media_type, reply.replica)
+            reply = Reply(_Following(self, reply.chunks), reply.media_type, reply.replica, reply.before)
         return reply, first
 
     async def next_piece(self) -> bytes:

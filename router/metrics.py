@@ -12,12 +12,16 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from backends.base import Backend
+from backends.replicas.base import Figure
 from cache.holders import HolderStats
 from cache.replies import RepliesStats
+from cache.semantic.figures import SemanticStats
 from router.base import Attempt, Decision, Outcome, Record, Tier
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CACHE = "cache"
+_SEMANTIC_RESULTS = ("hits", "misses", "unread", "gone", "switched_off")
 _PREFIX_RESULTS = ("hits", "moved", "misses")
 
 
@@ -45,16 +49,24 @@ class Metrics(Collector):
         self,
         cache_figures: Callable[[], RepliesStats] | None = None,
         prefix_figures: Callable[[], Mapping[Tier, HolderStats]] | None = None,
+        backends: Mapping[Tier, Backend] | None = None,
     ) -> None:
-        """Take what tells the cache's own counters, and those of prefixes; None where nothing is kept."""
+        """Take what tells the cache's own counters, and those of prefixes; None where nothing is kept.
+
+        Args:
+            backends: those of them that count something have a method `figures`.
+        """
         self._cache_figures, self._prefix_figures = cache_figures, prefix_figures
+        self._backends = backends or {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
+        self.semantic_figures: Callable[[], SemanticStats] | None = None
         self._running = 0
         self._unpriced = 0
         self._requests: Counter[tuple[str, str]] = Counter()
         self._decisions: Counter[tuple[str, str]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._stood_in: Counter[tuple[str, str]] = Counter()
         self._tokens: Counter[tuple[str, str]] = Counter()
         self._cost: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
@@ -63,6 +75,7 @@ class Metrics(Collector):
         self._shadows: Counter[str] = Counter()
         self._learning_cost: Counter[str] = Counter()
         self._ratings: Counter[str] = Counter()
+        self._stored: Counter[str] = Counter()
         self._first_byte = {by: _Histogram() for by in (Tier.LARGE, Tier.MINI, _CACHE)}
 
     def begin(self) -> None:
@@ -78,6 +91,10 @@ class Metrics(Collector):
         if stream and record.first_byte is not None:
             answered_by = _CACHE if record.outcome is Outcome.KEPT or not record.attempts else record.attempts[-1].tier
             self._first_byte[answered_by].observe(record.first_byte)
+        if len(record.attempts) > 1 and record.outcome is Outcome.ANSWERED:
+            last = record.attempts[-1]
+            if last.kind == "failover":
+                self._stood_in[tier, last.tier] += 1
         for attempt in record.attempts:
             if attempt.error:
                 self._failures[attempt.tier, attempt.error] += 1
@@ -115,6 +132,10 @@ class Metrics(Collector):
         """Count a rating that was kept: "good", "bad" or "score"."""
         self._ratings[word] += 1
 
+    def store(self, result: str) -> None:
+        """Count an answer that was to be stored: "stored", "full" or "failed"."""
+        self._stored[result] += 1
+
     def refuse(self, status: int) -> None:
         """Count a request that never reached the pipeline."""
         self._refused[status] += 1
@@ -126,6 +147,12 @@ class Metrics(Collector):
         for name, words, labels, counts in (
             ("tandem_requests", "Requests by decided tier and outcome", ("tier", "outcome"), self._requests.items()),
             ("tandem_decisions", "Decisions by tier and reason", ("tier", "reason"), self._decisions.items()),
+            (
+                "tandem_failovers",
+                "Requests that one tier answered in the other's place",
+                ("of", "by"),
+                self._stood_in.items(),
+            ),
             ("tandem_attempt_failures", "Failed attempts by tier and cause", ("tier", "cause"), self._failures.items()),
             ("tandem_tokens", "Tokens by tier and bucket", ("tier", "bucket"), self._tokens.items()),
         ):
@@ -139,6 +166,8 @@ class Metrics(Collector):
         yield _counter("tandem_shadow_calls", "Sampled requests by what their shadow call gave", ("result",), shadows)
         ratings = [((word,), count) for word, count in self._ratings.items()]
         yield _counter("tandem_ratings", "Ratings of answers by people", ("rating",), ratings)
+        stored = [((result,), count) for result, count in self._stored.items()]
+        yield _counter("tandem_stored_completions", "Answers that were to be stored, by result", ("result",), stored)
         verdicts = [((verdict,), count) for verdict, count in self._verdicts.items()]
         yield _counter("tandem_verifications", "Replies of Mini by what became of them", ("verdict",), verdicts)
         for found, meant in (
@@ -153,8 +182,11 @@ class Metrics(Collector):
             figures = self._cache_figures()
             lookups = [((name,), getattr(figures, name)) for name in ("hits", "misses", "away", "alarms")]
             yield _counter("tandem_cache_lookups", "Look-ups of kept replies by result", ("result",), lookups)
+        if self.semantic_figures is not None:
+            yield from _semantic_families(self.semantic_figures())
         if self._prefix_figures is not None:
             yield from _prefix_families(self._prefix_figures())
+        yield from _backend_families(self._backends)
         histogram = HistogramMetricFamily(
             "tandem_time_to_first_token_seconds",
             "From a streamed request's first byte to the first byte of its answer",
@@ -163,6 +195,39 @@ class Metrics(Collector):
         for by, observed in self._first_byte.items():
             histogram.add_metric((str(by),), observed.buckets(), observed.sum)
         yield histogram
+
+
+def _semantic_families(figures: SemanticStats) -> Iterator[Metric]:
+    lookups = [((name,), getattr(figures, name)) for name in _SEMANTIC_RESULTS]
+    yield _counter("tandem_semantic_lookups", "Look-ups of kept replies by meaning, by result", ("result",), lookups)
+    checks = [((name,), getattr(figures, name)) for name in ("agreed", "disagreed", "untold")]
+    yield _counter("tandem_semantic_checks", "Hits by meaning that were verified, by result", ("result",), checks)
+    yield _counter("tandem_semantic_refused", "Shared entries that we did not write", (), [((), figures.refused)])
+    for name, words in (
+        ("entries", "Answered questions that can be found by meaning"),
+        ("partitions", "Tenants, system prompts and sets of parameters that they belong to"),
+        ("bytes", "Bytes that they take in this process"),
+        ("threshold", "Similarity from which on something is a hit"),
+        ("evidence", "That more hits are wrong than is tolerated; 1 for nothing, 1000 switches off"),
+        ("is_off", "1 where it has switched itself off"),
+    ):
+        yield GaugeMetricFamily(f"tandem_semantic_{name}", words, value=float(getattr(figures, name)))
+
+
+def _backend_families(by_tier: Mapping[Tier, Backend]) -> Iterator[Metric]:
+    """Yield what backends count, each thing once for both tiers."""
+    families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+    for tier, backend in by_tier.items():
+        tell: Callable[[], Iterable[Figure]] = getattr(backend, "figures", tuple)
+        for figure in tell():
+            family = families.get(figure.name)
+            if family is None:
+                name, labels = f"tandem_backend_{figure.name}", ("tier", *figure.labels)
+                kind = GaugeMetricFamily if figure.is_gauge else CounterMetricFamily
+                family = families[figure.name] = kind(name, figure.words, labels=labels)
+            for values, count in figure.counts.items():
+                family.add_metric([str(tier), *values], count)
+    yield from families.values()
 
 
 def _prefix_families(by_tier: Mapping[Tier, HolderStats]) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
 from router.account import Account
+from router.alike.opening import Alike
 from router.base import Decision, GatewayError, Ledger, Outcome, Policy, Price, Request, Tier
 from router.cascade import Cascade
 from router.dispatch import Begun, begin
@@ -26,8 +28,11 @@ from router.guards.large_share import CAPPED, LargeShare
 from router.learning.shadows import Shadows
 from router.metrics import Metrics
 from router.prefix_affinity import PrefixAffinity
-from router.relay import Relay
+from router.relay import Relay, ended_by
 from router.routes import Routes
+
+if TYPE_CHECKING:  # numpy is loaded only where something needs it
+    from cache.semantic.base import Look
 
 HUNG_UP = 499  # the status that nginx logs when the caller left first
 
@@ -47,6 +52,7 @@ class Answer(Struct, frozen=True):
         overhead: seconds that the gateway itself spent before it waited for a backend.
         verdict: what a cascade made of Mini's reply; "" where none was asked.
         p_wrong: how likely it held that reply to be wrong; None where it could not tell.
+        similarity: of the request to the one whose kept reply this is; None where both are equal, or none was kept.
     """
 
     decision: Decision
@@ -61,6 +67,7 @@ class Answer(Struct, frozen=True):
     overhead: float
     verdict: str = ""
     p_wrong: float | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Pipeline:
     Attributes:
         cascade: answers where a decision asks for verification; None where the policy never does.
         note: told of each decision that is carried out; None where the policy does not want to know.
+        alike: finds kept replies by meaning; None where that is switched off.
     """
 
     eligibility: Eligibility
@@ -85,6 +93,7 @@ class Pipeline:
     shadows: Shadows | None
     cascade: Cascade | None = None
     note: Callable[[Request, Decision], None] | None = None
+    alike: Alike | None = None
 
     async def answer(self, request: Request) -> Answer:
         """Walk the house.
@@ -100,16 +109,16 @@ class Pipeline:
             refused = Decision(request.wanted or Tier.LARGE, CAPABILITY, None, None, self.policy.version)
             _close_unanswered(self._account(request, refused), error)
             raise
-        replies, key = self.replies, b""
+        replies, key, look = self.replies, b"", None
         if replies is not None and request.cacheable:
             key = self.key_of(request, self.policy.version)
             try:
-                kept = await replies.get(key)
+                kept, look = await self._recall(request, replies, key)
             except asyncio.CancelledError as error:
                 _close_unanswered(self._account(request, self._choose(request, tiers)), error)
                 raise
             if kept is not None:
-                return await self._replay(request, kept)
+                return await self._replay(request, kept, look)
         request = self.affinity.marked(request)
         decision = self._choose(request, tiers)
         self.metrics.note_share(request.tenant, self.large_share.note(request, decision))
@@ -125,7 +134,7 @@ class Pipeline:
             else:
                 escalates = partial(self._escalates, request, decision)
                 begun = await self.cascade.begin(routes, account, escalates=escalates)
-            keep = partial(replies.put, key) if replies is not None and key and _is_regular(begun, decision) else None
+            keep = partial(self._keep, key, look) if key and _is_regular(begun, decision) else None
             chunks = Relay(account, self._large_price, keep, witness).chunks(begun)
             try:
                 await account.opened
@@ -187,7 +196,22 @@ class Pipeline:
             _log.warning("request %s has no score: %s", request.id, error)
             return None
 
-    async def _replay(self, request: Request, kept: KeptReply) -> Answer:
+    async def _recall(self, request: Request, replies: Replies, key: bytes) -> "tuple[KeptReply | None, Look | None]":
+        """Return what was kept for an equal request, or for one that means the same, and the look-up by meaning."""
+        kept = await replies.get(key)
+        if kept is not None or self.alike is None:
+            return kept, None
+        look = await self.alike.look(request, self.policy.version)
+        return (None if look is None or look.found is None else look.found.reply), look
+
+    def _keep(self, key: bytes, look: "Look | None", reply: KeptReply) -> None:
+        """Keep a reply for an equal request and, where one was looked up, for those that mean the same."""
+        if self.replies is not None:
+            self.replies.put(key, reply)
+        if look is not None and self.alike is not None:
+            self.alike.keep(look, reply)
+
+    async def _replay(self, request: Request, kept: KeptReply, look: "Look | None" = None) -> Answer:
         """Answer with a kept reply: it costs nothing, and what Large would have cost is saved."""
         tier = Tier(kept.tier)
         decision = Decision(tier, "kept", None, None, self.policy.version)
@@ -195,7 +219,8 @@ class Pipeline:
         if kept.fresh_input is not None and kept.output is not None:
             account.compare(self._large_price, Usage(kept.fresh_input, kept.cached_input, kept.output))
         overhead = time.monotonic() - request.received
-        chunks = _replayed(account, kept.body)
+        served = None if look is None or self.alike is None else partial(self.alike.served, request, look)
+        chunks = _replayed(account, kept.body, served)
         try:
             await account.opened
             first = await anext(chunks)
@@ -213,6 +238,7 @@ class Pipeline:
             cost=0,
             baseline=account.baseline,
             overhead=overhead,
+            similarity=None if look is None or look.found is None else look.found.similarity,
         )
 
     def _account(self, request: Request, decision: Decision) -> Account:
@@ -228,8 +254,10 @@ def _is_regular(begun: Begun, decision: Decision) -> bool:
     return not begun.is_makeshift and decision.reason not in ("default", CAPPED)
 
 
-async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, Sink | None]:
-    """Yield a kept body as one piece; its record is closed when the caller has taken it."""
+async def _replayed(
+    account: Account, body: bytes, served: Callable[[], None] | None
+) -> AsyncGenerator[bytes, Sink | None]:
+    """Yield a kept body as one piece; its record is closed, and `served` called, when the caller has taken it."""
     outcome = Outcome.HUNG_UP
     try:
         account.first_byte()
@@ -237,6 +265,8 @@ async def _replayed(account: Account, body: bytes) -> AsyncGenerator[bytes, Sink
         outcome = Outcome.KEPT
     finally:
         account.close(outcome, status=200)
+    if served is not None:
+        served()
 
 
 def _close_unanswered(account: Account, error: BaseException) -> None:
@@ -244,7 +274,7 @@ def _close_unanswered(account: Account, error: BaseException) -> None:
     name = type(error).__name__
     match error:
         case asyncio.CancelledError():
-            account.close(Outcome.HUNG_UP, status=HUNG_UP)
+            account.close(ended_by(error)[0], status=HUNG_UP)
         case Rejected():
             account.close(Outcome.REJECTED, status=error.status, error=name)
         case TimedOut():

@@ -4,6 +4,7 @@ Bytes pass unchanged, but for the usage event and the log-probabilities that onl
 account is closed exactly once, by plain calls. Knows nothing of HTTP or of why this route was chosen.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from backends.base import BackendError, Chunks, Sink, StreamBroken, Usage
 from backends.sse import StreamReader, read_reply
 from cache.base import KeptReply
 from router.account import Account
-from router.base import Outcome, Price
+from router.base import STOPPED, Outcome, Price
 from router.dispatch import Begun
 from router.samples import without_logprobs
 
@@ -53,7 +54,7 @@ class Relay(Struct, frozen=True):
 
     async def _whole(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield an unstreamed answer; its cost is noted before, since it goes into the headers."""
-        body, outcome = begun.first, Outcome.HUNG_UP
+        body, outcome, status, error = begun.first, Outcome.HUNG_UP, 200, ""
         told = read_reply(body)
         if begun.adds_logprobs:
             body = without_logprobs(body)
@@ -64,8 +65,14 @@ class Relay(Struct, frozen=True):
                 yield body
             outcome = Outcome.ANSWERED
             self._hand_on(begun, body, told.usage, is_plain=told.is_plain)
+        except asyncio.CancelledError as cut:
+            outcome, _ = ended_by(cut)
+            raise
+        except BackendError as broken:  # of the same attempt: thrown in by whoever cannot read it
+            outcome, status, error = Outcome.BROKEN, 502, type(broken).__name__
+            raise
         finally:
-            self.account.close(outcome, status=200)
+            self.account.close(outcome, status=status, error=error)
 
     async def _events(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
@@ -103,8 +110,8 @@ class Relay(Struct, frozen=True):
         except StopAsyncIteration:
             outcome, error = Outcome.BROKEN, StreamBroken.__name__
             raise StreamBroken("the stream ended before its first event") from None
-        except BackendError as broken:
-            outcome, error = Outcome.BROKEN, type(broken).__name__
+        except (BackendError, asyncio.CancelledError) as broken:
+            outcome, error = ended_by(broken)
             raise
         finally:
             self._note(begun, reader.usage, error)
@@ -123,8 +130,16 @@ class Relay(Struct, frozen=True):
             self.witness(begun, body)
 
     def _note(self, begun: Begun, usage: Usage | None, error: str = "") -> None:
+        self.account.lost(begun.route, begun.reply.before)
         self.account.served(begun.route, begun.reply.replica, usage, error=error)
         self.account.compare(self.baseline, usage)
+
+
+def ended_by(error: BackendError | asyncio.CancelledError) -> tuple[Outcome, str]:
+    """Return how a reply ended, and what broke it; tells a caller who has left from a gateway that stops."""
+    if isinstance(error, BackendError):
+        return Outcome.BROKEN, type(error).__name__
+    return (Outcome.INTERRUPTED if STOPPED in error.args else Outcome.HUNG_UP), ""
 
 
 def _cleaned(feed: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:

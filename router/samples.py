@@ -1,7 +1,7 @@
 """Bytes of a reply -> what verification looks at; and the bytes without log-probabilities.
 
-Reads whole answers and whole server-sent events of one choice. Knows nothing of routes, of when to read or of what
-is made of a sample.
+Reads whole answers and whole server-sent events of one choice, be it a message or a text. Knows nothing of routes, of
+when to read or of what is made of a sample.
 
 Source: OpenAI API reference, "Chat completion" and "Chat completion chunk".
 """
@@ -46,6 +46,7 @@ class _Words(Struct):
 class _Choice(Struct):
     message: _Words | None = None
     delta: _Words | None = None
+    text: str | None = None
     logprobs: Raw = _NOTHING
     finish_reason: str | None = None
 
@@ -92,7 +93,7 @@ class Listener:
     def _learn(self, choice: _Choice) -> None:
         self._finish_reason = choice.finish_reason or self._finish_reason
         words = choice.delta
-        said = "" if words is None else words.content or words.refusal or ""
+        said = (choice.text if words is None else words.content or words.refusal) or ""
         logprobs = _logprobs(choice)
         if said:
             self._text.append(said)
@@ -107,15 +108,15 @@ def sample_of(body: bytes) -> Sample:
     """Return what an unstreamed answer says.
 
     Raises:
-        Broken: it is no chat completion.
+        Broken: it is no completion.
     """
     try:
         choices = _read_body(body).choices
     except _UNREADABLE as error:
-        raise Broken("the answer is no chat completion") from error
+        raise Broken("the answer is no completion") from error
     if not choices:
         raise Broken("the answer has no choice")
-    words = choices[0].message or _Words()
+    words = choices[0].message or _Words(choices[0].text)
     return Sample(words.content or words.refusal or "", _logprobs(choices[0]) or None, choices[0].finish_reason)
 
 

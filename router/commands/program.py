@@ -55,6 +55,7 @@ COMMANDS = (
     Command("train-models", "router.commands.train_models:train_models", "Train both local models anew."),
     Command("train-mini", "router.commands.train_mini:train_mini", "Fine-tune Mini on what Large answered."),
     Command("test", "router.commands.test:run_steps", "Run format, lint, types, contracts and tests.", passes_on=True),
+    Command("test faults", "router.commands.faults:faults", "Break what is around the gateway; count what was lost."),
     Command("version", "router.commands.version:version", "Print the version."),
 )
 
@@ -62,7 +63,7 @@ COMMANDS = (
 def run(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name; return its exit code."""
     try:
-        code = _invoke(_spread(arguments) or ["--help"])
+        code = _invoke(_joined(_spread(arguments)) or ["--help"])
         sys.stdout.flush()
     except CommandError as error:
         return _report(error, as_json="--json" in arguments)
@@ -84,6 +85,12 @@ def _spread(arguments: Sequence[str]) -> list[str]:
         follows_file = len(spread) > 1 and spread[-2] == _FILES and not argument.startswith("-")
         spread += [_FILES, argument] if follows_file else [argument]
     return spread
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Return the arguments with a command of two words as one: what stands behind the first may be anything else."""
+    name = " ".join(arguments[:2])
+    return [name, *arguments[2:]] if name in {command.name for command in COMMANDS} else arguments
 
 
 def application(asked: str) -> typer.Typer:

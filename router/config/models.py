@@ -6,6 +6,7 @@ file and no environment.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -26,8 +27,12 @@ from cache.options import CacheOptions
 from classifier.options import GENERAL, ClassifierOptions
 from router.base import Tier
 from router.config.kinds import BackendOptions
+from router.config.limits import LimitsOptions, TenantOptions
+from router.guards.keys import DEFAULT_TENANT
+from router.names import EMBEDDINGS, MAX_NAME, VIRTUAL
 
 MIN_KEY: Final = 16  # characters; a shorter key can be guessed
+_ALIAS: Final = re.compile(rf"[!-~]{{1,{MAX_NAME}}}")
 _USERINFO: Final = re.compile(r"://[^/@\s\"]*@")
 
 
@@ -36,6 +41,10 @@ def _a_number(value: object) -> object:
     if isinstance(value, bool):
         raise PydanticCustomError("not_a_number", "must be a number")
     return value
+
+
+def _one_for_each_core(value: object) -> object:
+    return 0 if value == "auto" else value
 
 
 _Number = BeforeValidator(_a_number)
@@ -57,6 +66,11 @@ class ServerOptions(Options):
         max_body_bytes: a longer request is refused.
         request_timeout: seconds for a whole request, all attempts together.
         drain_timeout: seconds that running replies get to finish when the gateway stops.
+        workers: processes that answer; "auto", or 0, takes one for each core.
+        admin_port: where those who run the gateway can have it reload; None: nowhere.
+        admin_host: its address; anything but loopback needs `admin_key`.
+        admin_key: asked for there, as a bearer token; no tenant's key is ever taken.
+        watch: seconds between two looks whether the file has changed; None reloads on request only.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1)
@@ -64,25 +78,58 @@ class ServerOptions(Options):
     max_body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30), _Number] = 4 << 20
     request_timeout: Seconds = 600.0
     drain_timeout: Seconds = 10.0
+    workers: Annotated[int, Field(ge=0, le=256), BeforeValidator(_one_for_each_core), _Number] = 1
+    admin_port: Annotated[int, Field(ge=0, le=65_535), _Number] | None = None
+    admin_host: str = Field(default="127.0.0.1", min_length=1)
+    admin_key: SecretStr | None = Field(default=None, min_length=MIN_KEY)
+    watch: Annotated[float, Field(ge=0.1, le=86_400), _Number] | None = None
 
     @property
     def is_loopback(self) -> bool:
         """Tell whether only this machine can connect."""
-        try:
-            return ip_address(self.host.strip("[]")).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return _is_loopback(self.host)
+
+    @model_validator(mode="after")
+    def _no_admin_outside_without_a_key(self) -> Self:
+        if self.admin_key is None and not _is_loopback(self.admin_host):
+            raise PydanticCustomError(
+                "open_admin",
+                "needs admin_key, since others than this machine can connect; add it, or use 127.0.0.1",
+                {"at": ("server", "admin_host")},
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class BackendsOptions(Options):
-    """Who answers, for each tier; a kind from outside is named as package.module:Class."""
+    """Who answers, for each tier; a kind from outside is named as package.module:Class.
+
+    Attributes:
+        embeddings: who answers /v1/embeddings; None: nobody.
+    """
 
     large: BackendOptions
     mini: BackendOptions
+    embeddings: BackendOptions | None = None
+
+    @field_validator("embeddings")
+    @classmethod
+    def _an_engine_of_ours_does_not_embed(cls, chosen: BackendOptions | None) -> BackendOptions | None:
+        if chosen is not None and chosen.use == "local":
+            raise PydanticCustomError(
+                "no_embedder", "must be a server that embeds, such as openai_http; engines of our own write text alone"
+            )
+        return chosen
 
     @property
     def by_tier(self) -> dict[Tier, BackendOptions]:
-        """Return both, by their tier."""
+        """Return those of the two tiers, by their tier."""
         return {Tier.LARGE: self.large, Tier.MINI: self.mini}
 
     @model_validator(mode="before")
@@ -97,6 +144,28 @@ class BackendsOptions(Options):
 def _shipped(tier: Tier, options: object) -> object:
     is_nameless = isinstance(options, dict) and options.get("use") == "local" and not {"name", "weights"} & set(options)
     return {**options, "name": f"desk-{tier}"} if isinstance(options, dict) and is_nameless else options
+
+
+class ModelsOptions(Options):
+    """What callers may write below model.
+
+    Attributes:
+        aliases: from a name of the caller's to one of ours: auto, auto-economy, auto-quality, large, mini or, where
+            something embeds, embeddings.
+    """
+
+    aliases: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("aliases")
+    @classmethod
+    def _each_is_a_name_of_something(cls, aliases: Mapping[str, str]) -> Mapping[str, str]:
+        for alias, meant in aliases.items():
+            if alias in VIRTUAL or alias == EMBEDDINGS or not _ALIAS.fullmatch(alias):
+                raise PydanticCustomError("alias", "must be a name that is not ours, of 1 to 128 plain characters")
+            if meant not in VIRTUAL and meant != EMBEDDINGS:
+                known = ", ".join([*VIRTUAL, EMBEDDINGS])
+                raise PydanticCustomError("alias", "must each stand for one of {known}", {"known": known})
+        return aliases
 
 
 class ThresholdOptions(Options):
@@ -199,6 +268,52 @@ class LedgerOptions(Options):
 
     use: Literal["sqlite"] = "sqlite"
     path: Path = Path("tandem.db")
+
+
+class StoredOptions(Options):
+    """What callers have us store: completions and responses, with their text.
+
+    Attributes:
+        path: of the file, which several processes may share; None: beside the ledger, with -stored in its name.
+        retention_days: days until an object is erased.
+        max_bytes_per_tenant: what would be more is refused until something is deleted.
+    """
+
+    path: Path | None = None
+    retention_days: Annotated[float, Field(gt=0, le=3_650), _Number] = 30.0
+    max_bytes_per_tenant: Annotated[int, Field(ge=1 << 20, le=1 << 40), _Number] = 256 << 20
+
+    def beside(self, ledger: Path) -> Path:
+        """Return the file's path."""
+        return self.path or ledger.with_name(f"{ledger.stem}-stored{ledger.suffix}")
+
+
+class LogOptions(Options):
+    """What is told on standard error, one line at a time.
+
+    Attributes:
+        format: "text" for people, "json" for programs.
+        level: the least serious lines that are told.
+        requests: each request gets a line; those that fail always do.
+    """
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    requests: bool = False
+
+
+class TracingOptions(Options):
+    """Where spans go, by OpenTelemetry's protocol over HTTP; needs the extra "otel".
+
+    Attributes:
+        endpoint: of the collector, such as "http://127.0.0.1:4318/v1/traces"; None makes no spans.
+        service: the name of this gateway among other services.
+        share: of the traces that begin here; one that a caller has begun is followed as they have chosen.
+    """
+
+    endpoint: Annotated[str, Field(pattern=r"^https?://[!-~]+$")] | None = None
+    service: str = Field(default="tandem", min_length=1, max_length=64)
+    share: Annotated[float, Field(ge=0, le=1), _Number] = 1.0
 
 
 class LargeShareOptions(Options):
@@ -304,20 +419,39 @@ class Config(Options):
 
     Attributes:
         keys: none means that no key is needed, which is allowed on loopback only.
+        tenants: what is said of each by its name; without keys there is one alone, named default.
         prices: a price book of one's own; None takes the shipped one.
     """
 
     server: ServerOptions = ServerOptions()
     backends: BackendsOptions = Field(default_factory=lambda: BackendsOptions.model_validate({}))
+    models: ModelsOptions = ModelsOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     policy: PolicyOptions = ThresholdOptions()
     large_share: LargeShareOptions = LargeShareOptions()
     cache: CacheOptions = CacheOptions()
     ledger: LedgerOptions = LedgerOptions()
+    stored: StoredOptions = StoredOptions()
     learning: LearningOptions = LearningOptions()
     keys: tuple[KeyOptions, ...] = Field(default=(), validate_default=True)
+    limits: LimitsOptions = LimitsOptions()
+    tenants: dict[str, TenantOptions] = Field(default_factory=dict)
     prices: Path | None = None
     dashboard: DashboardOptions = DashboardOptions()
+    logs: LogOptions = LogOptions()
+    tracing: TracingOptions = TracingOptions()
+
+    @field_validator("models")
+    @classmethod
+    def _vectors_come_from_somewhere(cls, models: ModelsOptions, info: ValidationInfo) -> ModelsOptions:
+        backends = info.data.get("backends")
+        if EMBEDDINGS in models.aliases.values() and backends is not None and backends.embeddings is None:
+            raise PydanticCustomError(
+                "no_embedder",
+                "stand for embeddings, and nothing embeds; add a server below backends.embeddings",
+                {"at": ("models", "aliases")},
+            )
+        return models
 
     @field_validator("learning")
     @classmethod
@@ -361,7 +495,7 @@ class Config(Options):
         """Give models that are not shipped a classifier that was fitted on many, where nothing else is said."""
         if not isinstance(chosen, dict) or not isinstance(chosen.get("backends"), dict):
             return chosen
-        tiers, scorer = chosen["backends"].values(), chosen.get("classifier", {})
+        tiers, scorer = [chosen["backends"].get(tier.value) for tier in Tier], chosen.get("classifier", {})
         are_others = any(isinstance(tier, dict) and tier.get("use", "local") != "local" for tier in tiers)
         if are_others and isinstance(scorer, dict) and scorer.get("use", "linear") == "linear":
             return {**chosen, "classifier": {"weights": GENERAL, **scorer}}
@@ -394,6 +528,40 @@ class Config(Options):
                 {"at": ("server", "host")},
             )
         return keys
+
+    @field_validator("keys")
+    @classmethod
+    def _no_tenant_is_the_admin(cls, keys: tuple[KeyOptions, ...], info: ValidationInfo) -> tuple[KeyOptions, ...]:
+        server = info.data.get("server")
+        if server is None or server.admin_key is None:
+            return keys
+        if hashlib.sha256(server.admin_key.get_secret_value().encode()).digest() in {key.digest for key in keys}:
+            raise PydanticCustomError(
+                "admin_is_a_tenant",
+                "is also a tenant's key; take another one",
+                {"at": ("server", "admin_key")},
+            )
+        return keys
+
+    @field_validator("tenants")
+    @classmethod
+    def _each_tenant_has_a_key(
+        cls, tenants: dict[str, TenantOptions], info: ValidationInfo
+    ) -> dict[str, TenantOptions]:
+        keys = info.data.get("keys")
+        if keys is None:
+            return tenants
+        known = {key.tenant for key in keys} or {DEFAULT_TENANT}
+        for name in tenants:
+            if name not in known:
+                fault = "is the name of no tenant; known are {known}"
+                raise PydanticCustomError("tenant", fault, {"known": ", ".join(sorted(known)), "at": ("tenants", name)})
+        return tenants
+
+    @property
+    def tenant_names(self) -> frozenset[str]:
+        """Return all tenants that there are."""
+        return frozenset(key.tenant for key in self.keys) or frozenset({DEFAULT_TENANT})
 
     @property
     def keyring(self) -> dict[bytes, str]:

@@ -5,7 +5,7 @@ The only place that reads the file. It is read whole, checked whole, and changes
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +25,29 @@ _NOTATIONS: Final = {".yaml": read_yaml, ".yml": read_yaml, ".toml": read_toml}
 _TOP: Final = Place(1, 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a file has chosen.
+
+    Attributes:
+        values: that give the same configuration in another process; secrets are among them.
+    """
+
+    config: Config
+    values: Mapping[str, object] = field(repr=False)
+
+
 def read_config(
     path: Path | None, env: Mapping[str, str] = os.environ, *, host: str | None = None, port: int | None = None
 ) -> Config:
-    """Return the configuration in a file.
+    """Return the configuration in a file; see `read_chosen`."""
+    return read_chosen(path, env, host=host, port=port).config
+
+
+def read_chosen(
+    path: Path | None, env: Mapping[str, str] = os.environ, *, host: str | None = None, port: int | None = None
+) -> Chosen:
+    """Return what a file has chosen.
 
     Args:
         path: YAML or TOML, by extension; None is the built-in configuration.
@@ -52,7 +71,7 @@ def read_config(
         notes += [note for note in refused if not any(_is_below(note, unfilled) for unfilled in filled.notes)]
     if notes:
         raise ConfigError(tuple(sorted({_fault(file, note) for note in notes})))
-    return config
+    return Chosen(config, values)
 
 
 def placed(path: Path | None, faults: Iterable[Fault]) -> tuple[Fault, ...]:

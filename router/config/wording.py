@@ -26,7 +26,9 @@ _PLAIN: Final = {
     "path_type": "must be the path of a file",
     "none_required": "must be empty",
 }
-_UNIONS: Final[frozenset[Steps]] = frozenset({("policy",), ("backends", "large"), ("backends", "mini")})
+_UNIONS: Final[frozenset[Steps]] = frozenset(
+    {("policy",), ("backends", "large"), ("backends", "mini"), ("backends", "embeddings")}
+)
 _CHOICES: Final = ("literal_error", "enum", "union_tag_invalid")
 _WRITTEN_BY_VALIDATORS: Final = ("value_error", "assertion_error")
 _SECRET_KEY: Final = re.compile(r"key|secret|password|token|url|sha256", re.IGNORECASE)

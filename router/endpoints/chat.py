@@ -8,16 +8,29 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from backends.base import BackendError, Rejected, Sink
-from router.base import GatewayError, Request
+from router.base import GatewayError, Request, RoutesFailed
 from router.endpoints.errors import Header, WireError, error_event, wire_error
 from router.endpoints.headers import answer_headers
-from router.endpoints.wire import LEFT, SINK, WHOLE, Headers, Receive, caller_id, read_body, read_chat, refuse_repeated
+from router.endpoints.storing import Keeping, Storing
+from router.endpoints.wire import (
+    LEFT,
+    SINK,
+    WHOLE,
+    Headers,
+    Receive,
+    caller_id,
+    new_id,
+    read_body,
+    read_chat,
+    refuse_repeated,
+)
 from router.guards.keys import Keys
+from router.guards.overload import Overload
 from router.metrics import Metrics
 from router.pipeline import Answer, Pipeline
 
@@ -48,6 +61,7 @@ class ChatCompletions:
         max_body: bytes.
         timeout: seconds that a whole answer may take.
         config: version of the configuration, for `x-tandem-config`.
+        storing: keeps what callers want stored; None where nothing is.
     """
 
     pipeline: Pipeline
@@ -57,38 +71,43 @@ class ChatCompletions:
     timeout: float
     keep_sampled: bool
     config: str
+    overload: Overload = field(default_factory=Overload)
     read: ReadRequest = read_chat
+    storing: Storing | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every failure becomes an OpenAI error object."""
         received = time.monotonic()
         headers = dict(scope["headers"])
-        echo = caller_id(headers)
         try:
             request = await self._read(scope, headers, receive, received)
+            keeping = None if self.storing is None else self.storing.wanted(request)
         except ConnectionAbortedError:
             return  # nothing was parsed, nobody is there
         except GatewayError as error:
             self.metrics.refuse(error.status)
-            await send_error(send, wire_error(error), request_id=echo)
+            await send_error(send, wire_error(error), request_id=caller_id(headers) or new_id())
             return
         with _Caller(scope) as caller:
-            await self._answer(request, send, caller)
+            await self._answer(request, send, caller, keeping)
 
     async def _read(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, received: float) -> Request:
         tenant = self.keys.tenant_of(scope["headers"])
+        self.overload.admit(tenant)
         refuse_repeated(scope["headers"], headers)
         body = await read_body(receive, headers, limit=self.max_body, is_here=WHOLE in scope.get("extensions", ()))
         return self.read(
             body, headers, tenant=tenant, received=received, timeout=self.timeout, keep_sampled=self.keep_sampled
         )
 
-    async def _answer(self, request: Request, send: Send, caller: "_Caller") -> None:
+    async def _answer(self, request: Request, send: Send, caller: "_Caller", keeping: Keeping | None) -> None:
         request_id = request.caller_id or request.id
         try:
             answer = await self.pipeline.answer(request)
         except (GatewayError, BackendError) as error:
-            if not isinstance(error, Rejected):
+            if isinstance(error, RoutesFailed) and error.is_overload:
+                self.overload.note(request.tenant, request.wanted)
+            elif not isinstance(error, Rejected):
                 _log.warning("request %s failed: %r", request.id, error)
             await send_error(send, wire_error(error), request_id=request_id)
             caller.is_served = True
@@ -97,11 +116,17 @@ class ChatCompletions:
             head = answer_headers(answer, request_id=request_id, config=self.config)
             if request.stream:
                 seconds = request.deadline - time.monotonic() + _GRACE
-                await self._stream(answer, head, send, sink=caller.sink, seconds=seconds)
+                sink = caller.sink if keeping is None else keeping.beside(caller.sink)
+                await self._stream(answer, head, send, sink=sink, seconds=seconds, keeping=keeping)
             else:
+                if keeping is not None:
+                    head.append(await keeping.keep(answer.first))
                 head.append((b"content-length", b"%d" % len(answer.first)))
-                await send({"type": "http.response.start", "status": 200, "headers": head})
-                await send({"type": "http.response.body", "body": answer.first})
+                try:
+                    await send({"type": "http.response.start", "status": 200, "headers": head})
+                    await send({"type": "http.response.body", "body": answer.first})
+                except BackendError as error:  # what says it in another dialect could not, and has told the caller
+                    await _break(answer, error)
                 caller.is_served = True
                 async for _ in answer.rest:
                     pass  # an unstreamed answer is one piece; this ends its record
@@ -109,23 +134,43 @@ class ChatCompletions:
         caller.is_served = True
 
     async def _stream(
-        self, answer: Answer, head: list[Header], send: Send, *, sink: Sink | None, seconds: float
+        self,
+        answer: Answer,
+        head: list[Header],
+        send: Send,
+        *,
+        sink: Sink | None,
+        seconds: float,
+        keeping: Keeping | None,
     ) -> None:
         """Send events as they come; a stream that breaks ends with an error event and an aborted body."""
         await send({"type": "http.response.start", "status": 200, "headers": head})
         try:
             async with asyncio.timeout(seconds):
+                if keeping is not None:
+                    keeping.hear(answer.first)
                 await send({"type": "http.response.body", "body": answer.first, "more_body": True})
                 with suppress(StopAsyncIteration):
                     while True:
                         chunk = await answer.rest.asend(sink)
+                        if keeping is not None:
+                            keeping.hear(chunk)
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TimeoutError:
             return  # the caller has stopped reading: the connection is closed in the middle of the body
         except BackendError as error:
+            await _break(answer, error)
             await send({"type": "http.response.body", "body": error_event(error), "more_body": True})
             return  # without a last message the server closes the connection in the middle of the body
+        if keeping is not None:
+            keeping.keep_heard()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _break(answer: Answer, error: BackendError) -> None:
+    """Let the record say that the reply was no good, where whoever was to send it found that out."""
+    with suppress(BackendError, StopAsyncIteration):
+        await answer.rest.athrow(error)
 
 
 class _Caller:

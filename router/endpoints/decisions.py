@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from router.endpoints.wire import read_body, read_chat, refuse_repeated
 from router.guards.keys import Keys
+from router.names import NAMES, Names
 from router.pipeline import Pipeline
 
 
@@ -21,6 +22,7 @@ class Decisions:
     pipeline: Pipeline
     keys: Keys
     max_body: int
+    names: Names = NAMES
 
     async def decide(self, request: Request) -> Response:
         """Return tier, reason, score and thresholds; `verify` is null where no reply would be verified.
@@ -35,7 +37,15 @@ class Decisions:
             body = await read_body(request.receive, headers, limit=self.max_body)
         except ConnectionAbortedError:
             return Response(status_code=408)  # nobody is there to read it
-        asked = read_chat(body, headers, tenant=tenant, received=time.monotonic(), timeout=0.0, keep_sampled=False)
+        asked = read_chat(
+            body,
+            headers,
+            tenant=tenant,
+            received=time.monotonic(),
+            timeout=0.0,
+            keep_sampled=False,
+            names=self.names,
+        )
         decision = self.pipeline.decide(asked)
         score = decision.score
         return JSONResponse(

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from backends.base import BackendError, Rejected, TimedOut
-from router.base import GatewayError
+from router.base import GatewayError, RateLimited
+from router.endpoints.limit_headers import limit_headers
 
 Header = tuple[bytes, bytes]
 
@@ -38,6 +39,11 @@ def wire_error(error: Exception) -> WireError:
         case Rejected():
             media_type = (b"content-type", error.media_type.encode("latin-1", "replace"))
             return WireError(error.status, (media_type, _DO_NOT_RETRY), error.body)
+        case RateLimited():
+            again = (b"retry-after", b"%d" % max(1, round(error.retry_after or 1)))
+            final = () if error.retryable else (_DO_NOT_RETRY,)
+            headers = (again, *final, *limit_headers(error.standing))
+            return plain_error(error.status, str(error), code=error.code, kind=error.kind, headers=headers)
         case GatewayError():
             extra = () if error.retry_after is None else ((b"retry-after", b"%d" % max(1, round(error.retry_after))),)
             return plain_error(

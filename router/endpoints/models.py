@@ -1,32 +1,47 @@
-"""`GET /v1/models` and `/v1/models/{id}`: the names that a request may carry."""
+"""`GET /v1/models` and `/v1/models/{id}`: the names that a request may carry.
+
+They tell what can be asked for, so whoever needs a key to ask needs it here, too.
+"""
+
+from dataclasses import dataclass
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from router.base import UnknownModel
-from router.endpoints.wire import MODELS
+from router.guards.keys import Keys
+from router.names import Names, unknown
 
-_CREATED = 1_790_000_000  # the list does not change with time, but clients expect a date
-
-
-async def list_models(_request: Request) -> Response:
-    """Return all names."""
-    return JSONResponse({"object": "list", "data": [_model(name) for name in MODELS]})
+_CREATED: Final = 1_790_000_000  # the list does not change with time, but clients expect a date
 
 
-async def get_model(request: Request) -> Response:
-    """Return one name.
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Both endpoints."""
 
-    Raises:
-        UnknownModel: it is none of ours.
-    """
-    name = request.path_params["model"]
-    if name not in MODELS:
-        known = ", ".join(MODELS)
-        raise UnknownModel(
-            f"the model {name[:80]!a} does not exist: use {known}", code="model_not_found", param="model"
-        )
-    return JSONResponse(_model(name))
+    names: Names
+    keys: Keys
+
+    async def page(self, request: Request) -> Response:
+        """Return all names.
+
+        Raises:
+            GatewayError: no valid key.
+        """
+        self.keys.tenant_of(request.scope["headers"])
+        return JSONResponse({"object": "list", "data": [_model(name) for name in self.names.listed]})
+
+    async def one(self, request: Request) -> Response:
+        """Return one name.
+
+        Raises:
+            GatewayError: no valid key, or a name that is none of ours.
+        """
+        self.keys.tenant_of(request.scope["headers"])
+        name = request.path_params["model"]
+        if name not in self.names.listed:
+            raise unknown(name, self.names.listed)
+        return JSONResponse(_model(name))
 
 
 def _model(name: str) -> dict[str, object]:

@@ -7,7 +7,6 @@ that of trust: media type, size, bytes, shape, then meaning.
 import asyncio
 import itertools
 import os
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Annotated, Any, Literal
@@ -16,9 +15,11 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from classifier.base import Prompt, Turn
-from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, Tier, TooLarge, TooSlow, UnknownModel, Unsupported
+from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, TooLarge, TooSlow, Unsupported
+from router.endpoints.wishes import quality_wished, tier_wished
 from router.guards.documents import DocumentReader
 from router.guards.parameters import REFUSED, refuse_steering
+from router.names import NAMES, Names
 from router.stalled import is_stalled
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -32,19 +33,16 @@ WHOLE = "tandem.whole"
 SINK = "tandem.sink"
 """And another: `sink` takes the rest of a streamed body, once its first piece is sent."""
 
-AUTO = "auto"
-MODELS: Mapping[str, Tier | None] = {AUTO: None, Tier.LARGE: Tier.LARGE, Tier.MINI: Tier.MINI}
 MAX_MESSAGES = 2_048
 BODY_WITHIN = 10.0  # seconds from the head on
 MAX_CALLER_ID = 128  # characters
 
 _PROCESS = os.urandom(5).hex()
 _COUNTER = itertools.count()
-_QUALITY = re.compile(rb"[ \t]*(?:0(?:\.\d{0,9})?|\.\d{1,9}|1(?:\.0{0,9})?)[ \t]*")
 _documents = DocumentReader(watched=REFUSED)
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
-_PositiveInt = Annotated[int, Meta(ge=1, le=1 << 31)]
+_Tokens = Annotated[int, Meta(ge=0, le=1 << 31)]  # what 0 means is the backend's affair
 _JSON_KINDS = ("json_object", "json_schema")  # of `response_format`
 _FEATURE_OF_PART = {
     "image_url": "vision",
@@ -85,8 +83,8 @@ class _Chat(Struct):
     response_format: Any = None
     logprobs: Any = None
     modalities: Any = None
-    max_tokens: _PositiveInt | None = None
-    max_completion_tokens: _PositiveInt | None = None
+    max_tokens: _Tokens | None = None
+    max_completion_tokens: _Tokens | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
@@ -140,7 +138,14 @@ async def _piece(receive: Receive) -> tuple[bytes, bool]:
 
 
 def read_chat(
-    body: bytes, headers: Headers, *, tenant: str, received: float, timeout: float, keep_sampled: bool
+    body: bytes,
+    headers: Headers,
+    *,
+    tenant: str,
+    received: float,
+    timeout: float,
+    keep_sampled: bool,
+    names: Names = NAMES,
 ) -> Request:
     """Return the request.
 
@@ -148,6 +153,7 @@ def read_chat(
         received: `time.monotonic` at the request's first byte.
         timeout: seconds that the whole answer may take.
         keep_sampled: whether an answer drawn with a temperature may be kept for the next equal request.
+        names: the models that can be asked for.
 
     Raises:
         BadRequest: it cannot be understood; `param` says which field.
@@ -160,11 +166,7 @@ def read_chat(
         chat = msgspec.convert(document, _Chat)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
-    if chat.model not in MODELS:
-        known = ", ".join(MODELS)
-        raise UnknownModel(
-            f"the model {chat.model[:80]!a} does not exist: use {known}", code="model_not_found", param="model"
-        )
+    named = names.answering(chat.model)
     prompt = _prompt(chat, tenant)
     return Request(
         id=new_id(),
@@ -172,7 +174,7 @@ def read_chat(
         tenant=tenant,
         path="/chat/completions",
         model=chat.model,
-        wanted=_tier(headers) or MODELS[chat.model],
+        wanted=tier_wished(headers) or named.tier,
         prompt=prompt,
         stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
@@ -182,7 +184,8 @@ def read_chat(
         and chat.n in (None, 1),
         received=received,
         deadline=received + timeout,
-        quality=_quality(headers),
+        quality=quality_wished(headers),
+        lean=named.lean,
         needs=_needs(chat),
         stalled=is_stalled(prompt.turns, chat.messages),
     )
@@ -234,16 +237,6 @@ def _text(content: str | list[_Part] | None) -> str:
     return "\n".join(part.text for part in content or () if part.text)
 
 
-def _tier(headers: Headers) -> Tier | None:
-    sent = headers.get(b"x-tandem-tier")
-    if sent is None:
-        return None
-    try:
-        return Tier(sent.decode("latin-1").strip().lower())
-    except ValueError:
-        raise BadRequest("x-tandem-tier must be large or mini", code="invalid_value", param="x-tandem-tier") from None
-
-
 def refuse_repeated(sent: Sequence[tuple[bytes, bytes]], headers: Headers) -> None:
     """Raise `BadRequest` where one of our own headers came twice: the second would be taken unseen.
 
@@ -258,20 +251,6 @@ def refuse_repeated(sent: Sequence[tuple[bytes, bytes]], headers: Headers) -> No
     if twice is not None:
         name = twice.decode("latin-1")
         raise BadRequest(f"{name} came more than once; send it once", code="invalid_value", param=name)
-
-
-def _quality(headers: Headers) -> float | None:
-    """Return the share of all-Large's quality that is wanted; policies that promise none pass it over."""
-    sent = headers.get(b"x-tandem-quality")
-    if sent is None:
-        return None
-    if _QUALITY.fullmatch(sent) is None:
-        raise BadRequest(
-            "x-tandem-quality must be a number from 0 to 1, such as 0.98",
-            code="invalid_value",
-            param="x-tandem-quality",
-        )
-    return float(sent)
 
 
 def _is_utf8(parameters: bytes) -> bool:

@@ -5,7 +5,7 @@ same sentence: an answer that tells a malformed key from an unknown one helps on
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from router.base import BadRequest, Unauthorized
@@ -14,6 +14,9 @@ DEFAULT_TENANT: Final = "default"
 MAX_HEADER = 4_096  # bytes; nothing longer is hashed
 
 _SCHEME = b"bearer "
+_AUTHORIZATION: Final = b"authorization"
+_HEADERS: Final = (_AUTHORIZATION, b"x-api-key")
+"""Clients of OpenAI's API send the one, those of Anthropic's the other."""
 
 
 class Keys:
@@ -33,15 +36,15 @@ class Keys:
             headers: of the request, names in lower case as ASGI gives them.
 
         Raises:
-            BadRequest: more than one Authorization header; a proxy and we might each read another one.
+            BadRequest: more than one key; a proxy and we might each read another one.
             Unauthorized: no key that is known.
         """
         if not self._tenants:
             return DEFAULT_TENANT
-        sent = [value for name, value in headers if name == b"authorization"]
+        sent = [header for header in headers if header[0] in _HEADERS]
         if len(sent) > 1:
-            raise BadRequest("more than one authorization header; send one", code="duplicate_authorization")
-        tenant = self._tenants.get(_digest(sent[0])) if sent else None
+            _refuse_several(sent)
+        tenant = self._tenants.get(_digest(*sent[0])) if sent else None
         if tenant is None:
             raise Unauthorized(
                 'no valid API key; send "Authorization: Bearer KEY" with a key of this gateway', code="invalid_api_key"
@@ -49,9 +52,22 @@ class Keys:
         return tenant
 
 
-def _digest(header: bytes) -> bytes:
+def _refuse_several(sent: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse two keys; one that stands in both headers is one key."""
+    if len({name for name, _ in sent}) < len(sent):
+        raise BadRequest("more than one authorization or x-api-key header; send one", code="duplicate_authorization")
+    if len({_digest(*header) for header in sent}) > 1:
+        raise BadRequest(
+            "authorization and x-api-key hold different keys; send one of them", code="duplicate_authorization"
+        )
+
+
+def _digest(name: bytes, header: bytes) -> bytes:
     """Return the digest of the key in a header, or no digest at all where the header is malformed."""
-    if len(header) > MAX_HEADER or not header.isascii() or header[: len(_SCHEME)].lower() != _SCHEME:
+    if len(header) > MAX_HEADER or not header.isascii():
         return b""
-    key = header[len(_SCHEME) :].strip(b" ")
-    return hashlib.sha256(key).digest() if key else b""
+    if name == _AUTHORIZATION:
+        if header[: len(_SCHEME)].lower() != _SCHEME:
+            return b""
+        header = header[len(_SCHEME) :].strip(b" ")
+    return hashlib.sha256(header).digest() if header else b""

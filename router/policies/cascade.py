@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from classifier.base import Score
 from router.base import Decision, Request, Tier
+from router.policies.leaning import leant
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +50,11 @@ class Zones:
             return Decision(request.wanted, "asked", None, None, self.version)
         if score is None:
             return Decision(self.default, "default", None, None, self.version)
-        if score.value < self.easy:
-            return Decision(Tier.MINI, "easy", score, self.hard, self.version)
-        if score.value >= self.hard:
-            return Decision(Tier.LARGE, "hard", score, self.hard, self.version)
+        easy, hard = leant(self.easy, request.lean), leant(self.hard, request.lean)
+        if score.value < easy:
+            return Decision(Tier.MINI, "easy", score, hard, self.version)
+        if score.value >= hard:
+            return Decision(Tier.LARGE, "hard", score, hard, self.version)
         if not request.needs.is_verifiable:
-            return Decision(Tier.LARGE, "hard", score, self.easy, self.version)
-        return Decision(Tier.MINI, "between", score, self.hard, self.version, verify=self.wrong)
+            return Decision(Tier.LARGE, "hard", score, easy, self.version)
+        return Decision(Tier.MINI, "between", score, hard, self.version, verify=self.wrong)

@@ -2,7 +2,8 @@
 
 Each certified level of a calibration file is a rung: the stricter its promise, the lower its threshold. A request gets
 the file's own level, or the loosest level that is at least as strict as its `x-tandem-quality`; where there is none,
-Large answers. Callers can choose among the levels of the file only, looser ones than the configured among them.
+Large answers. One that leans takes the loosest level or the strictest. Callers can choose among the levels of the file
+only, looser ones than the configured among them.
 
 What is promised is the mean of what is lost or, where the file says so, the net loss. Who samples losses may take
 Large's reply for the right one, as shadow calls do, and so see no gains: then a net promise's alarm rings sooner than
@@ -102,7 +103,7 @@ class Certified:
 
     def note(self, request: Request, decision: Decision) -> None:
         """Take a decision that is carried out, for Mini's share of those under the configured promise."""
-        if decision.score is not None and (request.quality is None or self._rung_of(request) == self._own):
+        if decision.score is not None and self._rung_of(request) == self._own:
             self._mini_share += ((decision.tier is Tier.MINI) - self._mini_share) / _MEMORY
 
     def observe_loss(self, score: float, loss: float) -> None:
@@ -143,7 +144,11 @@ class Certified:
         self._mini_share = 0.0 if rung < 0 else self._levels[rung].share_mini
 
     def _rung_of(self, request: Request) -> int:
-        return self._own if request.quality is None else self._rung(1.0 - request.quality)
+        if request.quality is not None:
+            return self._rung(1.0 - request.quality)
+        if request.lean:
+            return len(self._losses) - 1 if request.lean > 0 else 0
+        return self._own
 
     def _rung(self, loss: float) -> int:
         """Return the loosest level that is at least so strict; -1 where there is none."""

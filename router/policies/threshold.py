@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from classifier.base import Score
 from router.base import Decision, Request, Tier
+from router.policies.leaning import leant
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +38,6 @@ class Threshold:
             return Decision(request.wanted, "asked", None, None, self.version)
         if score is None:
             return Decision(self.default, "default", None, None, self.version)
-        tier = Tier.LARGE if score.value >= self.threshold else Tier.MINI
-        return Decision(tier, "score", score, self.threshold, self.version)
+        threshold = leant(self.threshold, request.lean)
+        tier = Tier.LARGE if score.value >= threshold else Tier.MINI
+        return Decision(tier, "score", score, threshold, self.version)

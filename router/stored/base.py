@@ -3,7 +3,7 @@
 Only what a caller asks to be stored is, with its text; it is erased when it has grown old. No I/O happens here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -36,8 +36,11 @@ class StoredObject(Struct, frozen=True):
 class ObjectStore(Protocol):
     """Keeps objects beyond the life of a process; each call may raise `router.base.Unavailable`."""
 
-    async def put(self, kept: StoredObject) -> None:
-        """Keep it, in the place of one with the same tenant, kind and id."""
+    def put(self, kept: StoredObject) -> Awaitable[None]:
+        """Hand it over at once, to stand in the place of one with the same tenant, kind and id.
+
+        What is returned ends when the operating system has it; who does not await it finds it with `get` all the same.
+        """
         ...
 
     async def get(self, tenant: str, kind: str, identifier: str) -> StoredObject | None:
@@ -48,7 +51,7 @@ class ObjectStore(Protocol):
         """Erase it; tells whether there was one."""
         ...
 
-    async def page(  # noqa: PLR0913  (each one narrows the list)
+    async def page(
         self,
         tenant: str,
         kind: str,
@@ -59,7 +62,11 @@ class ObjectStore(Protocol):
         model: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> Sequence[StoredObject]:
-        """Return up to `limit` of them, those behind the one with the id `after`."""
+        """Return up to `limit` of them, those behind the one with the id `after`; none where that one is not there.
+
+        They come in the order in which they were first put. Large ones may make a page shorter than its limit, but
+        never empty: whether there are more is asked with another one.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -88,7 +88,7 @@ async def test_the_server_answers_keeps_nothing_on_disk_and_listens_to_nobody_el
     assert settings["save"] == ""
     assert settings["appendonly"] == "no"
     assert settings["maxmemory"] == str(128 << 20)
-    assert settings["maxmemory-policy"] == "allkeys-lru"
+    assert settings["maxmemory-policy"] == "volatile-lru"
 
 
 async def test_closing_ends_the_server_and_removes_its_directory(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """A gateway as its users run it: a process of its own, real models, a real redis-server, a real ledger."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -12,7 +13,9 @@ import pytest
 
 from router.commands.child import GatewayChild
 from router.config.models import ServerOptions
+from tests.end_to_end.openai_upstream import Upstream, serving
 
+SUITE_KEY = "My API Key"  # what the OpenAI SDK's own tests send
 KEYS = {"acme": "acme-key-0123456789", "rival": "rival-key-0123456789"}
 
 
@@ -61,6 +64,44 @@ def own_gateway(tmp_path: Path) -> Iterator[Running]:
     with GatewayChild(write_config(tmp_path), server=ServerOptions(port=free_port())) as child:
         child.wait_until_ready(seconds=60)
         yield Running(child.url, child.pid, tmp_path / "ledger.db")
+
+
+@dataclass(frozen=True)
+class Wired:
+    """A gateway over a server that answers every field.
+
+    Attributes:
+        url: with the path below which the endpoints lie.
+        stored: the file of stored objects.
+    """
+
+    url: str
+    stored: Path
+    upstream: Upstream
+
+
+@pytest.fixture(scope="session")
+def wired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+    """Run one for all suites of other people's clients."""
+    folder = tmp_path_factory.mktemp("wired")
+    with serving() as upstream:
+        backend = f"{{use: openai_http, urls: [{upstream.url}], price: desk-large"
+        config = folder / "tandem.yaml"
+        config.write_text(
+            f"ledger: {{path: {folder / 'ledger.db'}}}\n"
+            f"stored: {{path: {folder / 'stored.db'}}}\n"
+            "cache: {enabled: false}\n"
+            "backends:\n"
+            f"  large: {backend}, model: big}}\n"
+            f"  mini: {backend}, model: small}}\n"
+            f"  embeddings: {backend}, model: vectors}}\n"
+            "models:\n"
+            "  aliases: {gpt-6-astra: auto, gpt-3.5-turbo-instruct: auto, text-embedding-3-small: embeddings}\n"
+            f"keys:\n  - {{tenant: suite, sha256: {hashlib.sha256(SUITE_KEY.encode()).hexdigest()}}}\n"
+        )
+        with GatewayChild(config, server=ServerOptions(port=free_port())) as child:
+            child.wait_until_ready(seconds=30)
+            yield Wired(f"{child.url}/v1", folder / "stored.db", upstream)
 
 
 def kill(process: psutil.Process) -> None:

@@ -82,7 +82,7 @@ def test_a_temperature_above_zero_is_never_answered_from_the_cache(client: opena
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["auto", "large", "mini"]
+    assert [model.id for model in client.models.list()] == ["auto", "auto-economy", "auto-quality", "large", "mini"]
     assert client.models.retrieve("auto").owned_by == "tandem"
 
 

@@ -142,7 +142,7 @@ async def test_unknown_paths_and_methods_have_the_error_shape(open_house: OpenHo
     async with open_house() as house:
         for method, path, status, code in (
             ("GET", "/nothing", 404, "not_found"),
-            ("GET", CHAT, 405, "method_not_allowed"),
+            ("PUT", CHAT, 405, "method_not_allowed"),
             ("GET", "/healthz/", 404, "not_found"),
             ("DELETE", "/v1/models", 405, "method_not_allowed"),
             ("GET", "/v1/models/none", 404, "model_not_found"),

@@ -252,7 +252,7 @@ async def test_when_nobody_is_left_the_caller_is_told(open_house: OpenHouse, ver
         house.large.failures = [ConnectFailed("x")]
         verifier.then = lambda: house.mini.failures.append(Overloaded("full"))
         answer = await house.client.post(CHAT, json=chat(stream=True))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_away")
     kinds = told(house.rows()[0])
     assert kinds == [
         ("escalation", "mini", ""),

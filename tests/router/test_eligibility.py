@@ -167,7 +167,7 @@ async def test_one_tier_that_can_serve_is_the_reason_and_nothing_is_scored(open_
         answer = await house.client.post(CHAT, json=chat(messages=[{"role": "user", "content": PICTURE}]))
         route = await house.client.post("/v1/route", json=chat(messages=[{"role": "user", "content": PICTURE}]))
         assert not house.mini.calls  # it does not stand in for what it cannot do either
-    assert failed.status_code == 502
+    assert failed.status_code == 503
     assert (answer.headers["x-tandem-tier"], answer.headers["x-tandem-reason"]) == ("large", "capability")
     assert "x-tandem-score" not in answer.headers
     assert (route.json()["tier"], route.json()["reason"], route.json()["score"]) == ("large", "capability", None)

@@ -130,9 +130,21 @@ async def test_a_failed_tier_is_stood_in_for_where_the_choice_was_ours(open_hous
         answer = await house.client.post(CHAT, json=chat())
     assert answer.status_code == 200
     assert (answer.headers["x-tandem-tier"], answer.headers["x-tandem-reason"]) == ("large", "failover")
+    assert answer.headers["x-tandem-stood-in"] == "mini"
     (row,) = house.rows()
     assert [attempt["error"] for attempt in attempts_of(row)] == ["ConnectFailed", ""]
     assert [attempt["kind"] for attempt in attempts_of(row)] == ["primary", "failover"]
+
+
+async def test_an_answer_of_mini_in_the_place_of_large_is_disclosed_and_counted(open_house: OpenHouse) -> None:
+    async with open_house(policy={"use": "explicit", "tier": "large"}) as house:
+        house.large.failures.append(Overloaded("full"))
+        degraded = await house.client.post(CHAT, json=chat())
+        as_decided = await house.client.post(CHAT, json=chat())
+        metrics = (await house.client.get("/metrics")).text
+    assert (degraded.headers["x-tandem-tier"], degraded.headers["x-tandem-degraded"]) == ("mini", "large")
+    assert "x-tandem-degraded" not in as_decided.headers
+    assert 'tandem_failovers_total{by="mini",of="large"} 1.0' in metrics
 
 
 async def test_a_tier_that_was_asked_for_is_not_exchanged(open_house: OpenHouse) -> None:
@@ -140,9 +152,9 @@ async def test_a_tier_that_was_asked_for_is_not_exchanged(open_house: OpenHouse)
         house.mini.failures.append(ConnectFailed("refused"))
         answer = await house.client.post(CHAT, json=chat(model="mini"))
         assert not house.large.calls
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_away")
     (row,) = house.rows()
-    assert (row["outcome"], row["status"], row["error"]) == ("failed", 502, "RoutesFailed")
+    assert (row["outcome"], row["status"], row["error"]) == ("failed", 503, "RoutesFailed")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +162,8 @@ async def test_a_tier_that_was_asked_for_is_not_exchanged(open_house: OpenHouse)
     [
         (Overloaded("full", retry_after=7), 503, "overloaded"),
         (DeadlineExceeded("late"), 504, "upstream_timeout"),
-        (ConnectFailed("refused"), 502, "upstream_error"),
+        (ConnectFailed("refused"), 503, "upstream_away"),
+        (Broken("half an answer"), 502, "upstream_error"),
     ],
 )
 async def test_what_all_routes_fail_with_decides_the_status(
@@ -160,7 +173,7 @@ async def test_what_all_routes_fail_with_decides_the_status(
         house.large.failures.append(failure)
         answer = await house.client.post(CHAT, json=chat(model="large"))
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert answer.headers.get("retry-after") == ("7" if status == 503 else None)
+    assert answer.headers.get("retry-after") == {"overloaded": "7", "upstream_away": "1"}.get(code)
 
 
 async def test_a_rejection_reaches_the_caller_as_it_came(open_house: OpenHouse) -> None:

@@ -1,4 +1,4 @@
-"""Tests router/prefix_affinity.py, and with backends/balancing.py what it makes of a fleet of replicas.
+"""Tests router/prefix_affinity.py, and with backends/replicas/rules.py what it makes of a fleet of replicas.
 
 A replica of the simulation computes what its own cache lacks, several requests at a time, and reports what it had.
 """
@@ -16,15 +16,20 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace
 
-from backends.balancing import chosen
 from backends.base import Call, Usage
-from backends.openai_http import OpenAIHttp
+from backends.openai_http import Access, servers_of
+from backends.replicas.options import ReplicaOptions
+from backends.replicas.rules import LeastConnections
+from backends.replicas.rules import PrefixAffinity as PrefixRule
+from backends.replicas.stack import stack_of
+from backends.replicas.standing import Standing
 from backends.sse import read_reply
 from router.base import UNKNOWN_PREFIX, Request, Tier
 from router.endpoints.wire import read_chat
 from router.metrics import Metrics
 from router.prefix_affinity import PrefixAffinity
 from tests.backends.conftest import Upstream, Visit, answer
+from tests.backends.replicas.played import call_of
 
 SECRET = b"s" * 32
 SYSTEM = "You are the desk of a shop. " * 40
@@ -115,7 +120,7 @@ class Replica:
     """One server: how busy it is, and what it has cached, as (conversation, turn) by tokens."""
 
     room: int
-    busy: int = 0
+    standing: Standing
     served: int = 0
     cached: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
@@ -144,6 +149,7 @@ class Fleet:
 
     replicas: list[Replica]
     affinity: PrefixAffinity | None
+    rule: PrefixRule = field(default_factory=lambda: PrefixRule(LeastConnections()))
     turn: int = 0
     usages: list[Usage] = field(default_factory=list)
     clock: float = 0.0
@@ -153,17 +159,17 @@ class Fleet:
         if self.affinity is not None:
             request = self.affinity.marked(request)
         held = request.prefix.held(Tier.LARGE)
-        count = len(self.replicas)
-        order = [(self.turn + at) % count for at in range(count)]
-        holder = order.index(int(held.replica)) if held.replica else None
-        at = order[chosen([self.replicas[each].busy for each in order], holder=holder, matched=held.share)]
-        self.turn = (at + 1) % count
-        self.replicas[at].busy += 1
+        call = call_of(holder=held.replica, matched=held.share)
+        asked = self.rule.choose([replica.standing for replica in self.replicas], call, self.clock)
+        self.turn += 1
+        asked.turn = self.turn
+        asked.in_flight += 1
+        at = int(asked.name)
         return at, request
 
     def answer(self, at: int, request: Request, usage: Usage) -> None:
         """Take the end of an answer."""
-        self.replicas[at].busy -= 1
+        self.replicas[at].standing.in_flight -= 1
         self.usages.append(usage)
         if self.affinity is not None:
             self.affinity.learn(request, Tier.LARGE, str(at), usage)
@@ -184,7 +190,7 @@ class Fleet:
             self.clock, _, request = heapq.heappop(waiting)
             at, request = self.ask(request)
             usage = self.replicas[at].serve(request)
-            took = usage.fresh_input * 0.0005 + usage.output * 0.01 * (1 + self.replicas[at].busy / 16)
+            took = usage.fresh_input * 0.0005 + usage.output * 0.01 * (1 + self.replicas[at].standing.in_flight / 16)
             heapq.heappush(running, (self.clock + took, next(_ORDER), at, request, usage))
 
     def cached_share(self) -> float:
@@ -197,7 +203,7 @@ _ORDER = itertools.count()
 
 
 def fleet_of(count: int, *, knows: bool = True, room: int = 1 << 30) -> Fleet:
-    fleet = Fleet([Replica(room) for _ in range(count)], None)
+    fleet = Fleet([Replica(room, Standing(str(at))) for at in range(count)], None)
     if knows:
         fleet.affinity = PrefixAffinity(SECRET, clock=lambda: fleet.clock)
     return fleet
@@ -281,14 +287,8 @@ async def test_conversations_come_back_to_the_servers_that_hold_them() -> None:
         for server in servers:
             await server.open()
             owned.push_async_callback(server.close)
-        backend = OpenAIHttp(
-            [f"http://127.0.0.1:{server.port}/v1" for server in servers],
-            api_key=None,
-            connect_timeout=1.0,
-            first_byte_timeout=5.0,
-            idle_timeout=5.0,
-            sends_cache_salt=True,
-        )
+        urls = [f"http://127.0.0.1:{server.port}/v1" for server in servers]
+        backend = stack_of(servers_of(urls, Access(sends_cache_salt=True)), ReplicaOptions())
         owned.push_async_callback(backend.aclose)
         affinity = PrefixAffinity(SECRET)
 

@@ -22,6 +22,7 @@ def test_a_whole_answer_is_one_sample() -> None:
         ),
         (b'{"choices":[{"message":{"content":null}}]}', Sample("")),
         (b'{"choices":[{}]}', Sample("")),
+        (b'{"choices":[{"text":" there","logprobs":null,"finish_reason":"length"}]}', Sample(" there", None, "length")),
         (b'{"choices":[{"message":{"content":"a"},"logprobs":{"content":null}}]}', Sample("a")),
         (b'{"choices":[{"message":{"content":"a"},"logprobs":{"tokens":["a"]}}]}', Sample("a")),
         (b'{"choices":[{"message":{"content":"a"},"logprobs":{"content":[{"logprob":"x"}]}}]}', Sample("a")),
@@ -45,6 +46,13 @@ def test_a_stream_is_heard_event_by_event() -> None:
         listener.hear(event)
     assert listener.sample == Sample("w0 w1 w2 ", (-0.5,) * 3, "stop")
     assert listener.tokens == 3
+
+
+def test_a_stream_of_a_text_is_heard_like_one_of_a_message() -> None:
+    listener = Listener()
+    listener.hear(b'data: {"choices":[{"index":0,"text":" the"}]}\n\ndata: {"choices":[{"index":0,"text":"re"}]}\n\n')
+    listener.hear(b'data: {"choices":[{"index":0,"text":"","finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+    assert (listener.sample, listener.tokens) == (Sample(" there", None, "stop"), 2)
 
 
 def test_reasoning_counts_as_tokens_and_is_no_text() -> None:

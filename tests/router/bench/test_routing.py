@@ -9,7 +9,8 @@ import pytest
 from classifier.linear import load
 from classifier.options import SHIPPED_WEIGHTS
 from router.bench import routing
-from router.bench.routing import at_least, at_most, measure_decisions, measure_pool, score_cost
+from router.bench.goals import at_least, at_most
+from router.bench.routing import measure_decisions, measure_pool, score_cost
 
 _HARD, _EASY = "prove that the integral converges uniformly".split(), "hello thanks please open the door".split()
 _SOURCES = {"routellm-mmlu": "mixtral", "mmlu-pro": "Llama-3.1-8B", "lawbench": "gpt-3.5"}

@@ -49,11 +49,12 @@ _REQUEST = {
     "p_wrong": None,
     "stay_cost": None,
     "switch_cost": None,
+    "reserved": 0,
 }
 _ASK = """
 INSERT INTO requests VALUES (:id, :caller_id, :tenant, :model, :stream, :started, :tier, :reason, :score, :threshold,
     :scorer, :policy, :arm, :propensity, :outcome, :status, :first_byte, :duration, :cost, :baseline, :error,
-    :verify, :p_wrong, :stay_cost, :switch_cost)
+    :verify, :p_wrong, :stay_cost, :switch_cost, :reserved)
 """
 _TRY = "INSERT INTO attempts VALUES (?, ?, ?, ?, 'some-model', '127.0.0.1:1', 10, 0, 5, 1, 'p1', ?)"
 

@@ -55,7 +55,11 @@ REFUSED = {
     "NUL inside": head(b"Bearer " + KEY + b"\x00"),
     "60 kB": head(b"Bearer " + b"k" * 60_000),
     "SQL": head(b"Bearer ' OR 1=1 --"),
-    "only x-api-key": [(b"x-api-key", KEY)],
+    "an unknown x-api-key": [(b"x-api-key", b"tk-unknown")],
+    "x-api-key with a scheme": [(b"x-api-key", b"Bearer " + KEY)],
+    "empty x-api-key": [(b"x-api-key", b"")],
+    "x-api-key of 60 kB": [(b"x-api-key", b"k" * 60_000)],
+    "unknown in both headers": [(b"x-api-key", b"tk-unknown"), (b"authorization", b"Bearer tk-unknown")],
     "only a cookie": [(b"cookie", b"authorization=Bearer " + KEY)],
 }
 
@@ -80,6 +84,26 @@ def test_a_revoked_key_is_one_that_is_unknown() -> None:
 def test_two_authorization_headers_are_a_bad_request(second: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         KEYS.tenant_of(head(b"Bearer " + KEY, second))
+    assert (refused.value.status, refused.value.code) == (400, "duplicate_authorization")
+
+
+def test_a_key_may_come_as_x_api_key_and_in_both_headers_where_it_is_the_same() -> None:
+    assert KEYS.tenant_of([(b"x-api-key", KEY)]) == "shop"
+    assert KEYS.tenant_of([(b"x-api-key", KEY), *head(b"Bearer " + KEY)]) == "shop"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"x-api-key", OTHERS_KEY), *head(b"Bearer " + KEY)],
+        [(b"x-api-key", KEY), *head(b"Basic " + KEY)],
+        [(b"x-api-key", KEY), (b"x-api-key", KEY)],
+        [(b"x-api-key", KEY), *head(b"Bearer " + KEY, b"Bearer " + KEY)],
+    ],
+)
+def test_two_keys_are_a_bad_request_even_if_one_of_them_is_known(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(BadRequest) as refused:
+        KEYS.tenant_of(headers)
     assert (refused.value.status, refused.value.code) == (400, "duplicate_authorization")
 
 

@@ -1,0 +1,105 @@
+"""What can be chosen about tenants: how much each may, and who goes first.
+
+Frozen values, as everything of the file; what is not said of a tenant is what the defaults say.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from cache.addresses import read_address
+from router.guards.limits.base import Allowance, Span
+from router.guards.priorities import HIGHEST, LOWEST
+
+NANO: Final = Decimal(1_000_000_000)
+HIGHEST_BUDGET: Final = 1_000_000  # USD; sums of ten times that are still exact inside Redis
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("not_a_number", "must be a number")
+    return value
+
+
+def _money(value: object) -> object:
+    """Read a number as it was written: 0.1 is a tenth."""
+    return str(value) if isinstance(value, float) else _whole(value)
+
+
+_Count = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
+_Usd = Annotated[Decimal, Field(ge=0, le=HIGHEST_BUDGET, decimal_places=9), BeforeValidator(_money)]
+
+
+class AllowanceOptions(BaseModel):
+    """How much a tenant may; what is not said is not limited.
+
+    Attributes:
+        requests_per_minute: a whole minute's worth may come at once.
+        tokens_per_minute: of prompts and answers together; expected at first, and corrected by what was used.
+        in_flight: requests at the same time.
+        budget_usd: in each window; what a request may cost at most is reserved while it runs.
+        budget_window: begins at full hours, days, Mondays or months, UTC; `total` never begins anew.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    requests_per_minute: _Count | None = None
+    tokens_per_minute: _Count | None = None
+    in_flight: _Count | None = None
+    budget_usd: _Usd | None = None
+    budget_window: Span | None = None
+
+
+class TenantOptions(AllowanceOptions):
+    """One tenant.
+
+    Attributes:
+        priority: higher ones go first where requests wait for room; the highest that its requests can ask for.
+    """
+
+    priority: Annotated[int, Field(ge=LOWEST, le=HIGHEST), BeforeValidator(_whole)] = 0
+
+
+class LimitsOptions(BaseModel):
+    """What holds for all tenants.
+
+    Attributes:
+        default: what each tenant may of which nothing else is said.
+        shared: count in Redis, with other workers; None: where there are several.
+        url: of that Redis; None takes the one that replies are kept in.
+        answer_tokens: reserved for an answer whose request names no limit. None: the largest context that a backend is
+            said to have, or else 16,384. A longer answer costs more than was reserved for it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    default: AllowanceOptions = AllowanceOptions()
+    shared: bool | None = None
+    url: str | None = Field(default=None, repr=False)
+    answer_tokens: _Count | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            read_address(url)
+        return url
+
+    @property
+    def others(self) -> Allowance:
+        """Return what a tenant may of which nothing is said."""
+        return self.of(AllowanceOptions())
+
+    def of(self, tenant: AllowanceOptions) -> Allowance:
+        """Return what a tenant may."""
+        said = {**self.default.model_dump(exclude_none=True), **tenant.model_dump(exclude_none=True)}
+        budget = said.get("budget_usd")
+        return Allowance(
+            requests=said.get("requests_per_minute"),
+            tokens=said.get("tokens_per_minute"),
+            in_flight=said.get("in_flight"),
+            budget=None if budget is None else int(budget * NANO),
+            span=said.get("budget_window", Span.MONTH),
+        )

@@ -1,0 +1,143 @@
+"""`/v1/responses/{id}` and what lies below it: responses that were stored, and the items that led to them.
+
+Each is its tenant's alone: to anybody else it is not there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from backends.dialects.reading import Fields
+from backends.dialects.responses.replaying import events_of
+from router.base import BadRequest, GatewayError
+from router.endpoints.chat import ChatCompletions
+from router.endpoints.response_counts import ResponseCounts
+from router.endpoints.responses import KIND, LONGEST_ID, Responses
+from router.endpoints.translated import Translated
+from router.guards.keys import Keys
+from router.stored.base import ObjectStore, StoredObject
+
+MOST_ITEMS: Final = 100
+USUAL_ITEMS: Final = 20
+_MOST_EVENTS: Final = 1 << 31
+_EVENTS: Final = "text/event-stream"
+_NOT_KEPT: Final = {"cache-control": "no-cache, no-transform"}
+
+_read_items: Final = msgspec.json.Decoder(list[Fields]).decode
+_read_response: Final = msgspec.json.Decoder(Fields).decode
+
+
+class NoSuchResponse(GatewayError):
+    """This tenant has none by that id."""
+
+    status = 404
+    kind = "invalid_request_error"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponses:
+    """The endpoints; each raises a `GatewayError` for a wrong key, an unknown id or a bad parameter."""
+
+    objects: ObjectStore
+    keys: Keys
+
+    async def one(self, request: Request) -> Response:
+        """Return a response; with `stream=true` the events that told of it."""
+        kept = await self._kept(request)
+        query = request.query_params
+        if query.get("stream", "false").lower() != "true":
+            return Response(kept.body, media_type="application/json")
+        after = _number(query, "starting_after", -1, most=_MOST_EVENTS)
+        return Response(events_of(_read_response(kept.body), after=after), headers=_NOT_KEPT, media_type=_EVENTS)
+
+    async def erase(self, request: Request) -> Response:
+        """Erase a response, and what led to it."""
+        tenant, identifier = self._asked(request)
+        if not await self.objects.delete(tenant, KIND, identifier):
+            raise _missing(identifier)
+        return JSONResponse({"id": identifier, "object": "response", "deleted": True})
+
+    async def cancel(self, request: Request) -> Response:
+        """Return a response as it is: whatever is stored has ended, since nothing runs in the background."""
+        kept = await self._kept(request)
+        return Response(kept.body, media_type="application/json")
+
+    async def items(self, request: Request) -> Response:
+        """Return a page of the items that led to a response."""
+        kept = await self._kept(request)
+        query = request.query_params
+        limit = _number(query, "limit", USUAL_ITEMS, most=MOST_ITEMS)
+        order = query.get("order", "desc")
+        if order not in ("asc", "desc"):
+            raise BadRequest("order must be asc or desc", code="invalid_value", param="order")
+        items = _read_items(kept.asked)
+        if order == "desc":
+            items.reverse()
+        items = _behind(items, query.get("after", ""))
+        page = items[:limit]
+        ends: dict[str, Any] = {"first_id": None, "last_id": None}
+        if page:
+            ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]}
+        return JSONResponse({"object": "list", "data": page, **ends, "has_more": len(items) > len(page) > 0})
+
+    async def _kept(self, request: Request) -> StoredObject:
+        tenant, identifier = self._asked(request)
+        kept = await self.objects.get(tenant, KIND, identifier)
+        if kept is None:
+            raise _missing(identifier)
+        return kept
+
+    def _asked(self, request: Request) -> tuple[str, str]:
+        tenant = self.keys.tenant_of(request.scope["headers"])
+        identifier: str = request.path_params["identifier"]
+        if len(identifier) > LONGEST_ID:
+            raise _missing(identifier)
+        return tenant, identifier
+
+
+def response_routes(chat: ChatCompletions, objects: ObjectStore) -> list[Route]:
+    """Return all endpoints of Responses.
+
+    Args:
+        chat: answers what is asked.
+        objects: where it is stored.
+    """
+    stored, dialect = StoredResponses(objects, chat.keys), Responses(objects)
+    counts = ResponseCounts(chat, dialect)
+    one = "/v1/responses/{identifier}"
+    return [
+        Route("/v1/responses", Translated(chat, dialect), methods=["POST"]),
+        Route("/v1/responses/input_tokens", counts.count, methods=["POST"]),
+        Route(one, stored.one),
+        Route(one, stored.erase, methods=["DELETE"]),
+        Route(f"{one}/cancel", stored.cancel, methods=["POST"]),
+        Route(f"{one}/input_items", stored.items),
+    ]
+
+
+def _behind(items: list[Fields], after: str) -> list[Fields]:
+    """Return the items behind the one with this id; none where it is not there."""
+    if not after:
+        return items
+    at = next((at for at, item in enumerate(items) if item["id"] == after), len(items))
+    return items[at + 1 :]
+
+
+def _number(query: Mapping[str, str], name: str, usual: int, *, most: int) -> int:
+    sent = query.get(name)
+    if sent is None:
+        return usual
+    if not (sent.isascii() and sent.isdigit() and len(sent) <= len(str(most)) and int(sent) <= most):
+        raise BadRequest(f"{name} must be a whole number from 0 to {most}", code="invalid_value", param=name)
+    return int(sent)
+
+
+def _missing(identifier: str) -> NoSuchResponse:
+    return NoSuchResponse(
+        f"no response with the id {identifier[:LONGEST_ID]!a} is stored", code="not_found", param="response_id"
+    )

@@ -1,0 +1,270 @@
+"""Idempotency keys -> the first answer that was given under each, in one SQLite file.
+
+Several processes may have the file open. A request claims its key before it is answered; a claim belongs to its
+process, which shows that it lives by a lock that the kernel gives up with it, so that nobody waits for the dead. Kept
+answers outlive processes; a commit survives their death, not the loss of power. Knows digests of keys and bodies alone.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from router.base import Unavailable
+
+KEPT_FOR: Final = 86_400.0  # seconds
+ERASE_EVERY: Final = 60.0  # seconds between looks for what is too old
+ERASED: Final = 200  # answers at once, between which requests get their turn
+BUSY_TIMEOUT: Final = 5.0  # seconds that another process may hold the file
+
+_TRIES: Final = 50  # to turn on write-ahead mode, for which sqlite does not wait by itself
+_VERSION: Final = 1
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS answers (
+    name BLOB PRIMARY KEY, digest BLOB NOT NULL, made REAL NOT NULL, owner TEXT NOT NULL,
+    status INTEGER, headers BLOB, body BLOB, whole INTEGER
+)
+"""
+_INDEX: Final = "CREATE INDEX IF NOT EXISTS answers_made ON answers(made)"
+_CLAIM: Final = "INSERT OR REPLACE INTO answers (name, digest, made, owner) VALUES (?, ?, ?, ?)"
+_KEEP: Final = "UPDATE answers SET status = ?, headers = ?, body = ?, whole = ? WHERE name = ? AND owner = ?"
+_RELEASE: Final = "DELETE FROM answers WHERE name = ? AND owner = ? AND status IS NULL"
+_RELEASE_ALL: Final = "DELETE FROM answers WHERE owner = ? AND status IS NULL"
+_ERASE: Final = "DELETE FROM answers WHERE name IN (SELECT name FROM answers WHERE made < ? LIMIT ?)"
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_read_headers: Final = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...]).decode
+
+
+class FirstAnswer(Struct, frozen=True):
+    """An answer as it went to its first caller.
+
+    Attributes:
+        body: all bytes of it.
+        whole: it ended as it should; where not, its connection was cut.
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    whole: bool
+
+
+class Claimed(StrEnum):
+    """What became of a claim."""
+
+    NEW = "new"  # nobody has answered under this key: the claimant does, and keeps or releases it
+    RUNNING = "running"  # somebody is answering
+    REUSED = "reused"  # it belongs to another body
+    KEPT = "kept"
+
+
+class Claim(Struct, frozen=True):
+    """What became of a claim; `answer` where one is kept."""
+
+    found: Claimed
+    answer: FirstAnswer | None = None
+
+
+class FirstAnswers:
+    """Answers by the name of their key; a running loop is needed."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        """Open the file, or make it.
+
+        Args:
+            clock: wall time, seconds since 1970.
+
+        Raises:
+            Unavailable: the file cannot be written.
+        """
+        self._path, self._clock = path, clock
+        self._owner = secrets.token_hex(8)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = _opened(path)
+            self._lock = _locked(_lock_of(path, self._owner))
+        except (sqlite3.Error, OSError) as error:
+            raise _unavailable(path) from error
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="first answers")
+        self._loop = asyncio.get_running_loop()
+        self._later = self._loop.call_soon(self._tidy)
+
+    def __repr__(self) -> str:
+        return f"<FirstAnswers {self._path}>"
+
+    async def claim(self, name: bytes, digest: bytes) -> Claim:
+        """Claim a key for a body, or return what is known of it.
+
+        Raises:
+            Unavailable: nobody can tell.
+        """
+        return await self._run(self._claim, name, digest)
+
+    async def keep(self, name: bytes, answer: FirstAnswer) -> None:
+        """Keep the answer of a claim; handed over at once.
+
+        Raises:
+            Unavailable: it could not be written.
+        """
+        await self._run(self._keep, name, answer)
+
+    def release(self, name: bytes) -> None:
+        """Give up a claim, unless its answer was kept; returns at once, never raises."""
+        self._run(self._execute, _RELEASE, (name, self._owner)).add_done_callback(_heard)
+
+    async def aclose(self) -> None:
+        """Write what was handed over, give up all claims, close the file."""
+        self._later.cancel()
+        await asyncio.to_thread(self._thread.shutdown)
+        try:
+            self._connection.execute(_RELEASE_ALL, (self._owner,))
+        except sqlite3.Error as error:
+            _log.error("claims in %s stay until the next start: %s", self._path, error)
+        self._connection.close()
+        _lock_of(self._path, self._owner).unlink(missing_ok=True)
+        self._lock.close()
+
+    def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
+        return self._loop.run_in_executor(self._thread, self._told, work, *given)
+
+    def _told(self, work: Callable[..., _T], *given: object) -> _T:
+        try:
+            return work(*given)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("first answers in %s cannot be used: %s", self._path, error)
+            raise _unavailable(self._path) from error
+
+    def _claim(self, name: bytes, digest: bytes) -> Claim:
+        now, connection = self._clock(), self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            row = connection.execute("SELECT * FROM answers WHERE name = ?", (name,)).fetchone()
+            if row is not None:
+                _, known, made, owner, status, headers, body, whole = row
+                is_over = now - made > KEPT_FOR or (status is None and not self._is_alive(owner))
+                if not is_over and known != digest:
+                    return Claim(Claimed.REUSED)
+                if not is_over and status is None:
+                    return Claim(Claimed.RUNNING)
+                if not is_over:
+                    return Claim(Claimed.KEPT, FirstAnswer(status, _read_headers(headers), body, bool(whole)))
+            connection.execute(_CLAIM, (name, digest, now, self._owner))
+        return Claim(Claimed.NEW)
+
+    def _keep(self, name: bytes, answer: FirstAnswer) -> None:
+        headers = msgspec.msgpack.encode(answer.headers)
+        self._execute(_KEEP, (answer.status, headers, answer.body, answer.whole, name, self._owner))
+
+    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
+        self._connection.execute(statement, values)
+
+    def _is_alive(self, owner: str) -> bool:
+        """Tell whether the process lives that made a claim; gives its claims up where it does not."""
+        if owner == self._owner or not _is_free(_lock_of(self._path, owner)):
+            return True
+        self._connection.execute(_RELEASE_ALL, (owner,))
+        return False
+
+    def _tidy(self) -> None:
+        self._run(self._erase).add_done_callback(_heard)
+        self._later = self._loop.call_later(ERASE_EVERY, self._tidy)
+
+    def _erase(self) -> None:
+        """Erase what is too old, and the locks of dead processes."""
+        erased = self._connection.execute(_ERASE, (self._clock() - KEPT_FOR, ERASED)).rowcount
+        if erased == ERASED:
+            self._thread.submit(self._told, self._erase)
+        for lock in self._path.parent.glob(_lock_of(self._path, "*").name):
+            if lock != _lock_of(self._path, self._owner):
+                _is_free(lock)
+
+
+def _lock_of(path: Path, owner: str) -> Path:
+    return path.with_name(f"{path.name}.{owner}.alive")
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Return what holds the lock for as long as it is open, and the process lives.
+
+    The file gets its name when it is locked: one that bears it and is free belongs to the dead.
+    """
+    made = path.with_suffix(".new")
+    lock = made.open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made.rename(path)
+    except OSError:
+        lock.close()
+        raise
+    return lock
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether nobody holds a lock any more; removes it then."""
+    try:
+        with path.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unavailable(path: Path) -> Unavailable:
+    said = f"idempotency keys cannot be kept now ({path.name}); send the request without one, or again later"
+    return Unavailable(said, code="idempotency_unavailable", retry_after=1)
+
+
+def _heard(done: asyncio.Future[None]) -> None:
+    """Take note of a failure that nobody waits for; it was logged."""
+    if not done.cancelled():
+        done.exception()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Return a connection to a file of this program's layout; only its owner may read a file that is made here."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY_TIMEOUT)
+    try:
+        _use_write_ahead(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, _VERSION):
+                raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {_VERSION}")
+            connection.execute(_TABLE)
+            connection.execute(_INDEX)
+            connection.execute(f"PRAGMA user_version={_VERSION}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _use_write_ahead(connection: sqlite3.Connection) -> None:
+    for left in reversed(range(_TRIES)):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:  # another process does the same at this moment
+            if not left:
+                raise
+            time.sleep(BUSY_TIMEOUT / _TRIES)
+        else:
+            return

@@ -1,0 +1,306 @@
+"""Stored objects -> rows of one SQLite file, in write-ahead mode.
+
+Several processes may have the file open. All of it runs on one thread of the store's own, in the order in which it was
+handed over, so that whoever put an object finds it. A commit survives the death of the process, not the loss of power.
+Text that was deleted or has grown old is erased from the file, too, not only from its index.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Final, TypeVar
+
+from router.base import Unavailable
+from router.stored.base import StoredObject
+
+MAX_OBJECT: Final = 16 << 20  # bytes of one object, question and answer together
+MAX_WAITING: Final = 64 << 20  # bytes handed over and not yet written; a disk that stands still must not fill memory
+PAGE_BYTES: Final = 32 << 20  # of one page, so that a list of large objects cannot fill memory
+ERASE_EVERY: Final = 60.0  # seconds between looks for what has grown old
+ERASED: Final = 200  # objects at once, between which callers get their turn
+BUSY_TIMEOUT: Final = 5.0  # seconds that another process may hold the file
+_OPENING: Final = 50  # tries to turn on write-ahead mode, for which sqlite does not wait by itself
+_VERSION: Final = 1
+_LAYOUT: Final = (
+    """CREATE TABLE objects (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+        created REAL NOT NULL, model TEXT NOT NULL, metadata TEXT NOT NULL, size INTEGER NOT NULL,
+        asked BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (tenant, kind, id)
+    )""",
+    "CREATE INDEX objects_listed ON objects(tenant, kind, sequence)",
+    "CREATE INDEX objects_created ON objects(created)",
+    "CREATE TABLE held (tenant TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TRIGGER objects_put AFTER INSERT ON objects BEGIN
+        INSERT INTO held VALUES (new.tenant, new.size) ON CONFLICT DO UPDATE SET bytes = bytes + new.size;
+    END""",
+    """CREATE TRIGGER objects_changed AFTER UPDATE ON objects BEGIN
+        UPDATE held SET bytes = bytes + new.size - old.size WHERE tenant = new.tenant;
+    END""",
+    """CREATE TRIGGER objects_gone AFTER DELETE ON objects BEGIN
+        UPDATE held SET bytes = bytes - old.size WHERE tenant = old.tenant;
+    END""",
+    f"PRAGMA user_version={_VERSION}",
+)
+_PUT: Final = """
+INSERT INTO objects (tenant, kind, id, created, model, metadata, size, asked, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (tenant, kind, id) DO UPDATE SET created = excluded.created, model = excluded.model,
+    metadata = excluded.metadata, size = excluded.size, asked = excluded.asked, body = excluded.body
+"""
+_GET: Final = """
+SELECT tenant, kind, id, created, model, metadata, asked, body FROM objects
+WHERE tenant = ? AND kind = ? AND id = ? AND created >= ?
+"""
+_DELETE: Final = "DELETE FROM objects WHERE tenant = ? AND kind = ? AND id = ? AND created >= ?"
+_PAGE: Final = """
+SELECT tenant, kind, id, created, model, metadata, asked, body FROM objects
+WHERE tenant = :tenant AND kind = :kind AND created >= :oldest AND (:model = '' OR model = :model)
+AND sequence > CASE WHEN :after = '' THEN 0
+    ELSE (SELECT sequence FROM objects WHERE tenant = :tenant AND kind = :kind AND id = :after) END
+AND NOT EXISTS (SELECT 1 FROM json_each(:metadata) AS wanted WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(metadata) AS word WHERE word.key = wanted.key AND word.value = wanted.value))
+ORDER BY sequence ASC LIMIT :limit
+"""
+_PAGE_BACK: Final = _PAGE.replace(
+    "> CASE WHEN :after = '' THEN 0", f"< CASE WHEN :after = '' THEN {(1 << 63) - 1}"
+).replace("ASC", "DESC")
+_ERASE: Final = "DELETE FROM objects WHERE sequence IN (SELECT sequence FROM objects WHERE created < ? LIMIT ?)"
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_Row = tuple[str, str, str, float, str, str, bytes, bytes]
+_NewRow = tuple[str, str, str, float, str, str, int, bytes, bytes]
+
+
+class StoreFull(Unavailable):
+    """The object is too large, or the tenant has no room for it."""
+
+    status = 507
+
+
+class SqliteObjects:
+    """An `ObjectStore` in one file; see `router.stored.base`."""
+
+    def __init__(
+        self, path: Path, *, retention: float, max_per_tenant: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Open the file, or make it; a running loop is needed from here on.
+
+        Args:
+            retention: seconds until an object is erased.
+            max_per_tenant: bytes.
+            clock: wall time, seconds since 1970.
+
+        Raises:
+            Unavailable: the file cannot be written.
+        """
+        self._path, self._retention, self._max, self._clock = path, retention, max_per_tenant, clock
+        try:
+            self._connection = _opened(path)
+        except (sqlite3.Error, OSError) as error:
+            raise Unavailable(
+                f"the stored objects {path} cannot be opened: {error}", code="store_unavailable"
+            ) from error
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="objects")
+        self._loop = asyncio.get_running_loop()
+        self._waiting = 0
+        self._closing = False
+        self._holds_erased = True  # what an earlier process erased may still be in the write-ahead file
+        self._later: asyncio.TimerHandle = self._loop.call_later(0, self._tidy)
+
+    def __repr__(self) -> str:
+        return f"<SqliteObjects {self._path} waiting: {self._waiting} bytes>"
+
+    def put(self, kept: StoredObject) -> Awaitable[None]:
+        """Hand over an object; see `router.stored.base.ObjectStore`."""
+        row = _row_of(kept)
+        size = row[6]
+        if size > min(MAX_OBJECT, self._max):
+            most = min(MAX_OBJECT, self._max)
+            said = f"the object has {size} bytes, and at most {most} are stored: send it with store false"
+            return self._refused(StoreFull(said, code="object_too_large", param="store"))
+        if self._waiting + size > MAX_WAITING:
+            return self._refused(_unavailable("too much waits to be written", self._path))
+        self._waiting += size
+        written = self._run(self._put, row)
+        written.add_done_callback(lambda _done: self._wrote(size))
+        return written
+
+    async def get(self, tenant: str, kind: str, identifier: str) -> StoredObject | None:
+        """Return an object that is not too old; see `router.stored.base.ObjectStore`."""
+        return await self._run(self._get, (tenant, kind, identifier))
+
+    async def delete(self, tenant: str, kind: str, identifier: str) -> bool:
+        """Erase an object; see `router.stored.base.ObjectStore`."""
+        return await self._run(self._delete, (tenant, kind, identifier))
+
+    async def page(
+        self,
+        tenant: str,
+        kind: str,
+        *,
+        after: str = "",
+        limit: int = 20,
+        newest_first: bool = False,
+        model: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> Sequence[StoredObject]:
+        """Return objects in the order in which they were put; see `router.stored.base.ObjectStore`."""
+        values = {
+            "tenant": tenant,
+            "kind": kind,
+            "after": after,
+            "limit": limit,
+            "model": model,
+            "metadata": _json_of(metadata or {}),
+            "oldest": self._oldest(),
+        }
+        return await self._run(self._page, _PAGE_BACK if newest_first else _PAGE, values)
+
+    async def aclose(self) -> None:
+        """Write what was handed over, close the file."""
+        self._closing = True
+        self._later.cancel()
+        await asyncio.to_thread(self._thread.shutdown)
+        self._connection.close()
+
+    def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
+        """Hand work to the thread; nobody need wait for its end."""
+        done = self._loop.run_in_executor(self._thread, self._told, work, *given)
+        done.add_done_callback(_heard)
+        return done
+
+    def _told(self, work: Callable[..., _T], *given: object) -> _T:
+        try:
+            return work(*given)
+        except (sqlite3.Error, ValueError, OverflowError) as error:  # the latter two: what SQLite cannot hold
+            _log.error("the stored objects %s cannot be used: %s", self._path, error)
+            raise _unavailable("the file cannot be read or written now", self._path) from error
+
+    def _refused(self, error: Unavailable) -> Awaitable[None]:
+        refused: asyncio.Future[None] = self._loop.create_future()
+        refused.set_exception(error)
+        _heard(refused)
+        return refused
+
+    def _wrote(self, size: int) -> None:
+        self._waiting -= size
+
+    def _oldest(self) -> float:
+        return self._clock() - self._retention
+
+    def _put(self, row: _NewRow) -> None:
+        connection = self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_PUT, row)
+            (held,) = connection.execute("SELECT bytes FROM held WHERE tenant = ?", row[:1]).fetchone()
+            if held > self._max:
+                said = f"at most {self._max} bytes are stored, and {held} would be: delete some, or send store false"
+                raise StoreFull(said, code="store_full", param="store")
+
+    def _get(self, whose: tuple[str, str, str]) -> StoredObject | None:
+        row: _Row | None = self._connection.execute(_GET, (*whose, self._oldest())).fetchone()
+        return None if row is None else _object_of(row)
+
+    def _delete(self, whose: tuple[str, str, str]) -> bool:
+        is_gone = self._connection.execute(_DELETE, (*whose, self._oldest())).rowcount > 0
+        self._holds_erased |= is_gone
+        return is_gone
+
+    def _page(self, question: str, values: Mapping[str, object]) -> list[StoredObject]:
+        found, size = list[StoredObject](), 0
+        with closing(self._connection.execute(question, values)) as rows:
+            for row in rows:
+                size += len(row[6]) + len(row[7])
+                if found and size > PAGE_BYTES:
+                    break
+                found.append(_object_of(row))
+        return found
+
+    def _tidy(self) -> None:
+        """Have the thread erase what has grown old, and look again later."""
+        self._run(self._erase).add_done_callback(self._tidied)
+
+    def _tidied(self, done: asyncio.Future[bool]) -> None:
+        has_more = not done.cancelled() and done.exception() is None and done.result()
+        if not self._closing:
+            self._later = self._loop.call_later(0 if has_more else ERASE_EVERY, self._tidy)
+
+    def _erase(self) -> bool:
+        """Erase some of what is due; tells whether there is more, which waits until callers have had their turn."""
+        connection = self._connection
+        erased = connection.execute(_ERASE, (self._oldest(), ERASED)).rowcount
+        self._holds_erased |= erased > 0
+        if erased < ERASED and self._holds_erased:
+            connection.execute("PRAGMA busy_timeout=0")  # nobody waits here for other processes that are reading
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1_000)}")
+            self._holds_erased = bool(is_busy)
+        return erased == ERASED
+
+
+def _unavailable(fact: str, path: Path) -> Unavailable:
+    return Unavailable(f"stored objects: {fact} ({path.name})", code="store_unavailable", retry_after=1)
+
+
+def _heard(done: asyncio.Future[_T]) -> None:
+    """Take note of a failure, so that one that nobody waits for is no error of its own; it was logged or is a limit."""
+    if not done.cancelled():
+        done.exception()
+
+
+def _row_of(kept: StoredObject) -> _NewRow:
+    metadata = _json_of(kept.metadata)
+    size = len(kept.asked) + len(kept.body) + len(metadata)
+    return (kept.tenant, kept.kind, kept.id, kept.created, kept.model, metadata, size, kept.asked, kept.body)
+
+
+def _json_of(metadata: Mapping[str, str]) -> str:
+    return json.dumps(dict(metadata), ensure_ascii=False)
+
+
+def _object_of(row: _Row) -> StoredObject:
+    tenant, kind, identifier, created, model, metadata, asked, body = row
+    return StoredObject(tenant, kind, identifier, created, model, json.loads(metadata), asked, body)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Return a connection to a file of this program's layout; only its owner may read a file that is made here."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY_TIMEOUT)
+    try:
+        _use_write_ahead(connection)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, _VERSION):
+                raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {_VERSION}")
+            if version == 0:
+                for statement in _LAYOUT:
+                    connection.execute(statement)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _use_write_ahead(connection: sqlite3.Connection) -> None:
+    for patience in reversed(range(_OPENING)):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:  # another process does the same at this moment
+            if not patience:
+                raise
+            time.sleep(BUSY_TIMEOUT / _OPENING)
+        else:
+            return

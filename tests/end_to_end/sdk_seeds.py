@@ -1,0 +1,66 @@
+"""A plugin for the SDK's own suite: before each test, puts what that test takes for granted into the store.
+
+Runs in the suite's process, which knows of Tandem its address and its file of stored objects alone. What it puts there
+was made by Tandem: one of each kind is asked for over HTTP, and stored again under the ids that the suite writes.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+import httpx2
+import pytest
+from msgspec.structs import replace
+
+from router.stored.base import StoredObject
+from router.stored.sqlite_objects import SqliteObjects
+
+KEY = "My API Key"  # the suite's own
+IDS = {
+    "chat.completion": ("completion_id", "after"),
+    "response": ("response_id", "previous_response_id", "resp_123", "resp_677efb5139a88190b512bc3fef8e535d"),
+}
+
+_seeds: list[StoredObject] = []
+
+
+def pytest_sessionstart() -> None:
+    """Have one object of each kind made."""
+    url, headers = os.environ["TEST_API_BASE_URL"], {"authorization": f"Bearer {KEY}"}
+    messages = [{"role": "assistant", "content": "One."}]
+    bodies = {
+        "chat.completion": ("/chat/completions", {"model": "auto", "messages": messages, "store": True}),
+        "response": ("/responses", {"model": "auto", "input": "One?", "store": True}),
+    }
+    with httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as client:
+        made = {kind: client.post(path, json=body) for kind, (path, body) in bodies.items()}
+    for kind, answer in made.items():
+        if answer.status_code == httpx2.codes.OK:
+            _seeds.extend(asyncio.run(_copies(kind, answer.json()["id"])))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Put them there, also where the test before has deleted them."""
+    assert item.name
+    asyncio.run(_put())
+
+
+async def _copies(kind: str, identifier: str) -> list[StoredObject]:
+    store = _store()
+    made = await store.get("suite", kind, identifier)
+    await store.aclose()
+    if made is None:
+        return []
+    own = identifier.encode()
+    return [replace(made, id=name, body=made.body.replace(own, name.encode())) for name in IDS[kind]]
+
+
+async def _put() -> None:
+    store = _store()
+    for seed in _seeds:
+        await store.put(seed)
+    await store.aclose()
+
+
+def _store() -> SqliteObjects:
+    return SqliteObjects(Path(os.environ["TANDEM_STORED"]), retention=1e9, max_per_tenant=1 << 30)
