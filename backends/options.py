@@ -99,7 +99,7 @@ class HttpOptions(ReplicaOptions):
         )
         servers: Sequence[Server] = servers_of(self.urls, access)
         if self.dialect != "chat":
-            from backends.dialects.speaking import speaking  # noqa: PLC0415 - likewise
+            from backends.dialects.translating import translating  # noqa: PLC0415 - likewise
 
-            servers = [speaking(server, self.dialect, name=server.name) for server in servers]
+            servers = [translating(server, self.dialect, name=server.name) for server in servers]
         return stack_of(servers, self, around=self.history.around)

@@ -1,7 +1,8 @@
 """Bytes of an answer -> the same bytes, and what they said.
 
 A stream of server-sent events passes through unread, but for the few events that tell how much was used, that a
-choice is finished, that all is done, or that something failed. Text is never looked at.
+choice is finished, that all is done, or that something failed. Text is never looked at. Only what a caller must not
+see is taken out: usage that only we asked for, and a `[DONE]` that comes too early.
 
 Source: WHATWG HTML, section 9.2 "Server-sent events"; OpenAI API reference, "Chat completion chunk".
 """
@@ -167,19 +168,18 @@ class StreamReader:
 
     def _read_and_pass(self, event: bytes) -> bytes:
         _check_size(len(event))
-        told = self._read(event)
+        payload, is_error = _payload_of(event)
+        self.failed = self.failed or is_error
+        if payload == _DONE:
+            self._done = True  # callers stop reading here, and would take what lacks something for a whole answer
+            return event if self.finished else b""
+        told = self._read(payload)
         if told is None:
             return event
         blank = len(event) - len(event.lstrip(b"\r\n"))  # belongs to the event before
         return event[:blank] if self._strip_usage and _is_pure_usage(told) else event
 
-    def _read(self, event: bytes) -> _Chunk | None:
-        payload, is_error = _payload_of(event)
-        if is_error:
-            self.failed = True
-        if payload == _DONE:
-            self._done = True
-            return None
+    def _read(self, payload: bytes) -> _Chunk | None:
         if not payload:
             return None
         try:

@@ -12,9 +12,12 @@ from msgspec import Raw
 
 from backends.base import Broken, ConnectFailed, Lost, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
+from router.guards.limits.base import Admitted
+from router.guards.limits.tenants import FREE
 from router.ledger.money import cost
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 from router.routes import Route
+from router.single_flight import ALONE, Seat
 
 BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
 _NOTHING: Final = Raw()
@@ -26,14 +29,27 @@ Learn = Callable[[Request, Tier, str, Usage | None], None]
 class Account:
     """What one request has cost so far and how it ended."""
 
-    def __init__(self, request: Request, decision: Decision, *, ledger: Ledger, metrics: Metrics, learn: Learn) -> None:
+    def __init__(
+        self,
+        request: Request,
+        decision: Decision,
+        *,
+        ledger: Ledger,
+        metrics: Metrics,
+        learn: Learn,
+        admitted: Admitted = FREE,
+        seat: Seat = ALONE,
+    ) -> None:
         """Open the account; `opened` ends when the intent is with the operating system.
 
         Args:
             learn: told what each whole reply took, and who gave it.
+            admitted: what the request holds of its tenant's limits; settled when the account is closed.
+            seat: those who wait for this request hear of it then.
         """
         self.request, self.decision = request, decision
         self._ledger, self._metrics, self._learn = ledger, metrics, learn
+        self._admitted, self._seat = admitted, seat
         self._attempts: list[Attempt] = []
         self._first_byte: float | None = None
         self._cut: list[tuple[int, Route]] = []
@@ -50,6 +66,7 @@ class Account:
                 stream=request.stream,
                 started=time.time() - (time.monotonic() - request.received),
                 decision=decision,
+                reserved=admitted.reserved,
             )
         )
 
@@ -135,6 +152,8 @@ class Account:
             p_wrong=self.p_wrong,
         )
         self._ledger.settle(record)
+        self._admitted.settle(record)
+        self._seat.end(record)
         self._metrics.end(self.decision, record, stream=self.request.stream)
 
     def _kind(self) -> str:

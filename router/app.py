@@ -7,6 +7,7 @@ answers may change: each request is answered to its end by the one that it began
 import asyncio
 import gc
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -32,6 +33,7 @@ from router.endpoints.embeddings import read_embedding
 from router.endpoints.errors import WireError, error_event, plain_error, wire_error
 from router.endpoints.explain import Explain
 from router.endpoints.feedback import Feedback
+from router.endpoints.idempotent import Idempotent
 from router.endpoints.identified import Identified
 from router.endpoints.messages import message_routes
 from router.endpoints.models import Models
@@ -40,11 +42,12 @@ from router.endpoints.stored import stored_routes
 from router.endpoints.stored_responses import response_routes
 from router.endpoints.storing import Storing
 from router.endpoints.wire import Receive, caller_id, read_chat
-from router.families import Family, exposition, families_of, lasting, total
 from router.gateway import Gateway, open_gateway
 from router.guards.password import Password
-from router.heart import Changes, Heart
-from router.premises import Premises, Whereabouts, open_premises
+from router.guards.priorities import Priorities
+from router.metrics.event_loop import LoopMonitor, Reloads
+from router.metrics.families import Family, exposition, families_of, lasting, total
+from router.resources.shared import Inherited, Resources, open_resources
 from router.tracing.base import Spans
 from router.tracing.wrappers import Serves, TracedApplication
 
@@ -90,12 +93,23 @@ class Opened:
             keep_sampled=config.cache.sampled,
             config=config.version,
             read=partial(read_chat, names=gateway.names),
+            priorities=Priorities({name: tenant.priority for name, tenant in config.tenants.items()}),
             storing=Storing(gateway.objects, count=gateway.metrics.store),
         )
         ops = Ops(gateway.backends, scrape, lambda: tandem.is_stopping)
         rest = Starlette(routes=_routes(gateway, chat, ops), exception_handlers=_HANDLERS)
         rest.router.redirect_slashes = False
-        self.chat, self.rest = _traced(chat, gateway.spans), _traced(Identified(rest), gateway.spans)
+        keyed = partial(
+            Idempotent,
+            answers=gateway.first_answers,
+            keys=gateway.keys,
+            max_body=config.server.max_body_bytes,
+            results=Counter[str](),
+        )
+        self.chat = _traced(keyed(chat), gateway.spans)
+        self.rest = _traced(keyed(Identified(rest)), gateway.spans)
+        results = keyed.keywords["results"]
+        gateway.metrics.watch("tandem_idempotent_requests", "Requests with idempotency keys", "result", results)
 
     def refusal(self, path: str, scope: Scope) -> WireError | None:
         """Return why this caller may not see the dashboard; None for every other path."""
@@ -121,20 +135,20 @@ class Tandem:
     Attributes:
         failure: why the gateway could not be opened; None as long as nothing failed.
         is_stopping: no new requests are wanted, and one that is cancelled is told why.
-        heart, changes: what is counted beside requests.
+        loop_monitor, reloads: what is counted beside requests.
         collectors: of what else is counted in this process.
         gather: own figures -> those of all workers together; where there are no others, they are all.
     """
 
-    def __init__(self, config: Config, whereabouts: Whereabouts | None = None) -> None:
+    def __init__(self, config: Config, inherited: Inherited | None = None) -> None:
         """Take the first configuration; a worker is also told where its parent has opened what all share."""
         self.failure: Exception | None = None
         self.is_stopping = False
-        self.changes, self.heart = Changes(), Heart()
-        self.collectors: list[Collector] = [self.heart, self.changes]
+        self.reloads, self.loop_monitor = Reloads(), LoopMonitor()
+        self.collectors: list[Collector] = [self.loop_monitor, self.reloads]
         self.gather: Callable[[Iterable[Family]], Awaitable[Iterable[Family]]] = _alone
-        self._config, self._whereabouts = config, whereabouts
-        self._premises: Premises
+        self._config, self._inherited = config, inherited
+        self._resources: Resources
         self._opened: Opened | None = None
         self._keepers: dict[asyncio.Task[None], Opened | None] = {}
         self._left: tuple[Family, ...] = ()  # what gateways have counted that are closed
@@ -193,25 +207,25 @@ class Tandem:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Open the gateway for as long as the block runs."""
-        async with open_premises(self._config.ledger.path, self._whereabouts) as self._premises:
+        async with open_resources(self._config.ledger.path, self._inherited) as self._resources:
             try:
-                await self.change(self._config, self._whereabouts)
-                self.heart.start()
+                await self.change(self._config, self._inherited)
+                self.loop_monitor.start()
                 yield
             finally:
                 self._opened = None
-                self.heart.stop()
+                self.loop_monitor.stop()
                 for keeper in self._keepers:
                     keeper.cancel()
                 await asyncio.gather(*self._keepers, return_exceptions=True)
 
-    async def change(self, config: Config, whereabouts: Whereabouts | None = None) -> None:
+    async def change(self, config: Config, inherited: Inherited | None = None) -> None:
         """Answer by this configuration from the next request on; whatever is raised, nothing has changed then.
 
         What cannot change while it runs must be as it was; see `router.running.reloading`.
         """
         begun: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
-        self._premises.whereabouts = whereabouts
+        self._resources.inherited = inherited
         keeper = asyncio.create_task(self._keep(config, begun))
         self._keepers[keeper] = None
         keeper.add_done_callback(self._keepers.pop)
@@ -222,7 +236,7 @@ class Tandem:
             raise
         self._keepers[keeper] = opened
         before, self._opened, self._config = self._opened, opened, config
-        self.changes.version = config.version
+        self.reloads.version = config.version
         if before is not None:
             before.replace()
         server = config.server
@@ -236,7 +250,7 @@ class Tandem:
     async def _keep(self, config: Config, begun: asyncio.Future[Opened]) -> None:
         """Own one gateway from its beginning to its last request, in one task."""
         try:
-            async with open_gateway(config, self._premises) as gateway:
+            async with open_gateway(config, self._resources) as gateway:
                 opened = Opened(config, gateway, self._scrape, self)
                 begun.set_result(opened)
                 with suppress(asyncio.CancelledError):  # where all ends

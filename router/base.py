@@ -247,6 +247,7 @@ class Request(Struct, frozen=True):
         needs: what only some backends can do.
         stalled: the conversation is that of an agent who does not get on.
         prefix: who holds its KV, looked up before a tier is chosen.
+        priority: higher ones go first where calls wait for room.
     """
 
     id: str
@@ -267,6 +268,7 @@ class Request(Struct, frozen=True):
     needs: Needs = NOTHING_SPECIAL
     stalled: bool = False
     prefix: Prefix = UNKNOWN_PREFIX
+    priority: int = 0
 
 
 class Decision(Struct, frozen=True):
@@ -278,7 +280,8 @@ class Decision(Struct, frozen=True):
         reason: one of a few words: "asked" by the caller, "fixed" by the file, "capability" where only this tier can
             serve, "stalled", "score", "easy", "between" or "hard" by its zone, "capped", "certified", "alarm" where a
             promise was narrowed, "uncertified" where none is as strict as asked for, "affinity" where Large holds the
-            conversation's KV and so costs no more, or "default" where there was nothing to score.
+            conversation's KV and so costs no more, "default" where there was nothing to score, or "limited" where
+            nobody was asked, since the tenant may no more now.
         arm: of an experiment; "" outside one.
         propensity: probability with which this tier was chosen, 0.0 exclusive to 1.0.
         policy: "name@version".

@@ -90,6 +90,7 @@ def call_for(request: Request, route: Route) -> Call:
         matched=held.share,
         salt=request.prefix.salt,
         tenant=request.tenant,
+        priority=request.priority,
     )
 
 

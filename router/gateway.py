@@ -17,7 +17,6 @@ from backends.engines.options import SHIPPED
 from cache.keys import reply_key
 from cache.options import open_replies
 from classifier.base import Classifier, Prompt, Verifier, WeightsError
-from router.alike.opening import open_alike
 from router.base import Ledger, Policy, Request, Tier
 from router.cascade import ANEW, Cascade
 from router.config.faults import ConfigError, Fault
@@ -25,25 +24,31 @@ from router.config.kinds import BackendOptions
 from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions, PolicyOptions
 from router.eligibility import Eligibility
 from router.endpoints.embeddings import embeddings_pipeline
+from router.endpoints.wire import new_id
 from router.guards.keys import Keys
 from router.guards.large_share import LargeShare
 from router.learning.champion import Champion
 from router.learning.opening import Throne, enthrone, open_learning
 from router.learning.second_calls import SecondCalls
+from router.ledger.holding import maker_of
 from router.ledger.prices import PriceBook
 from router.ledger.prices import load as load_prices
-from router.logs.request_lines import ToldLedger
-from router.metrics import Metrics
-from router.names import Names
+from router.logs.request_lines import LoggedLedger
+from router.metrics.counters import Metrics
+from router.model_names import ModelNames
 from router.pipeline import Pipeline
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
 from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
 from router.prefix_affinity import PrefixAffinity
-from router.premises import Premises, open_premises
+from router.quotas import longest_answer
+from router.resources.shared import Resources, open_resources
 from router.routes import Route, Routes
+from router.semantic.opening import open_semantic_replies
+from router.single_flight import SingleFlight
 from router.stored.base import ObjectStore
+from router.stored.first_answers import FirstAnswers
 from router.stored.sqlite_objects import SqliteObjects
 from router.tracing.base import Spans
 from router.tracing.opening import open_tracing
@@ -72,17 +77,18 @@ class Gateway:
     cache_kind: str
     ledger_path: Path
     objects: ObjectStore
+    first_answers: FirstAnswers
     spans: Spans | None
-    names: Names
+    names: ModelNames
     embeddings: Pipeline | None
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, premises: Premises | None = None) -> AsyncGenerator[Gateway, None]:
+async def open_gateway(config: Config, resources: Resources | None = None) -> AsyncGenerator[Gateway, None]:
     """Yield a gateway that is ready to answer; close everything when the block ends.
 
     Args:
-        premises: stay the caller's; None opens some for this gateway alone.
+        resources: stay the caller's; None opens some for this gateway alone.
 
     Raises:
         Unavailable: the ledger is in use or cannot be written.
@@ -95,9 +101,9 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
     # Off the loop: another gateway may be answering on it. Files are read here, and nothing else.
     prices, throne, classifier, policy, cascade = await asyncio.to_thread(_read_parts, config)
     async with AsyncExitStack() as owned:
-        if premises is None:
-            premises = await owned.enter_async_context(open_premises(config.ledger.path))
-        ledger: Ledger = ToldLedger(premises.ledger, tells_all=config.logs.requests)
+        if resources is None:
+            resources = await owned.enter_async_context(open_resources(config.ledger.path))
+        ledger: Ledger = LoggedLedger(resources.ledger, tells_all=config.logs.requests)
         spans = await owned.enter_async_context(open_tracing(config.tracing))
         if spans is not None:
             ledger = TracedLedger(ledger)
@@ -107,10 +113,12 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
             max_per_tenant=config.stored.max_bytes_per_tenant,
         )
         owned.push_async_callback(objects.aclose)
+        first_answers = FirstAnswers(config.ledger.path.with_name(f"{config.ledger.path.stem}-answers.db"))
+        owned.push_async_callback(first_answers.aclose)
         options = config.backends.by_tier
-        opened = await owned.enter_async_context(open_replies(config.cache, await premises.shared(config.cache)))
+        opened = await owned.enter_async_context(open_replies(config.cache, await resources.shared(config.cache)))
         backends = {
-            tier: premises.backend(each, url=opened.url, secret=opened.key_secret) for tier, each in options.items()
+            tier: resources.backend(each, url=opened.url, secret=opened.key_secret) for tier, each in options.items()
         }
         for backend in backends.values():
             owned.push_async_callback(backend.aclose)
@@ -151,8 +159,8 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
             embedding = embedder.build()
             owned.push_async_callback(embedding.aclose)
             await _start(embedding)
-        alike = await owned.enter_async_context(
-            open_alike(
+        semantic = await owned.enter_async_context(
+            open_semantic_replies(
                 config.cache,
                 opened,
                 key_of=key_of,
@@ -162,13 +170,26 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
                 calls=SecondCalls(ledger, metrics, timeout=config.server.request_timeout, tell=metrics.shadow),
             )
         )
-        if alike is not None:
-            metrics.semantic_figures = alike.stats
+        if semantic is not None:
+            metrics.semantic_figures = semantic.stats
+        await resources.quotas.revise(
+            config,
+            worker=maker_of(new_id()),
+            workers=1 if resources.inherited is None else config.server.workers,
+            redis_url=opened.url,
+        )
+        capabilities = {tier: getattr(each, "capabilities", Capabilities()) for tier, each in options.items()}
+        limits = resources.quotas.limits(
+            lambda tier: routes.by_tier[tier].price,
+            Tier,
+            answer=longest_answer(config.limits.answer_tokens, capabilities.values()),
+            cascades=cascade is not None,
+        )
+        flights = SingleFlight()
+        metrics.watch("tandem_equal_requests", "Requests that could share one reply", "result", flights.results)
         share = config.large_share
         pipeline = Pipeline(
-            eligibility=Eligibility(
-                {tier: getattr(each, "capabilities", Capabilities()) for tier, each in options.items()}
-            ),
+            eligibility=Eligibility(capabilities),
             large_share=LargeShare(
                 usual=share.usual,
                 margin=share.margin,
@@ -187,7 +208,9 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
             cascade=cascade,
             note=getattr(policy, "note", None),
             shadows=shadows,
-            alike=alike,
+            semantic=semantic,
+            limits=limits,
+            flights=flights,
         )
         embeddings = None
         if embedder is not None and embedding is not None:
@@ -199,6 +222,7 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
                 metrics=metrics,
                 affinity=affinity,
                 large_share=pipeline.large_share,
+                limits=resources.quotas.limits(lambda _tier: prices.price_of(embedder.price), Tier, answer=0),
             )
         yield Gateway(
             config=config,
@@ -209,8 +233,9 @@ async def open_gateway(config: Config, premises: Premises | None = None) -> Asyn
             cache_kind=opened.kind,
             ledger_path=config.ledger.path,
             objects=objects,
+            first_answers=first_answers,
             spans=spans,
-            names=names_of(config),
+            names=model_names_of(config),
             embeddings=embeddings,
         )
 
@@ -224,10 +249,10 @@ def _read_parts(config: Config) -> tuple[PriceBook, Throne | None, Classifier | 
     return prices, throne, classifier, policy, cascade_of(config)
 
 
-def names_of(config: Config) -> Names:
+def model_names_of(config: Config) -> ModelNames:
     """Return the models that callers may name."""
     embedder = config.backends.embeddings
-    return Names(config.models.aliases, embedding=None if embedder is None else [embedder.model])
+    return ModelNames(config.models.aliases, embedding=None if embedder is None else [embedder.model])
 
 
 def _may_stay(chosen: PolicyOptions, routes: Routes) -> bool:

@@ -1,4 +1,4 @@
-"""What a request meets, in order: eligible tiers, kept reply, score, decision, routes, reply, record.
+"""What a request meets, in order: eligible tiers, limits, kept reply, score, decision, routes, reply, record.
 
 Read `answer` from top to bottom; each step is one module. A kept reply ends the walk early; a score
 that cannot be given sends the request to the default tier. Knows nothing of HTTP.
@@ -19,20 +19,39 @@ from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
 from router.account import Account
-from router.alike.opening import Alike
-from router.base import Decision, GatewayError, Ledger, Outcome, Policy, Price, Request, Tier
+from router.base import (
+    UNLIMITED,
+    BadRequest,
+    Decision,
+    GatewayError,
+    Ledger,
+    Outcome,
+    Policy,
+    Price,
+    RateLimited,
+    Request,
+    Standing,
+    Tier,
+)
 from router.cascade import Cascade
 from router.dispatch import Begun, begin
 from router.eligibility import CAPABILITY, Eligibility
 from router.guards.large_share import CAPPED, LargeShare
+from router.guards.limits.base import Admitted, Limits
+from router.guards.limits.tenants import FREE, UNLIMITED_TENANTS
 from router.learning.shadows import Shadows
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 from router.prefix_affinity import PrefixAffinity
 from router.relay import Relay, ended_by
 from router.routes import Routes
+from router.semantic.opening import SemanticReplies
+from router.single_flight import ALONE, Seat, SingleFlight
 
 if TYPE_CHECKING:  # numpy is loaded only where something needs it
     from cache.semantic.base import Look
+
+LIMITED = "limited"
+"""The reason of a decision that was not made, since the tenant may no more now."""
 
 HUNG_UP = 499  # the status that nginx logs when the caller left first
 
@@ -53,6 +72,7 @@ class Answer(Struct, frozen=True):
         verdict: what a cascade made of Mini's reply; "" where none was asked.
         p_wrong: how likely it held that reply to be wrong; None where it could not tell.
         similarity: of the request to the one whose kept reply this is; None where both are equal, or none was kept.
+        standing: what is left of the tenant's limits.
     """
 
     decision: Decision
@@ -68,6 +88,7 @@ class Answer(Struct, frozen=True):
     verdict: str = ""
     p_wrong: float | None = None
     similarity: float | None = None
+    standing: Standing = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,9 @@ class Pipeline:
     Attributes:
         cascade: answers where a decision asks for verification; None where the policy never does.
         note: told of each decision that is carried out; None where the policy does not want to know.
-        alike: finds kept replies by meaning; None where that is switched off.
+        semantic: finds kept replies by meaning; None where that is switched off.
+        limits: what tenants may.
+        flights: equal requests, of which one asks a backend; None where each does.
     """
 
     eligibility: Eligibility
@@ -93,7 +116,9 @@ class Pipeline:
     shadows: Shadows | None
     cascade: Cascade | None = None
     note: Callable[[Request, Decision], None] | None = None
-    alike: Alike | None = None
+    semantic: SemanticReplies | None = None
+    limits: Limits = UNLIMITED_TENANTS
+    flights: SingleFlight | None = None
 
     async def answer(self, request: Request) -> Answer:
         """Walk the house.
@@ -103,28 +128,26 @@ class Pipeline:
             Rejected: the backend's own 4xx, for the caller as it came.
             BackendError: the reply broke before its first byte could be given.
         """
-        try:
-            tiers = self.eligibility.tiers(request)
-        except GatewayError as error:
-            refused = Decision(request.wanted or Tier.LARGE, CAPABILITY, None, None, self.policy.version)
-            _close_unanswered(self._account(request, refused), error)
-            raise
-        replies, key, look = self.replies, b"", None
-        if replies is not None and request.cacheable:
+        tiers, admitted = await self._admit(request)
+        key, look, seat = b"", None, ALONE
+        if self.replies is not None and request.cacheable:
             key = self.key_of(request, self.policy.version)
             try:
-                kept, look = await self._recall(request, replies, key)
-            except asyncio.CancelledError as error:
-                _close_unanswered(self._account(request, self._choose(request, tiers)), error)
+                if self.flights is not None:
+                    seat = await self.flights.board(key, until=request.deadline)
+                kept, look = await self._recall(request, self.replies, key, seat)
+            except BaseException as error:  # also what an equal request that led has failed with
+                seat.fail(error)
+                _close_unanswered(self._account(request, self._choose(request, tiers), admitted), error)
                 raise
             if kept is not None:
-                return await self._replay(request, kept, look)
+                return await self._replay(request, kept, admitted, look)
         request = self.affinity.marked(request)
         decision = self._choose(request, tiers)
         self.metrics.note_share(request.tenant, self.large_share.note(request, decision))
         if self.note is not None:
             self.note(request, decision)
-        account = self._account(request, decision)
+        account = self._account(request, decision, admitted, seat)
         try:
             witness = None if self.shadows is None else self.shadows.draw(request, decision)
             overhead = time.monotonic() - request.received
@@ -134,7 +157,7 @@ class Pipeline:
             else:
                 escalates = partial(self._escalates, request, decision)
                 begun = await self.cascade.begin(routes, account, escalates=escalates)
-            keep = partial(self._keep, key, look) if key and _is_regular(begun, decision) else None
+            keep = partial(self._keep, key, look, seat) if key and _is_regular(begun, decision) else None
             chunks = Relay(account, self._large_price, keep, witness).chunks(begun)
             try:
                 await account.opened
@@ -145,6 +168,7 @@ class Pipeline:
                     account.failed(begun.route, error)
                 raise
         except BaseException as error:
+            seat.fail(error)
             _close_unanswered(account, error)
             raise
         return Answer(
@@ -160,6 +184,7 @@ class Pipeline:
             overhead=overhead,
             verdict=begun.verdict,
             p_wrong=account.p_wrong,
+            standing=admitted.standing(time.monotonic()),
         )
 
     def decide(self, request: Request) -> Decision:
@@ -196,30 +221,51 @@ class Pipeline:
             _log.warning("request %s has no score: %s", request.id, error)
             return None
 
-    async def _recall(self, request: Request, replies: Replies, key: bytes) -> "tuple[KeptReply | None, Look | None]":
-        """Return what was kept for an equal request, or for one that means the same, and the look-up by meaning."""
-        kept = await replies.get(key)
-        if kept is not None or self.alike is None:
-            return kept, None
-        look = await self.alike.look(request, self.policy.version)
-        return (None if look is None or look.found is None else look.found.reply), look
+    async def _admit(self, request: Request) -> tuple[tuple[Tier, ...], Admitted]:
+        """Return the tiers that may serve the request, and what it holds of its tenant's limits."""
+        try:
+            tiers = self.eligibility.tiers(request)
+            return tiers, await self.limits.admit(request, tiers)
+        except (GatewayError, asyncio.CancelledError) as error:
+            if isinstance(error, RateLimited):
+                self.metrics.note_limit(request.tenant, error.limit)
+            reason = CAPABILITY if isinstance(error, BadRequest) else LIMITED
+            refused = Decision(request.wanted or Tier.LARGE, reason, None, None, self.policy.version)
+            _close_unanswered(self._account(request, refused), error)
+            raise
 
-    def _keep(self, key: bytes, look: "Look | None", reply: KeptReply) -> None:
-        """Keep a reply for an equal request and, where one was looked up, for those that mean the same."""
+    async def _recall(
+        self, request: Request, replies: Replies, key: bytes, seat: Seat
+    ) -> "tuple[KeptReply | None, Look | None]":
+        """Return what was kept for an equal request, or for one that means the same, and the look-up by meaning.
+
+        Those who wait for this request get it, too.
+        """
+        kept, look = seat.kept or await replies.get(key), None
+        if kept is None and self.semantic is not None:
+            look = await self.semantic.look(request, self.policy.version)
+            kept = None if look is None or look.found is None else look.found.reply
+        if kept is not None:
+            seat.land(kept)
+        return kept, look
+
+    def _keep(self, key: bytes, look: "Look | None", seat: Seat, reply: KeptReply) -> None:
+        """Give a reply to equal requests, those that wait and later ones, and to those that mean the same."""
+        seat.land(reply)
         if self.replies is not None:
             self.replies.put(key, reply)
-        if look is not None and self.alike is not None:
-            self.alike.keep(look, reply)
+        if look is not None and self.semantic is not None:
+            self.semantic.keep(look, reply)
 
-    async def _replay(self, request: Request, kept: KeptReply, look: "Look | None" = None) -> Answer:
+    async def _replay(self, request: Request, kept: KeptReply, admitted: Admitted, look: "Look | None") -> Answer:
         """Answer with a kept reply: it costs nothing, and what Large would have cost is saved."""
         tier = Tier(kept.tier)
         decision = Decision(tier, "kept", None, None, self.policy.version)
-        account = self._account(request, decision)
+        account = self._account(request, decision, admitted)
         if kept.fresh_input is not None and kept.output is not None:
             account.compare(self._large_price, Usage(kept.fresh_input, kept.cached_input, kept.output))
         overhead = time.monotonic() - request.received
-        served = None if look is None or self.alike is None else partial(self.alike.served, request, look)
+        served = None if look is None or self.semantic is None else partial(self.semantic.served, request, look)
         chunks = _replayed(account, kept.body, served)
         try:
             await account.opened
@@ -239,10 +285,19 @@ class Pipeline:
             baseline=account.baseline,
             overhead=overhead,
             similarity=None if look is None or look.found is None else look.found.similarity,
+            standing=admitted.standing(time.monotonic()),
         )
 
-    def _account(self, request: Request, decision: Decision) -> Account:
-        return Account(request, decision, ledger=self.ledger, metrics=self.metrics, learn=self.affinity.learn)
+    def _account(self, request: Request, decision: Decision, admitted: Admitted = FREE, seat: Seat = ALONE) -> Account:
+        return Account(
+            request,
+            decision,
+            ledger=self.ledger,
+            metrics=self.metrics,
+            learn=self.affinity.learn,
+            admitted=admitted,
+            seat=seat,
+        )
 
     @property
     def _large_price(self) -> Price | None:

@@ -34,11 +34,10 @@ class Quotas:
 
     Args:
         ledger: the file, which somebody has opened for writing.
-        worker: names this process in the ids of its requests; see `router.ledger.holding.maker_of`.
     """
 
-    def __init__(self, ledger: Path, *, worker: str) -> None:
-        self._ledger, self._worker, self._workers = ledger, worker, 1
+    def __init__(self, ledger: Path) -> None:
+        self._ledger, self._worker, self._workers = ledger, "", 1
         self._tenants: Tenants | None = None
         self._shared: SharedLimits | None = None
         self._is_shared = False
@@ -46,12 +45,13 @@ class Quotas:
     def __repr__(self) -> str:
         return f"<Quotas {self._tenants} {self._shared or 'of one process'}>"
 
-    async def revise(self, config: Config, *, redis_url: str | None, workers: int = 1) -> None:
+    async def revise(self, config: Config, *, worker: str, workers: int = 1, redis_url: str | None = None) -> None:
         """Take the limits of a configuration; what was used stays used.
 
         By how many the limits are shared is settled by the first configuration, and where by the first that has any.
 
         Args:
+            worker: names this process in the ids of its requests; see `router.ledger.holding.maker_of`.
             workers: processes that answer under this configuration.
             redis_url: that replies are kept in; None where they are kept elsewhere.
 
@@ -60,6 +60,7 @@ class Quotas:
             Unavailable: the ledger cannot be read.
         """
         options, names = config.limits, config.tenant_names
+        self._worker = worker
         by_name = {name: options.of(tenant) for name, tenant in config.tenants.items()}
         if self._tenants is None:
             self._is_shared = workers > 1 if options.shared is None else options.shared

@@ -97,12 +97,12 @@ class Relay(Struct, frozen=True):
                 else:
                     await _pour(following, _Fed(feed, gathered, sink))
             rest = reader.finish()
+            if not reader.finished:  # a rest would be half an event, which would swallow the one that tells of it
+                raise StreamBroken("the stream ended without a finish reason or without [DONE]")
             if rest:
                 rest = without_logprobs(rest) if begun.adds_logprobs else rest
                 gathered.add(rest)
                 yield rest
-            if not reader.finished:
-                raise StreamBroken("the stream ended without a finish reason or without [DONE]")
             outcome = Outcome.ANSWERED
             body = gathered.body()
             is_plain = self.keep is not None and body is not None and _NEVER_KEPT.search(body) is None

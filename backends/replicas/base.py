@@ -39,7 +39,7 @@ class Counting(Protocol):
         ...
 
 
-class Named(Backend, Protocol):
+class Replica(Backend, Protocol):
     """A backend that is one replica.
 
     Attributes:
@@ -52,7 +52,7 @@ class Named(Backend, Protocol):
 class Group(Backend, Protocol):
     """Replicas of which one is asked."""
 
-    def pick(self, call: Call) -> Named:
+    def pick(self, call: Call) -> Replica:
         """Return the replica to send a call to, at once.
 
         Raises:

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Final
 
 from backends.base import Backend, Call, Reply
-from backends.replicas.base import Figure, Named
+from backends.replicas.base import Figure, Replica
 from backends.replicas.outliers import Outliers
 
 JITTER: Final = 0.2
@@ -31,7 +31,7 @@ class HealthChecked:
     """
 
     def __init__(
-        self, backend: Backend, *, replicas: Sequence[Named], outliers: Outliers, interval: float, chance: Random
+        self, backend: Backend, *, replicas: Sequence[Replica], outliers: Outliers, interval: float, chance: Random
     ) -> None:
         self._backend, self._replicas, self._outliers = backend, replicas, outliers
         self._interval, self._chance = interval, chance
@@ -68,7 +68,7 @@ class HealthChecked:
             await asyncio.sleep(self._interval * self._chance.uniform(1 - JITTER, 1 + JITTER))
             await asyncio.gather(*(self._look_at(each) for each in self._replicas))
 
-    async def _look_at(self, replica: Named) -> None:
+    async def _look_at(self, replica: Replica) -> None:
         name = replica.standing.name
         is_well = await replica.is_ready()
         self._counts[name, "well" if is_well else "ill"] += 1

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from backends.base import BackendError, Call, Lost, Reply
-from backends.replicas.base import Figure, Group, Named, counted
+from backends.replicas.base import Figure, Group, Replica, counted
 from backends.replicas.recent import Recent
 
 QUANTILE: Final = 0.95
@@ -76,7 +76,7 @@ class Hedged:
     def _patience(self) -> float | None:
         return self._recent.value if self._after is None else self._after
 
-    def _second(self, call: Call, first: Named) -> Named | None:
+    def _second(self, call: Call, first: Replica) -> Replica | None:
         if self._saved < 1.0:
             return None
         try:

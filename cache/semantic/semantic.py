@@ -19,9 +19,9 @@ from cache.replies import Replies
 from cache.semantic.base import Entry, Found, Look, Reader, Reading
 from cache.semantic.figures import SemanticStats
 from cache.semantic.options import SemanticOptions
+from cache.semantic.partitions import Partitions, Place
 from cache.semantic.probes import fault_of
 from cache.semantic.shared_index import SharedIndex
-from cache.semantic.shelves import Place, Shelves
 from cache.semantic.trust import Trust
 
 _READ_EVERY: Final = 1.0  # seconds between looks at what others have added
@@ -57,7 +57,7 @@ class Semantic:
         self._reader, self._replies, self._index = reader, replies, index
         self._verify = options.verify
         self._max_index = options.max_entries * _INDEX_ENTRY_BYTES
-        self._shelves = Shelves(
+        self._partitions = Partitions(
             max_entries=options.max_entries, max_bytes=options.max_bytes, ttl=options.ttl, clock=clock
         )
         self._trust = Trust(threshold=threshold, tolerated=options.disagreements)
@@ -89,9 +89,9 @@ class Semantic:
         if reading is None:
             self._unread += 1
             return None
-        place = self._shelves.at(partition)
+        place = self._partitions.at(partition)
         self._begin_reading(partition, place)
-        nearest = place.shelf.nearest(reading, self._reader.similarity, least=self._trust.threshold)
+        nearest = place.index.nearest(reading, self._reader.similarity, least=self._trust.threshold)
         if nearest is None:
             self._misses += 1
             return Look(partition, reading, None)
@@ -99,7 +99,7 @@ class Semantic:
         reply = await self._replies.get(_reply_key(partition, entry.name))
         if reply is None:
             self._gone += 1
-            place.shelf.forget(entry.name)
+            place.index.forget(entry.name)
             return Look(partition, reading, None)
         self._hits += 1
         return Look(partition, reading, Found(reply, min(similarity, 1.0), entry.name))
@@ -110,10 +110,10 @@ class Semantic:
             return
         entry = _entry_of(look.reading)
         self._replies.put(_reply_key(look.partition, entry.name), reply)
-        place = self._shelves.at(look.partition)
-        is_new = entry.name not in place.shelf
-        place.shelf.add(entry)
-        self._shelves.trim(look.partition)
+        place = self._partitions.at(look.partition)
+        is_new = entry.name not in place.index
+        place.index.add(entry)
+        self._partitions.trim(look.partition)
         if is_new and self._index is not None:
             self._index.append(look.partition, entry)
 
@@ -127,17 +127,17 @@ class Semantic:
         if agreed is None or found is None:
             self._untold += 1
             return
-        shelf = self._shelves.at(look.partition).shelf
-        shelf.least = max(shelf.least, self._trust.note(found.similarity, agreed=agreed))
+        index = self._partitions.at(look.partition).index
+        index.least = max(index.least, self._trust.note(found.similarity, agreed=agreed))
         if not agreed:
-            shelf.forget(found.name)
+            index.forget(found.name)
         if self._trust.is_lost and not self.off:
             stats = self._trust
             self._switch_off(f"of {stats.agreed + stats.disagreed} verified hits {stats.disagreed} were wrong")
 
     def stats(self) -> SemanticStats:
         """Return the figures as they are now."""
-        trust, shelves = self._trust, self._shelves
+        trust, partitions = self._trust, self._partitions
         return SemanticStats(
             hits=self._hits,
             misses=self._misses,
@@ -148,9 +148,9 @@ class Semantic:
             agreed=trust.agreed,
             disagreed=trust.disagreed,
             untold=self._untold,
-            entries=shelves.entries,
-            partitions=len(shelves),
-            bytes=shelves.bytes_held,
+            entries=partitions.entries,
+            partitions=len(partitions),
+            bytes=partitions.bytes_held,
             threshold=trust.threshold,
             evidence=trust.evidence,
             is_off=bool(self.off),
@@ -181,8 +181,8 @@ class Semantic:
             while True:
                 part = await index.read(partition, generation=place.generation, offset=place.offset)
                 for count, entry in enumerate(index.opened(partition, part.data)):
-                    if entry.name not in place.shelf:
-                        place.shelf.add(entry)
+                    if entry.name not in place.index:
+                        place.index.add(entry)
                     if count % _AT_ONCE == _AT_ONCE - 1:
                         await asyncio.sleep(0)
                 place.generation, place.offset = part.generation, part.offset
@@ -192,9 +192,9 @@ class Semantic:
             pass  # a miss; the store counts it
         finally:
             place.is_reading, place.read_at = False, self._clock()
-        self._shelves.trim(partition)
+        self._partitions.trim(partition)
         if place.offset > self._max_index:
-            index.rewrite(partition, place.shelf.entries())
+            index.rewrite(partition, place.index.entries())
         if index.refused > refused and self._clock() - self._refused_at > _REFUSALS_LOGGED:
             self._refused_at = self._clock()
             _log.warning("entries of the semantic cache that we did not write: see who else writes to this redis")

@@ -29,7 +29,7 @@ from router.config.faults import Fault
 from router.config.reading import read_config
 from router.endpoints.wire import read_chat
 from router.gateway import policy_of
-from router.names import AUTO
+from router.model_names import AUTO
 
 MAX_LINE = 64 << 20  # bytes
 _PARQUET = b"PAR1"  # what such a file begins with

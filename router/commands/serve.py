@@ -10,9 +10,9 @@ from typer import Option
 from router.app import Tandem
 from router.commands.errors import CommandFailed
 from router.config.reading import Chosen, read_chosen
-from router.logs.lines import Teller, telling
+from router.logs.lines import LogWriter, open_log
 from router.logs.redaction import secrets_in
-from router.running.attending import Attendance, attended
+from router.running.controls import BackgroundTasks, controlled
 from router.running.reloading import Listening, Reloader
 from router.running.serving import Server
 from router.running.workers import parent
@@ -28,30 +28,30 @@ def serve(
     chosen = read_chosen(config, host=host, port=port)
     listening, logs = Listening(host, port), chosen.config.logs
     secrets = secrets_in(chosen.config)
-    with telling(logs.format, logs.level, requests=logs.requests, secrets=secrets) as teller:
+    with open_log(logs.format, logs.level, requests=logs.requests, secrets=secrets) as log_writer:
         if parent.workers_of(chosen.config) > 1:
             failure = parent.run(chosen, config, listening)
         else:
-            failure = run(chosen, config, listening, teller)
+            failure = run(chosen, config, listening, log_writer)
     if failure is not None:
         raise CommandFailed(f"the gateway could not start: {failure}", advice="./tandem doctor checks this machine")
 
 
-def run(chosen: Chosen, path: Path | None, listening: Listening, teller: Teller) -> Exception | None:
+def run(chosen: Chosen, path: Path | None, listening: Listening, log_writer: LogWriter) -> Exception | None:
     """Serve by this process alone; returns what kept the gateway from starting, None where it did start.
 
     Args:
         path: of the file that is read again on SIGHUP; None is the built-in configuration.
     """
     application = Tandem(chosen.config)
-    application.collectors.append(teller)
+    application.collectors.append(log_writer)
 
     async def change(later: Chosen) -> None:
         await application.change(later.config)
 
-    def attend() -> AbstractAsyncContextManager[Attendance]:
-        reloader = Reloader(path, chosen.config, change, changes=application.changes, listening=listening)
-        return attended(
+    def alongside() -> AbstractAsyncContextManager[BackgroundTasks]:
+        reloader = Reloader(path, chosen.config, change, reloads=application.reloads, listening=listening)
+        return controlled(
             lambda: application.config,
             reloader,
             restart=None,
@@ -65,7 +65,7 @@ def run(chosen: Chosen, path: Path | None, listening: Listening, teller: Teller)
         host=where.host,
         port=where.port,
         drain=lambda: application.config.server.drain_timeout,
-        attend=attend,
+        alongside=alongside,
     )
     try:
         server.run()

@@ -29,7 +29,7 @@ from router.base import Tier
 from router.config.kinds import BackendOptions
 from router.config.limits import LimitsOptions, TenantOptions
 from router.guards.keys import DEFAULT_TENANT
-from router.names import EMBEDDINGS, MAX_NAME, VIRTUAL
+from router.model_names import EMBEDDINGS, MAX_NAME, VIRTUAL
 
 MIN_KEY: Final = 16  # characters; a shorter key can be guessed
 _ALIAS: Final = re.compile(rf"[!-~]{{1,{MAX_NAME}}}")

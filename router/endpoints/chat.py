@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from msgspec.structs import replace
+
 from backends.base import BackendError, Rejected, Sink
-from router.base import GatewayError, Request, RoutesFailed
+from router.base import GatewayError, RateLimited, Request, RoutesFailed
 from router.endpoints.errors import Header, WireError, error_event, wire_error
 from router.endpoints.headers import answer_headers
 from router.endpoints.storing import Keeping, Storing
@@ -31,7 +33,8 @@ from router.endpoints.wire import (
 )
 from router.guards.keys import Keys
 from router.guards.overload import Overload
-from router.metrics import Metrics
+from router.guards.priorities import Priorities
+from router.metrics.counters import Metrics
 from router.pipeline import Answer, Pipeline
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -72,6 +75,7 @@ class ChatCompletions:
     keep_sampled: bool
     config: str
     overload: Overload = field(default_factory=Overload)
+    priorities: Priorities = field(default_factory=Priorities)
     read: ReadRequest = read_chat
     storing: Storing | None = None
 
@@ -96,9 +100,11 @@ class ChatCompletions:
         self.overload.admit(tenant)
         refuse_repeated(scope["headers"], headers)
         body = await read_body(receive, headers, limit=self.max_body, is_here=WHOLE in scope.get("extensions", ()))
-        return self.read(
+        request = self.read(
             body, headers, tenant=tenant, received=received, timeout=self.timeout, keep_sampled=self.keep_sampled
         )
+        priority = self.priorities.of(tenant, headers)
+        return replace(request, priority=priority) if priority else request
 
     async def _answer(self, request: Request, send: Send, caller: "_Caller", keeping: Keeping | None) -> None:
         request_id = request.caller_id or request.id
@@ -107,7 +113,7 @@ class ChatCompletions:
         except (GatewayError, BackendError) as error:
             if isinstance(error, RoutesFailed) and error.is_overload:
                 self.overload.note(request.tenant, request.wanted)
-            elif not isinstance(error, Rejected):
+            elif not isinstance(error, (Rejected, RateLimited)):
                 _log.warning("request %s failed: %r", request.id, error)
             await send_error(send, wire_error(error), request_id=request_id)
             caller.is_served = True

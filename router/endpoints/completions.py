@@ -14,11 +14,11 @@ from msgspec import Meta, Raw, Struct
 
 from classifier.base import Prompt, Turn
 from router.base import BadRequest, Needs, Request
+from router.endpoints.routing_headers import wanted_quality, wanted_tier
 from router.endpoints.wire import Headers, caller_id, invalid, new_id
-from router.endpoints.wishes import quality_wished, tier_wished
 from router.guards.documents import DocumentReader
 from router.guards.parameters import REFUSED, refuse_steering
-from router.names import NAMES, Names
+from router.model_names import DEFAULT_NAMES, ModelNames
 
 PATH: Final = "/completions"
 MAX_PROMPTS: Final = 2_048
@@ -56,7 +56,7 @@ def read_completion(
     received: float,
     timeout: float,
     keep_sampled: bool,
-    names: Names = NAMES,
+    names: ModelNames = DEFAULT_NAMES,
 ) -> Request:
     """Return the request; see `router.endpoints.wire.read_chat`.
 
@@ -78,7 +78,7 @@ def read_completion(
         raise invalid(error) from error
     texts, has_tokens, prompts = _prompts(asked)
     named = names.answering(asked.model)
-    wanted = tier_wished(headers) or named.tier
+    wanted = wanted_tier(headers) or named.tier
     if has_tokens and wanted is None:
         raise BadRequest(
             "token ids mean something to one model alone: name it, as large or mini, or send text",
@@ -107,7 +107,7 @@ def read_completion(
         and (asked.best_of or 1) == 1,
         received=received,
         deadline=received + timeout,
-        quality=quality_wished(headers),
+        quality=wanted_quality(headers),
         lean=named.lean,
         needs=_needs(asked, several=several),
     )

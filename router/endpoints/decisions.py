@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from router.endpoints.wire import read_body, read_chat, refuse_repeated
 from router.guards.keys import Keys
-from router.names import NAMES, Names
+from router.model_names import DEFAULT_NAMES, ModelNames
 from router.pipeline import Pipeline
 
 
@@ -22,7 +22,7 @@ class Decisions:
     pipeline: Pipeline
     keys: Keys
     max_body: int
-    names: Names = NAMES
+    names: ModelNames = DEFAULT_NAMES
 
     async def decide(self, request: Request) -> Response:
         """Return tier, reason, score and thresholds; `verify` is null where no reply would be verified.

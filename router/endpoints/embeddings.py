@@ -20,9 +20,10 @@ from router.eligibility import Eligibility
 from router.endpoints.wire import Headers, caller_id, invalid, new_id
 from router.guards.documents import DocumentReader
 from router.guards.large_share import LargeShare
+from router.guards.limits.base import Limits
 from router.guards.parameters import REFUSED, refuse_steering
-from router.metrics import Metrics
-from router.names import EMBEDDINGS, NAMES, Names
+from router.metrics.counters import Metrics
+from router.model_names import DEFAULT_NAMES, EMBEDDINGS, ModelNames
 from router.pipeline import Pipeline
 from router.policies.explicit import Explicit
 from router.prefix_affinity import PrefixAffinity
@@ -64,7 +65,7 @@ def read_embedding(
     received: float,
     timeout: float,
     keep_sampled: bool,  # noqa: ARG001  (every reader is asked so; vectors are not kept, and not drawn)
-    names: Names = NAMES,
+    names: ModelNames = DEFAULT_NAMES,
 ) -> Request:
     """Return the request; see `router.endpoints.wire.read_chat`.
 
@@ -120,6 +121,7 @@ def embeddings_pipeline(
     metrics: Metrics,
     affinity: PrefixAffinity,
     large_share: LargeShare,
+    limits: Limits,
 ) -> Pipeline:
     """Return a walk that ends at one backend; what Large would have cost is what this costs."""
     route = Route(TIER, model, backend, price_of)
@@ -135,6 +137,7 @@ def embeddings_pipeline(
         ledger=ledger,
         metrics=metrics,
         shadows=None,
+        limits=limits,
     )
 
 

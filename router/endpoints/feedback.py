@@ -17,7 +17,7 @@ from router.base import BadRequest, GatewayError, Ledger, Rating
 from router.endpoints.wire import invalid, read_body
 from router.guards.documents import DocumentReader
 from router.guards.keys import Keys
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 
 MAX_BODY = 16_384  # bytes
 MAX_COMMENT = 2_000  # characters

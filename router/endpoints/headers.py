@@ -4,8 +4,9 @@ Values are numbers, names from the configuration, or a caller's id that was chec
 no text of a body ever reaches a header.
 """
 
-from router.base import Tier
+from router.base import UNLIMITED, Tier
 from router.endpoints.errors import Header
+from router.endpoints.limit_headers import limit_headers
 from router.ledger.money import usd
 from router.pipeline import Answer
 
@@ -46,6 +47,8 @@ def answer_headers(answer: Answer, *, request_id: str, config: str) -> list[Head
         head.append((b"x-tandem-similarity", b"%.4f" % answer.similarity))
     if answer.cost is not None:
         head.append((b"x-tandem-cost-usd", usd(answer.cost).encode()))
+    if answer.standing is not UNLIMITED:
+        head += limit_headers(answer.standing)
     if answer.baseline is not None:
         head.append((b"x-tandem-baseline-usd", usd(answer.baseline).encode()))
     return head

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from backends.dialects.base import DialectError
 from backends.dialects.messages.errors import message_error
-from backends.dialects.messages.to_chat import prompt_of, translate
+from backends.dialects.messages.from_messages import prompt_of, translate
 from router.base import BadRequest, GatewayError, Request
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.errors import Header, WireError, plain_error, wire_error

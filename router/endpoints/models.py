@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from router.guards.keys import Keys
-from router.names import Names, unknown
+from router.model_names import ModelNames, unknown
 
 _CREATED: Final = 1_790_000_000  # the list does not change with time, but clients expect a date
 
@@ -19,7 +19,7 @@ _CREATED: Final = 1_790_000_000  # the list does not change with time, but clien
 class Models:
     """Both endpoints."""
 
-    names: Names
+    names: ModelNames
     keys: Keys
 
     async def page(self, request: Request) -> Response:

@@ -20,7 +20,7 @@ from backends.dialects.responses.listing import listed_items
 from router.base import BadRequest, Unavailable
 from router.endpoints.errors import WireError
 from router.endpoints.translated import Asked
-from router.names import AUTO
+from router.model_names import AUTO
 from router.stored.base import ObjectStore, StoredObject
 
 KIND: Final = "response"

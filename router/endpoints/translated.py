@@ -26,7 +26,7 @@ _UNREADABLE: Final = "the backend's answer broke off"
 _documents: Final = DocumentReader(watched=REFUSED)
 
 
-class Telling(Translation, Protocol):
+class CallerTranslation(Translation, Protocol):
     """A translation for a caller, who must also be told when a stream breaks."""
 
     def fail(self, message: str) -> bytes:
@@ -42,7 +42,7 @@ class Asked(Struct, frozen=True):
             or must be said anew. None where nothing is stored.
     """
 
-    translation: Telling
+    translation: CallerTranslation
     keep: Callable[[], Awaitable[bool]] | None = None
 
 
@@ -88,9 +88,9 @@ class Translated:
             await send_error(send, self.dialect.error(wire_error(error)), request_id=caller_id(dict(scope["headers"])))
             return
         extensions = scope.get("extensions", {})
-        voice = _Voice(asked, self.dialect, send, extensions.get(SINK, {}).get("sink"))
-        extensions = {**extensions, WHOLE: {}, SINK: {"sink": None if voice.sink is None else voice}}
-        await self.chat({**scope, "extensions": extensions}, _gives(asked.translation.body), voice.send)
+        translated = _TranslatedSend(asked, self.dialect, send, extensions.get(SINK, {}).get("sink"))
+        extensions = {**extensions, WHOLE: {}, SINK: {"sink": None if translated.sink is None else translated}}
+        await self.chat({**scope, "extensions": extensions}, _gives(asked.translation.body), translated.send)
 
 
 async def read_translated(scope: Scope, receive: Receive, chat: ChatCompletions, dialect: Dialect) -> Asked:
@@ -121,7 +121,7 @@ def _gives(body: bytes) -> Receive:
     return receive
 
 
-class _Voice:
+class _TranslatedSend:
     """Takes what the chat endpoint sends, and the pieces that are poured past it, and says it in the dialect.
 
     Attributes:
@@ -159,9 +159,14 @@ class _Voice:
                 await self._send({"type": "http.response.body", "body": said, "more_body": True})
             self._check()
             return
-        if self._asked.keep is not None:
-            await self._asked.keep()
-        said = self._asked.translation.finish()
+        try:
+            if self._asked.keep is not None:
+                await self._asked.keep()
+            said = self._asked.translation.finish()
+        except DialectError:  # of what was held back until now
+            said = self._asked.translation.fail(_UNREADABLE)
+            await self._send({"type": "http.response.body", "body": said, "more_body": True})
+            return
         if said:  # else the stream was no whole answer, and does not end like one
             await self._send({"type": "http.response.body", "body": said, "more_body": False})
 

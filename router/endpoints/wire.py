@@ -16,10 +16,10 @@ from msgspec import Meta, Raw, Struct
 
 from classifier.base import Prompt, Turn
 from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, TooLarge, TooSlow, Unsupported
-from router.endpoints.wishes import quality_wished, tier_wished
+from router.endpoints.routing_headers import wanted_quality, wanted_tier
 from router.guards.documents import DocumentReader
 from router.guards.parameters import REFUSED, refuse_steering
-from router.names import NAMES, Names
+from router.model_names import DEFAULT_NAMES, ModelNames
 from router.stalled import is_stalled
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -145,7 +145,7 @@ def read_chat(
     received: float,
     timeout: float,
     keep_sampled: bool,
-    names: Names = NAMES,
+    names: ModelNames = DEFAULT_NAMES,
 ) -> Request:
     """Return the request.
 
@@ -174,7 +174,7 @@ def read_chat(
         tenant=tenant,
         path="/chat/completions",
         model=chat.model,
-        wanted=tier_wished(headers) or named.tier,
+        wanted=wanted_tier(headers) or named.tier,
         prompt=prompt,
         stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
@@ -184,7 +184,7 @@ def read_chat(
         and chat.n in (None, 1),
         received=received,
         deadline=received + timeout,
-        quality=quality_wished(headers),
+        quality=wanted_quality(headers),
         lean=named.lean,
         needs=_needs(chat),
         stalled=is_stalled(prompt.turns, chat.messages),

@@ -20,7 +20,7 @@ from router.learning.champion import Champion, Contender
 from router.learning.losses import large_cost
 from router.learning.registry import Registry, RegistryError
 from router.learning.shadows import Lesson, Sampling, Shadows
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 from router.routes import Routes
 
 DAY = 86_400.0  # seconds

@@ -17,7 +17,7 @@ from backends.sse import read_reply
 from router.account import attempt_of, was_refused
 from router.base import Attempt, Ledger, Request
 from router.dispatch import body_for
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 from router.routes import Route
 
 LONGEST_REPLY = 1 << 20  # bytes; a longer one is not compared

@@ -22,7 +22,7 @@ from router.base import Decision, Label, Ledger, Request, Tier
 from router.dispatch import Begun
 from router.learning.grading import GRADER, Grade, grade
 from router.learning.second_calls import SecondCalls
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 from router.relay import Witness
 from router.routes import Routes
 from router.samples import Listener, sample_of

@@ -35,7 +35,7 @@ FIELDS: Final = "fields"
 """The attribute of a log record with a function that returns its named values, which the writing thread calls."""
 
 
-class Teller(logging.Handler, Collector):
+class LogWriter(logging.Handler, Collector):
     """Takes log records on any thread and writes them on its own.
 
     Attributes:
@@ -103,9 +103,9 @@ class Teller(logging.Handler, Collector):
 
 
 @contextmanager
-def telling(
+def open_log(
     form: Format, level: str, *, requests: bool, secrets: Iterable[str], descriptor: int = STANDARD_ERROR
-) -> Generator[Teller, None, None]:
+) -> Generator[LogWriter, None, None]:
     """Have all log records of this process told while the block runs.
 
     Args:
@@ -115,19 +115,19 @@ def telling(
     """
     root = logging.getLogger()
     before, levels = root.handlers[:], {name: logging.getLogger(name).level for name in (*OURS, "uvicorn.error")}
-    teller = Teller(form, Redaction(secrets), descriptor=descriptor)
-    root.handlers[:] = [teller]
+    log_writer = LogWriter(form, Redaction(secrets), descriptor=descriptor)
+    root.handlers[:] = [log_writer]
     for name in OURS:
         logging.getLogger(name).setLevel(level.upper())
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # the application logs its own failures
     logging.getLogger("router.requests").setLevel(logging.INFO if requests else logging.WARNING)
     try:
-        yield teller
+        yield log_writer
     finally:
         root.handlers[:] = before
         for name, number in levels.items():
             logging.getLogger(name).setLevel(number)
-        teller.close()
+        log_writer.close()
 
 
 def _trace(record: logging.LogRecord) -> str:

@@ -16,7 +16,7 @@ _FAILED: Final = frozenset({Outcome.FAILED, Outcome.BROKEN, Outcome.INTERRUPTED}
 _log = logging.getLogger("router.requests")
 
 
-class ToldLedger:
+class LoggedLedger:
     """A ledger whose records are told, too; see `router.base.Ledger`."""
 
     def __init__(self, ledger: Ledger, *, tells_all: bool) -> None:

@@ -18,9 +18,9 @@ from router.base import GatewayError
 from router.config.faults import ConfigError, Fault
 from router.config.models import Config
 from router.config.reading import Chosen, placed, read_chosen
-from router.heart import Changes
 from router.learning.registry import RegistryError
 from router.ledger.prices import PriceBookError
+from router.metrics.event_loop import Reloads
 from router.running.vetting import faults_in
 from router.tracing.base import TracingAway
 
@@ -75,7 +75,7 @@ class Reloader:
         path: of the file; None is the built-in configuration, which never changes.
         chosen: what answers now.
         change: has new requests answered by another configuration; what it raises must have changed nothing.
-        changes: where reloads are counted.
+        reloads: where reloads are counted.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Reloader:
         chosen: Config,
         change: Callable[[Chosen], Awaitable[None]],
         *,
-        changes: Changes,
+        reloads: Reloads,
         listening: Listening = Listening(),
     ) -> None:
         self._path, self._current, self._change = path, chosen, change
-        self._changes, self._listening = changes, listening
+        self._reloads, self._listening = reloads, listening
         self._one_at_a_time = asyncio.Lock()
 
     async def reload(self) -> Reloaded:
@@ -104,7 +104,7 @@ class Reloader:
                 return self._refused(error.faults)
             except Exception as error:  # noqa: BLE001  (a kind from outside may raise anything, and the old one goes on)
                 return self._refused((Fault(str(self._path), 1, 1, "", reason_of(error)),))
-        self._changes.count(result)
+        self._reloads.count(result)
         _log.info("configuration %s: %s", self._current.version, "answers now" if result == "done" else result)
         return Reloaded(result, self._current.version)
 
@@ -136,7 +136,7 @@ class Reloader:
         return chosen
 
     def _refused(self, faults: tuple[Fault, ...]) -> Reloaded:
-        self._changes.count("refused")
+        self._reloads.count("refused")
         for fault in faults:
             _log.error("the configuration is not taken, %s goes on: %s", self._current.version, fault)
         return Reloaded("refused", self._current.version, faults)

@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
         host, port: where it listens, unless it is given sockets.
         drain: seconds for running answers, asked for when it stops: a configuration may have changed it.
         begun: called when the first request can be taken.
-        attend: opens what runs beside it from then on.
+        alongside: opens what runs beside it from then on.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Server(uvicorn.Server):
         port: int = 0,
         drain: Callable[[], float],
         begun: Callable[[], None] = lambda: None,
-        attend: Callable[[], AbstractAsyncContextManager[object]] = contextlib.nullcontext,
+        alongside: Callable[[], AbstractAsyncContextManager[object]] = contextlib.nullcontext,
     ) -> None:
         super().__init__(options_of(application, lifespan="on", host=host, port=port))
         self._application, self._drain, self._begun = application, drain, begun
-        self._attend, self._beside = attend, contextlib.AsyncExitStack()
+        self._alongside, self._beside = alongside, contextlib.AsyncExitStack()
         self._linger = LINGER
 
     def stop(self, *, linger: float = LINGER, within: float | None = None) -> None:
@@ -85,7 +85,7 @@ class Server(uvicorn.Server):
         """Open the application, then listen."""
         await super().startup(sockets)
         try:
-            await self._beside.enter_async_context(self._attend())
+            await self._beside.enter_async_context(self._alongside())
         except OSError:
             await self.shutdown(sockets)
             raise
@@ -160,7 +160,7 @@ def options_of(
 
 
 @asynccontextmanager
-async def beside(application: Serves, *, host: str, port: int) -> AsyncGenerator[int, None]:
+async def serve_beside(application: Serves, *, host: str, port: int) -> AsyncGenerator[int, None]:
     """Serve a second application on the running loop while the block runs; yields the port.
 
     Raises:

@@ -128,14 +128,15 @@ class FirstAnswers:
     async def aclose(self) -> None:
         """Write what was handed over, give up all claims, close the file."""
         self._later.cancel()
-        await asyncio.to_thread(self._thread.shutdown)
         try:
+            await asyncio.to_thread(self._thread.shutdown)
             self._connection.execute(_RELEASE_ALL, (self._owner,))
         except sqlite3.Error as error:
             _log.error("claims in %s stay until the next start: %s", self._path, error)
-        self._connection.close()
-        _lock_of(self._path, self._owner).unlink(missing_ok=True)
-        self._lock.close()
+        finally:  # also for a caller who waits no more
+            self._connection.close()
+            _lock_of(self._path, self._owner).unlink(missing_ok=True)
+            self._lock.close()
 
     def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
         return self._loop.run_in_executor(self._thread, self._told, work, *given)

@@ -12,7 +12,7 @@ from backends.base import Backend, Call, Chunks, Reply, Sink
 from backends.replicas.base import Figure
 from router.base import Attempt, Intent, Label, Ledger, Rating, Record, Tier
 from router.tracing.base import Spans
-from router.tracing.walks import SYSTEM, Walk, at_hand
+from router.tracing.traced_requests import SYSTEM, TracedRequest, at_hand
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -59,7 +59,7 @@ class TracedApplication:
                     span.fail("")
             await send(message)
 
-        token = at_hand.set(Walk(self._spans, span, operation))
+        token = at_hand.set(TracedRequest(self._spans, span, operation))
         try:
             await self._serves(scope, receive, noting)
         finally:
@@ -75,17 +75,17 @@ class TracedLedger:
 
     def open(self, intent: Intent) -> Awaitable[None]:
         """Hand over an intent."""
-        walk = at_hand.get()
-        if walk is not None:
-            walk.choose(intent)
+        request = at_hand.get()
+        if request is not None:
+            request.choose(intent)
         return self._ledger.open(intent)
 
     def settle(self, record: Record) -> None:
         """Hand over a record."""
         self._ledger.settle(record)
-        walk = at_hand.get()
-        if walk is not None:
-            walk.settle(record)
+        request = at_hand.get()
+        if request is not None:
+            request.settle(record)
 
     def shadow(self, request_id: str, attempt: Attempt) -> None:
         """Hand over a shadow call."""
@@ -122,10 +122,10 @@ class TracedBackend:
 
     async def send(self, call: Call) -> Reply:
         """Return a reply; see `Backend.send`."""
-        walk = at_hand.get()
-        if walk is None:
+        request = at_hand.get()
+        if request is None:
             return await self._backend.send(call)
-        step = walk.step(self._tier, self._model)
+        step = request.step(self._tier, self._model)
         try:
             reply = await self._backend.send(replace(call, traceparent=step.span.traceparent))
         except BaseException as error:  # also when the caller leaves: the backend was at work

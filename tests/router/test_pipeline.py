@@ -1,7 +1,7 @@
 """What a request meets and what is kept of it, in process.
 
 router/pipeline.py, router/dispatch.py, router/relay.py, router/account.py, router/routes.py, router/gateway.py,
-router/policies/threshold.py, router/policies/explicit.py, router/metrics.py, router/endpoints/chat.py,
+router/policies/threshold.py, router/policies/explicit.py, router/metrics/counters.py, router/endpoints/chat.py,
 router/endpoints/headers.py, router/endpoints/decisions.py
 """
 

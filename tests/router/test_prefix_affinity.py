@@ -26,7 +26,7 @@ from backends.replicas.standing import Standing
 from backends.sse import read_reply
 from router.base import UNKNOWN_PREFIX, Request, Tier
 from router.endpoints.wire import read_chat
-from router.metrics import Metrics
+from router.metrics.counters import Metrics
 from router.prefix_affinity import PrefixAffinity
 from tests.backends.conftest import Upstream, Visit, answer
 from tests.backends.replicas.played import call_of

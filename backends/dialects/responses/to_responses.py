@@ -13,8 +13,8 @@ import msgspec
 from backends.dialects.base import DialectError
 from backends.dialects.event_reading import EventReader
 from backends.dialects.reading import Fields, an_object, needed, read_object
-from backends.dialects.responses.answering import completion_of
-from backends.dialects.responses.chunking import ChunkWriter
+from backends.dialects.responses.chunks import ChunkWriter
+from backends.dialects.responses.completions import completion_of
 from backends.dialects.responses.history import to_items
 from backends.dialects.responses.tools import from_chat_choice, from_chat_tools
 

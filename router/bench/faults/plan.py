@@ -12,6 +12,7 @@ TENANTS: Final = ("acme", "rival")
 FAULTY: Final = 0.5  # of the requests, at least one call fails
 _LEAVES: Final = 0.12
 _TWINS: Final = 0.12  # ask what an earlier one asked
+_REMEMBERED: Final = 300  # requests, of which twins are made
 _KEYED: Final = 0.06  # bear an idempotency key; half of them come twice
 _SLOWLY: Final = 0.04
 _RARE: Final = {"drip": 0.2, "huge-line": 0.2, "silent": 0.4, "hang": 0.5, "bytes": 0.3}
@@ -113,9 +114,15 @@ def _by_chance(rng: random.Random, share: float) -> bool:
 
 
 def _twin(rng: random.Random, asked: list[Asked], one: Asked) -> Asked:
-    """Return a request that asks what an earlier one asked, of the same tenant or of the other."""
-    earlier = asked[-1] if _by_chance(rng, 0.3) else rng.choice(asked[-200:])
-    tenant = earlier.tenant if _by_chance(rng, 0.7) else one.tenant
+    """Return a request that asks what an earlier one asked, of the same tenant or of the other.
+
+    Mostly one that was answered well, since nothing else is kept; now and then the one just before, which is still
+    being answered.
+    """
+    lately = asked[-_REMEMBERED:]
+    good = [each for each in lately if set(each.plays) <= _EASY and each.leave is None]
+    earlier = asked[-1] if _by_chance(rng, 0.2) or not good else rng.choice(good if _by_chance(rng, 0.8) else lately)
+    tenant = earlier.tenant if _by_chance(rng, 0.5) else one.tenant
     return replace(earlier, id=one.id, tenant=tenant, key="", leave=one.leave, slowly=False)
 
 
@@ -152,7 +159,7 @@ class _Turns:
 
 
 def _events(rng: random.Random, requests: int, *, has_redis: bool) -> list[Event]:
-    """Return events at chance places, each kind in its turn."""
+    """Return events at chance places, each kind in its turn, and those of Redis behind all others."""
     kinds = [
         *((f"{tier}-2", fault) for tier in ("large", "mini") for fault in REPLICA_FAULTS),
         ("mini", "pause"),
@@ -163,9 +170,11 @@ def _events(rng: random.Random, requests: int, *, has_redis: bool) -> list[Event
     rng.shuffle(kinds)
     count = max(1, requests // _EVENT_EACH)
     places = sorted(rng.randrange(requests) for _ in range(count))
+    chosen = [kinds[number % len(kinds)] for number in range(count)]
+    chosen.sort(key=lambda kind: kind[0] == "redis")  # after each the cache is away for a while: first let it be there
     return [
-        Event(at, *kinds[number % len(kinds)], seconds=round(rng.uniform(0.1, _LONGEST_EVENT), 3))
-        for number, at in enumerate(places)
+        Event(at, target, fault, seconds=round(rng.uniform(0.1, _LONGEST_EVENT), 3))
+        for at, (target, fault) in zip(places, chosen, strict=True)
     ]
 
 

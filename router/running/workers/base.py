@@ -1,4 +1,4 @@
-"""The words between a parent and its workers, and the line over which they are said.
+"""The words between a parent and its workers, and the channel over which they are said.
 
     WorkerFailed     a worker ended, or says why it cannot do what it was told
 
@@ -14,13 +14,13 @@ from typing import Any, Final, Self
 import msgspec
 from msgspec import Struct
 
-from router.families import Family
-from router.premises import Whereabouts
+from router.metrics.families import Family
+from router.resources.shared import Inherited
 from router.running.reloading import NotTaken
 
 LONGEST: Final = 16 << 20  # bytes of a message
 UNSENT: Final = 4 << 20  # bytes that may wait; whoever reads so little gets nothing more
-BEAT_EVERY: Final = 0.5  # seconds between two signs of life
+HEARTBEAT_EVERY: Final = 0.5  # seconds between two
 TELL_EVERY: Final = 2.0  # seconds between two tellings of what was counted; a worker that is killed loses so much of it
 
 
@@ -37,7 +37,7 @@ class Begin(Struct, tag=True, frozen=True):
     """
 
     values: Mapping[str, Any]
-    whereabouts: Whereabouts
+    inherited: Inherited
     sockets: tuple[int, ...]
 
 
@@ -45,7 +45,7 @@ class Change(Struct, tag=True, frozen=True):
     """To a worker: have new requests answered by another configuration; answered by `Changed`."""
 
     values: Mapping[str, Any]
-    whereabouts: Whereabouts
+    inherited: Inherited
 
 
 class Stop(Struct, tag=True, frozen=True):
@@ -81,7 +81,7 @@ class Failed(Struct, tag=True, frozen=True):
     message: str
 
 
-class Beat(Struct, tag=True, frozen=True):
+class Heartbeat(Struct, tag=True, frozen=True):
     """From a worker: its loop runs.
 
     Attributes:
@@ -110,14 +110,14 @@ class Gather(Struct, tag=True, frozen=True):
 
 
 Order = Begin | Change | Stop | Tell | Total
-Report = Ready | Failed | Beat | Changed | Counted | Gather
+Report = Ready | Failed | Heartbeat | Changed | Counted | Gather
 
 read_order: Final = msgspec.json.Decoder(Order).decode
 read_report: Final = msgspec.json.Decoder(Report).decode
 encoded: Final = msgspec.json.Encoder().encode
 
 
-class Line:
+class Channel:
     """One end of the pair."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,7 +125,7 @@ class Line:
 
     @classmethod
     async def on(cls, end: socket.socket) -> Self:
-        """Return the line of a socket, which belongs to it from then on."""
+        """Return the channel over a socket, which belongs to it from then on."""
         return cls(*await asyncio.open_unix_connection(sock=end, limit=LONGEST))
 
     def say(self, message: Order | Report) -> bool:

@@ -14,11 +14,11 @@ from router.base import GatewayError
 from router.config.models import Config
 from router.config.reading import Chosen
 from router.ledger.holding import hold
-from router.running.attending import attended
+from router.running.controls import controlled
 from router.running.reloading import Listening, Reloader
 from router.running.serving import bound
 from router.running.workers.base import WorkerFailed
-from router.running.workers.crew import Crew, open_crew
+from router.running.workers.pool import WorkerPool, open_pool
 
 _log = logging.getLogger(__name__)
 
@@ -47,34 +47,36 @@ async def _run(chosen: Chosen, path: Path | None, listening: Listening) -> Excep
         async with AsyncExitStack() as owned:
             lock = owned.enter_context(hold(chosen.config.ledger.path))
             sockets = sockets_for(chosen.config.server.host, chosen.config.server.port, workers_of(chosen.config))
-            crew = await owned.enter_async_context(open_crew(lock))
-            begun = asyncio.create_task(crew.begin(chosen, sockets))
+            pool = await owned.enter_async_context(open_pool(lock))
+            begun = asyncio.create_task(pool.begin(chosen, sockets))
             stopped = asyncio.create_task(stopping.wait())
             await asyncio.wait({begun, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if begun.done():
                 await begun
                 host, port = sockets[0][0].getsockname()[:2]
                 _log.info("ready on %s:%d with %d workers", host, port, len(sockets))
-                await _attend(crew, chosen, path, listening, stopping)
+                await _attend(pool, chosen, path, listening, stopping)
             begun.cancel()
             with suppress(asyncio.CancelledError):
                 await begun
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, crew.hurry)
+                loop.add_signal_handler(number, pool.hurry)
     except (WorkerFailed, BackendError, GatewayError, OSError) as error:
         return error
     return None
 
 
-async def _attend(crew: Crew, chosen: Chosen, path: Path | None, listening: Listening, stopping: asyncio.Event) -> None:
+async def _attend(
+    pool: WorkerPool, chosen: Chosen, path: Path | None, listening: Listening, stopping: asyncio.Event
+) -> None:
     """Do what is asked for until the gateway is told to stop."""
-    reloader = Reloader(path, chosen.config, crew.change, changes=crew.changes, listening=listening)
-    async with attended(
-        lambda: crew.config,
+    reloader = Reloader(path, chosen.config, pool.change, reloads=pool.reloads, listening=listening)
+    async with controlled(
+        lambda: pool.config,
         reloader,
-        restart=crew.replace_all,
-        status=crew.status,
-        signals={signal.SIGHUP: reloader.reload, signal.SIGUSR2: crew.replace_all},
+        restart=pool.replace_all,
+        status=pool.status,
+        signals={signal.SIGHUP: reloader.reload, signal.SIGUSR2: pool.replace_all},
     ):
         await stopping.wait()
 

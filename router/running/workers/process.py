@@ -13,17 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
-from router.families import Family
+from router.metrics.families import Family
 from router.running.workers.base import (
-    BEAT_EVERY,
-    Beat,
+    HEARTBEAT_EVERY,
     Begin,
     Change,
     Changed,
+    Channel,
     Counted,
     Failed,
     Gather,
-    Line,
+    Heartbeat,
     Order,
     Ready,
     Report,
@@ -57,13 +57,13 @@ class WorkerProcess:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, line: Line, gather: "Callable[[WorkerProcess], None]"
+        self, process: asyncio.subprocess.Process, channel: Channel, gather: "Callable[[WorkerProcess], None]"
     ) -> None:
         self.pid, self.maker, self.gateways = process.pid, "", 0
         self.counted: tuple[Family, ...] = ()
         self.cause: Cause = "ended"
         self.began: float | None = None
-        self._process, self._line, self._gather = process, line, gather
+        self._process, self._channel, self._gather = process, channel, gather
         loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = loop.create_future()
         self._changed: asyncio.Future[str] | None = None
@@ -118,7 +118,7 @@ class WorkerProcess:
 
     def say(self, order: Order) -> None:
         """Hand over an order; one that cannot hear it is found out by its silence."""
-        self._line.say(order)
+        self._channel.say(order)
 
     def stop(self, *, linger: float, within: float, cause: Cause = "ended") -> None:
         """Have it end when its requests are answered; see `router.running.serving.Server.stop`."""
@@ -141,20 +141,20 @@ class WorkerProcess:
         silent = 0
         while True:
             try:
-                code = await asyncio.wait_for(self._process.wait(), BEAT_EVERY)
+                code = await asyncio.wait_for(self._process.wait(), HEARTBEAT_EVERY)
                 break
             except TimeoutError:
                 # Counted, not timed: where this process stood still itself, that is no silence of another one's.
                 silent = 0 if self._beaten or not self.maker else silent + 1
                 self._beaten = False
-                if silent * BEAT_EVERY >= STUCK_AFTER:
+                if silent * HEARTBEAT_EVERY >= STUCK_AFTER:
                     self.kill("stuck")
         await self._ears
-        self._line.close()
+        self._channel.close()
         return code
 
     async def _listen(self) -> None:
-        async for message in self._line.heard():
+        async for message in self._channel.heard():
             self._beaten = True
             self._hear(read_report(message))
         if not self._ready.done():
@@ -170,7 +170,7 @@ class WorkerProcess:
                 self._ready.set_result(None)
             case Failed():
                 self._ready.set_exception(WorkerFailed(report.message))
-            case Beat():
+            case Heartbeat():
                 self.gateways = report.gateways
             case Changed() if self._changed is not None and not self._changed.done():
                 self._changed.set_result(report.failure)
@@ -205,13 +205,13 @@ async def spawn(
             "-P",  # its modules are found where ours were, as the environment says below
             "-m",
             "router.running.workers.worker",
-            f"--line={theirs.fileno()}",
+            f"--channel={theirs.fileno()}",
             f"--parent={os.getpid()}",
             stdin=asyncio.subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": _search_path()},
             pass_fds=(theirs.fileno(), keeps, *(each.fileno() for each in sockets)),
             start_new_session=True,  # Ctrl-C is for the parent, which stops everything in order
         )
-    worker = WorkerProcess(process, await Line.on(ours), gather)
+    worker = WorkerProcess(process, await Channel.on(ours), gather)
     worker.say(begin)
     return worker

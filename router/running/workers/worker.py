@@ -1,4 +1,4 @@
-"""`python -m router.running.workers.worker`: one worker, as its parent tells it over a line.
+"""`python -m router.running.workers.worker`: one worker, as its parent tells it over a channel.
 
 Listens on sockets that it inherits, counts for itself, and says twice a second that its loop runs. It never outlives
 its parent.
@@ -18,24 +18,24 @@ from router.app import Tandem
 from router.base import Unavailable
 from router.config.models import Config
 from router.endpoints.wire import new_id
-from router.families import Family
-from router.heart import EVERY
 from router.ledger.holding import maker_of
-from router.logs.lines import telling
+from router.logs.lines import open_log
 from router.logs.redaction import secrets_in
+from router.metrics.event_loop import EVERY
+from router.metrics.families import Family
 from router.running.reloading import reason_of
 from router.running.serving import Server
 from router.running.workers.base import (
-    BEAT_EVERY,
+    HEARTBEAT_EVERY,
     TELL_EVERY,
-    Beat,
     Begin,
     Change,
     Changed,
+    Channel,
     Counted,
     Failed,
     Gather,
-    Line,
+    Heartbeat,
     Ready,
     Report,
     Stop,
@@ -54,19 +54,19 @@ class Worker:
     """What a worker says and obeys while it serves.
 
     Args:
-        end: of the line to the parent.
+        end: of the channel to the parent.
     """
 
     def __init__(self, begin: Begin, end: socket.socket) -> None:
-        self.tandem = Tandem(Config.model_validate(begin.values), begin.whereabouts)
+        self.tandem = Tandem(Config.model_validate(begin.values), begin.inherited)
         self.server = Server(self.tandem, drain=lambda: self.tandem.config.server.drain_timeout, begun=self._begun)
         self._end = end
-        self._line: Line | None = None
+        self._channel: Channel | None = None
         self._life: asyncio.Task[None] | None = None
         self._beats = 0
         self._total: asyncio.Future[tuple[Family, ...]] | None = None
         self._gathering = asyncio.Lock()
-        self.tandem.heart.beaten = self._beat
+        self.tandem.loop_monitor.on_tick = self._beat
         self.tandem.gather = self._gather
 
     def say_last(self, report: Report) -> None:
@@ -79,16 +79,16 @@ class Worker:
 
     async def _obey(self) -> None:
         """Do what the parent says until it hangs up, and end then."""
-        self._line = await Line.on(self._end.dup())
-        self._line.say(Ready(maker_of(new_id())))
-        async for message in self._line.heard():
+        self._channel = await Channel.on(self._end.dup())
+        self._channel.say(Ready(maker_of(new_id())))
+        async for message in self._channel.heard():
             order = read_order(message)
             if isinstance(order, Change):
-                self._line.say(Changed(await self._changed(order)))
+                self._channel.say(Changed(await self._changed(order)))
             elif isinstance(order, Stop):
                 self.server.stop(linger=order.linger, within=order.within)
             elif isinstance(order, Tell):
-                self._line.say(Counted(self.tandem.figures()))
+                self._channel.say(Counted(self.tandem.figures()))
             elif isinstance(order, Total) and self._total is not None and not self._total.done():
                 self._total.set_result(order.families)
         self.server.stop(within=0)
@@ -96,17 +96,17 @@ class Worker:
     async def _changed(self, order: Change) -> str:
         """Answer by another configuration; returns why not, "" where all went well."""
         try:
-            await self.tandem.change(Config.model_validate(order.values), order.whereabouts)
+            await self.tandem.change(Config.model_validate(order.values), order.inherited)
         except Exception as error:  # noqa: BLE001  (a kind from outside may raise anything, and the old one goes on)
             return reason_of(error)
         return ""
 
     def _beat(self) -> None:
         self._beats += 1
-        if self._line is not None and self._beats % round(BEAT_EVERY / EVERY) == 0:
-            self._line.say(Beat(self.tandem.gateways))
+        if self._channel is not None and self._beats % round(HEARTBEAT_EVERY / EVERY) == 0:
+            self._channel.say(Heartbeat(self.tandem.gateways))
             if self._beats % round(TELL_EVERY / EVERY) == 0:
-                self._line.say(Counted(self.tandem.figures()))
+                self._channel.say(Counted(self.tandem.figures()))
 
     async def _gather(self, own: Iterable[Family]) -> Iterable[Family]:
         """Return what all workers have counted.
@@ -116,8 +116,8 @@ class Worker:
         """
         async with self._gathering:
             self._total = asyncio.get_running_loop().create_future()
-            if self._line is not None:
-                self._line.say(Gather(tuple(own)))
+            if self._channel is not None:
+                self._channel.say(Gather(tuple(own)))
             try:
                 async with asyncio.timeout(GATHER_WITHIN):
                     return await self._total
@@ -134,22 +134,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         "router.running.workers.worker", description="One worker of a gateway; started by it."
     )
-    parser.add_argument("--line", type=int, required=True, help="descriptor of the line to the parent")
+    parser.add_argument("--channel", type=int, required=True, help="descriptor of the channel to the parent")
     parser.add_argument("--parent", type=int, required=True, help="end when this process ends")
     asked = parser.parse_args()
     _die_with(asked.parent)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # these are for the parent, also where they are sent to all
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    end = socket.socket(fileno=asked.line)
+    end = socket.socket(fileno=asked.channel)
     with end.makefile("rb") as told:
         begin = read_order(told.readline())
     if not isinstance(begin, Begin):
         return 2
     config = Config.model_validate(begin.values)
     logs = config.logs
-    with telling(logs.format, logs.level, requests=logs.requests, secrets=secrets_in(config)) as teller:
+    with open_log(logs.format, logs.level, requests=logs.requests, secrets=secrets_in(config)) as log_writer:
         worker = Worker(begin, end)
-        worker.tandem.collectors.append(teller)
+        worker.tandem.collectors.append(log_writer)
         try:
             worker.server.run([socket.socket(fileno=each) for each in begin.sockets])
         except SystemExit:  # uvicorn's way to say that it did not start

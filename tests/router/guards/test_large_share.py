@@ -1,4 +1,4 @@
-"""Tests router/guards/large_share.py, alone, in the pipeline and before escalations (router/metrics.py)."""
+"""Tests router/guards/large_share.py, alone, in the pipeline and before escalations (router/metrics/counters.py)."""
 
 import random
 from collections.abc import Iterator

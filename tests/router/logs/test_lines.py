@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from backends.base import Broken
-from router.families import exposition, families_of
-from router.logs.lines import FIELDS, MOST, Format, telling
+from router.logs.lines import FIELDS, MOST, Format, open_log
 from router.logs.redaction import Redaction, escaped, secrets_in
+from router.metrics.families import exposition, families_of
 from tests.router.conftest import OpenHouse, chat, config_of
 
 CHAT = "/v1/chat/completions"
@@ -44,7 +44,7 @@ class Lines:
 
 
 def test_a_record_is_one_line_that_no_terminal_obeys(lines: Lines) -> None:
-    with telling("text", "info", requests=False, secrets=[SECRET], descriptor=lines.descriptor):
+    with open_log("text", "info", requests=False, secrets=[SECRET], descriptor=lines.descriptor):
         _log.info("asked by %s\n\x1b[31mroot\u202e\ud800", "x\r\0")
         _log.debug("not told")
         logging.getLogger("foreign").info("not told")
@@ -55,7 +55,7 @@ def test_a_record_is_one_line_that_no_terminal_obeys(lines: Lines) -> None:
 
 
 def test_as_json_it_has_its_time_and_named_values(lines: Lines) -> None:
-    with telling("json", "debug", requests=False, secrets=[SECRET], descriptor=lines.descriptor):
+    with open_log("json", "debug", requests=False, secrets=[SECRET], descriptor=lines.descriptor):
         named = {"tenant": "acme", "cost": 5, "score": None, "said": f"a\n{SECRET}"}
         _log.debug("done", extra={FIELDS: lambda: named})
         try:
@@ -114,13 +114,15 @@ def test_the_secrets_of_a_configuration_are_found_wherever_they_stand(tmp_path: 
 def test_nobody_waits_for_a_pipe_that_is_full_and_what_is_lost_is_counted() -> None:
     reading, writing = os.pipe()
     try:
-        with telling("text", "info", requests=False, secrets=[], descriptor=writing) as teller:
+        with open_log("text", "info", requests=False, secrets=[], descriptor=writing) as log_writer:
             begun = time.perf_counter()
             for number in range(MOST + 2_000):
                 _log.info("line %d %s", number, "x" * 100)
             assert time.perf_counter() - begun < 5
-            assert 0 < teller.dropped <= 2_000
-            assert f"tandem_log_lines_dropped_total {teller.dropped}.0" in exposition(families_of(teller)).decode()
+            assert 0 < log_writer.dropped <= 2_000
+            assert (
+                f"tandem_log_lines_dropped_total {log_writer.dropped}.0" in exposition(families_of(log_writer)).decode()
+            )
             begun = time.perf_counter()
         assert time.perf_counter() - begun < 1.5  # the last lines get half a second
     finally:
@@ -132,20 +134,20 @@ def test_nobody_waits_for_a_pipe_that_is_full_and_what_is_lost_is_counted() -> N
 def test_a_closed_descriptor_and_a_full_disk_cost_lines_alone(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with telling("text", "info", requests=False, secrets=[], descriptor=writing) as teller:
+    with open_log("text", "info", requests=False, secrets=[], descriptor=writing) as log_writer:
         _log.info("nobody reads it")
         time.sleep(0.05)
-        assert teller.dropped == 1
+        assert log_writer.dropped == 1
     os.close(writing)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with (tmp_path / "log").open("wb") as file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
         try:
-            with telling("text", "info", requests=False, secrets=[], descriptor=file.fileno()) as teller:
+            with open_log("text", "info", requests=False, secrets=[], descriptor=file.fileno()) as log_writer:
                 _log.info("%s", "x" * 90)
                 _log.info("no room")
                 time.sleep(0.05)
-                assert teller.dropped == 2
+                assert log_writer.dropped == 2
                 resource.setrlimit(resource.RLIMIT_FSIZE, before)
                 _log.info("room again")
         finally:
@@ -161,7 +163,7 @@ def test_a_closed_descriptor_and_a_full_disk_cost_lines_alone(tmp_path: Path) ->
 async def test_each_request_has_one_line_with_all_but_its_text(
     open_house: OpenHouse, lines: Lines, form: Format
 ) -> None:
-    with telling(form, "info", requests=True, secrets=[], descriptor=lines.descriptor):
+    with open_log(form, "info", requests=True, secrets=[], descriptor=lines.descriptor):
         async with open_house(logs={"requests": True}) as house:
             headers = {"x-request-id": "theirs\ttab@mail.example"}
             answer = await house.client.post(CHAT, json=chat("CANARY-PROMPT", model="mini"), headers=headers)
@@ -183,7 +185,7 @@ async def test_each_request_has_one_line_with_all_but_its_text(
 
 
 async def test_where_nothing_is_said_only_failures_are_told(open_house: OpenHouse, lines: Lines) -> None:
-    with telling("text", "info", requests=False, secrets=[], descriptor=lines.descriptor):
+    with open_log("text", "info", requests=False, secrets=[], descriptor=lines.descriptor):
         async with open_house() as house:
             await house.client.post(CHAT, json=chat(model="mini"))
             house.mini.failures = [Broken("no", status=500)]

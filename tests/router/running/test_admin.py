@@ -1,4 +1,4 @@
-"""router/running/admin.py, router/running/attending.py: what those who run the gateway can ask, and who cannot."""
+"""router/running/admin.py, router/running/controls.py: what those who run the gateway can ask, and who cannot."""
 
 import asyncio
 import os
@@ -13,8 +13,8 @@ import pytest
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
-from router.running.attending import attended
-from router.running.serving import beside
+from router.running.controls import controlled
+from router.running.serving import serve_beside
 from tests.router.conftest import config_of
 from tests.router.running.test_reloading import Running, running, write
 
@@ -37,14 +37,14 @@ async def opened(
 
         @asynccontextmanager
         async def noting(*args: object, **more: object) -> AsyncGenerator[int, None]:
-            async with beside(*args, **more) as port:  # type: ignore[arg-type]  # handed on as they come
+            async with serve_beside(*args, **more) as port:  # type: ignore[arg-type]  # handed on as they come
                 ports.append(port)
                 yield port
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("router.running.attending.beside", noting)
+            patch.setattr("router.running.controls.serve_beside", noting)
             async with AsyncExitStack() as owned:
-                attending = attended(
+                attending = controlled(
                     lambda: house.app.config,
                     house.reloader,
                     restart=None if restarts is None else restart,

@@ -74,7 +74,7 @@ async def running(file: Path, **more: object) -> AsyncGenerator[Running, None]:
     async with app.running():
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://tandem") as client:
-            yield Running(app, client, Reloader(file, chosen.config, change, changes=app.changes), file)
+            yield Running(app, client, Reloader(file, chosen.config, change, reloads=app.reloads), file)
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ async def test_a_file_that_is_watched_is_read_when_its_content_changes_and_told_
         watching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await watching
-        await Reloader(None, house.app.config, _never, changes=house.app.changes).watch(0.01)  # nothing to look at
+        await Reloader(None, house.app.config, _never, reloads=house.app.reloads).watch(0.01)  # nothing to look at
 
 
 async def _never(_chosen: Chosen) -> None:

@@ -192,6 +192,6 @@ async def test_one_that_cannot_do_what_stands_beside_it_does_not_begin(tmp_path:
         yield
 
     tandem = Tandem(config_of(tmp_path))
-    server = Server(tandem, drain=lambda: 1.0, attend=fails)
+    server = Server(tandem, drain=lambda: 1.0, alongside=fails)
     with pytest.raises(OSError, match="taken"):
         await server.serve()

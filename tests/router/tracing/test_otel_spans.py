@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from router.running.serving import beside
+from router.running.serving import serve_beside
 from tests.router.conftest import OpenHouse, chat
 
 pytest.importorskip("opentelemetry.sdk.trace")
@@ -38,7 +38,7 @@ async def collector(*, stalls: bool = False) -> AsyncGenerator[tuple[str, list[A
                 spans.extend((resource.resource, span) for span in scoped.spans)
         await Response(b"", 200, media_type="application/x-protobuf")(scope, receive, send)
 
-    async with beside(application, host="127.0.0.1", port=0) as port:
+    async with serve_beside(application, host="127.0.0.1", port=0) as port:
         yield f"http://127.0.0.1:{port}/v1/traces", spans
 
 

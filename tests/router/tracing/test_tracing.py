@@ -1,6 +1,6 @@
 """router/tracing/: a span for each request and each call, and nothing where tracing is off.
 
-router/tracing/opening.py, router/tracing/walks.py, router/tracing/wrappers.py, router/tracing/otel_spans.py
+router/tracing/opening.py, router/tracing/traced_requests.py, router/tracing/wrappers.py, router/tracing/otel_spans.py
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """backends/dialects/responses/to_responses.py: a chat in Responses, and the way back of its answer.
 
-By backends/dialects/responses/history.py, backends/dialects/responses/answering.py and
-backends/dialects/responses/chunking.py.
+By backends/dialects/responses/history.py, backends/dialects/responses/completions.py and
+backends/dialects/responses/chunks.py.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Tests `router/bench/faults/proxy.py` in front of a server that sends back what it gets."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,16 +12,19 @@ from router.bench.faults.proxy import Fault, Proxy, Weather
 
 
 async def _echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1 << 16):
-        writer.write(data)
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
     writer.close()
 
 
 @asynccontextmanager
 async def opened() -> AsyncGenerator[Proxy]:
     server = await asyncio.start_server(_echo, "127.0.0.1", 0)
-    async with server, Proxy("127.0.0.1", server.sockets[0].getsockname()[1]) as proxy:
-        yield proxy
+    async with server:
+        async with Proxy("127.0.0.1", server.sockets[0].getsockname()[1]) as proxy:
+            yield proxy
+        await asyncio.sleep(0.01)  # its end reaches the other side
 
 
 async def exchange(proxy: Proxy, data: bytes, *, within: float = 2.0) -> bytes:

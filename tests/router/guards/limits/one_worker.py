@@ -15,6 +15,7 @@ from typing import Any
 from msgspec import Raw
 
 from backends.base import Usage
+from cache import connection
 from classifier.base import Prompt
 from router.base import Attempt, Decision, Intent, Outcome, Price, RateLimited, Record, Request, Tier
 from router.config.models import Config
@@ -97,10 +98,11 @@ class Worker:
 
 async def main(ledger_path: Path, config: Config, *, workers: int) -> None:
     """Answer orders until there are no more."""
+    connection.BUDGET = 0.3  # type: ignore[misc]  # a busy machine answers late
     loop = asyncio.get_running_loop()
     ledger = SqliteLedger(ledger_path, loop=loop, is_held=True)
-    quotas = Quotas(ledger_path, worker=maker_of(new_id()))
-    await quotas.revise(config, redis_url=None, workers=workers)
+    quotas = Quotas(ledger_path)
+    await quotas.revise(config, worker=maker_of(new_id()), workers=workers)
     worker = Worker(quotas.limits(lambda _tier: PRICE, Tier, answer=100), ledger)
     print(json.dumps({"ready": True}), flush=True)  # noqa: T201 - the parent reads it
     while line := await loop.run_in_executor(None, sys.stdin.readline):
