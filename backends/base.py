@@ -222,6 +222,12 @@ class Chunks(AsyncGenerator[bytes, None]):
         raise error.with_traceback(tb)
 
 
+async def pour(chunks: AsyncGenerator[bytes, None], sink: Sink) -> None:
+    """Give a sink all that follows, in the chunks' own way where they have one; see `Chunks.pour`."""
+    own = getattr(chunks, "pour", None)  # a plain generator has none
+    await (Chunks.pour(chunks, sink) if own is None else own(sink))  # type: ignore[arg-type]  # needs iteration alone
+
+
 class Reply(Struct, frozen=True):
     """What comes back, as it comes.
 

@@ -45,8 +45,9 @@ from router.endpoints.wire import Receive, caller_id, read_chat
 from router.gateway import Gateway, open_gateway
 from router.guards.password import Password
 from router.guards.priorities import Priorities
-from router.metrics.event_loop import LoopMonitor, Reloads
+from router.metrics.event_loop import LoopMonitor
 from router.metrics.families import Family, exposition, families_of, lasting, total
+from router.metrics.reloads import Reloads
 from router.resources.shared import Inherited, Resources, open_resources
 from router.tracing.base import Spans
 from router.tracing.wrappers import Serves, TracedApplication

@@ -7,7 +7,7 @@
       TooSlow                    408
       TooLarge                   413
       Unsupported                415
-      RateLimited   limit        429     standing, retryable
+      RateLimited   limit        429     remaining, retryable
       RoutesFailed  causes       502, 503 or 504
       Unavailable   retry_after  503
 
@@ -80,7 +80,7 @@ class Unsupported(GatewayError):
     kind = "invalid_request_error"
 
 
-class Standing(Struct, frozen=True):
+class Remaining(Struct, frozen=True):
     """How much of its limits a tenant has left, for a minute from now at the latest.
 
     Attributes:
@@ -97,7 +97,7 @@ class Standing(Struct, frozen=True):
     tokens_reset: float = 0.0
 
 
-UNLIMITED = Standing()
+UNLIMITED = Remaining()
 
 
 class RateLimited(GatewayError):
@@ -106,17 +106,17 @@ class RateLimited(GatewayError):
     Attributes:
         limit: which one was met, in one of a few words; see `router.guards.limits.refusals.Met`.
         retryable: a repeat after `retry_after` may be admitted; False where the budget is spent.
-        standing: what is left of the limits.
+        remaining: what is left of the limits.
     """
 
     status = 429
     kind = "rate_limit_error"
 
     def __init__(
-        self, message: str, *, limit: str, code: str, retry_after: float, standing: Standing, retryable: bool = True
+        self, message: str, *, limit: str, code: str, retry_after: float, remaining: Remaining, retryable: bool = True
     ) -> None:
         super().__init__(message, code=code, retry_after=retry_after)
-        self.limit, self.retryable, self.standing = limit, retryable, standing
+        self.limit, self.retryable, self.remaining = limit, retryable, remaining
 
 
 class Unavailable(GatewayError):

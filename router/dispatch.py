@@ -13,6 +13,7 @@ from backends.base import BackendError, Broken, Call, Rejected, Reply, StreamBro
 from router.base import Request, RoutesFailed
 from router.routes import Route
 
+_BLANKS = b" \t\r\n"
 _TAKES_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -54,7 +55,7 @@ async def begin(
     for route in routes:
         try:
             reply = await route.backend.send(call_for(request, route))
-            return Begun(route, reply, await _first(reply), is_makeshift=bool(causes))
+            return Begun(route, reply, await _first(reply, is_whole=not request.stream), is_makeshift=bool(causes))
         except BaseException as error:  # also when the caller leaves: the backend was at work
             failed(route, error)
             if not isinstance(error, BackendError) or isinstance(error, Rejected):
@@ -70,10 +71,12 @@ def leads_on(error: BackendError) -> bool:
     return error.retryable or isinstance(error, StreamBroken)
 
 
-async def _first(reply: Reply) -> bytes:
+async def _first(reply: Reply, *, is_whole: bool) -> bytes:
     first = await anext(reply.chunks, b"")
     if not first:
         raise Broken("the backend answered 2xx without a body")
+    if is_whole and not first.startswith(b"{") and not first.lstrip(_BLANKS).startswith(b"{"):
+        raise Broken("the backend answered 2xx with no JSON object")  # a page of a proxy, or of another server
     return first
 
 

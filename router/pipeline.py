@@ -29,8 +29,8 @@ from router.base import (
     Policy,
     Price,
     RateLimited,
+    Remaining,
     Request,
-    Standing,
     Tier,
 )
 from router.cascade import Cascade
@@ -72,7 +72,7 @@ class Answer(Struct, frozen=True):
         verdict: what a cascade made of Mini's reply; "" where none was asked.
         p_wrong: how likely it held that reply to be wrong; None where it could not tell.
         similarity: of the request to the one whose kept reply this is; None where both are equal, or none was kept.
-        standing: what is left of the tenant's limits.
+        remaining: what is left of the tenant's limits.
     """
 
     decision: Decision
@@ -88,7 +88,7 @@ class Answer(Struct, frozen=True):
     verdict: str = ""
     p_wrong: float | None = None
     similarity: float | None = None
-    standing: Standing = UNLIMITED
+    remaining: Remaining = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class Pipeline:
             overhead=overhead,
             verdict=begun.verdict,
             p_wrong=account.p_wrong,
-            standing=admitted.standing(time.monotonic()),
+            remaining=admitted.remaining(time.monotonic()),
         )
 
     def decide(self, request: Request) -> Decision:
@@ -285,7 +285,7 @@ class Pipeline:
             baseline=account.baseline,
             overhead=overhead,
             similarity=None if look is None or look.found is None else look.found.similarity,
-            standing=admitted.standing(time.monotonic()),
+            remaining=admitted.remaining(time.monotonic()),
         )
 
     def _account(self, request: Request, decision: Decision, admitted: Admitted = FREE, seat: Seat = ALONE) -> Account:

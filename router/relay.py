@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from msgspec import Struct
 
-from backends.base import BackendError, Chunks, Sink, StreamBroken, Usage
+from backends.base import BackendError, Sink, StreamBroken, Usage, pour
 from backends.sse import StreamReader, read_reply
 from cache.base import KeptReply
 from router.account import Account
@@ -95,7 +95,7 @@ class Relay(Struct, frozen=True):
                             gathered.add(data)
                             yield data
                 else:
-                    await _pour(following, _Fed(feed, gathered, sink))
+                    await pour(following, _Fed(feed, gathered, sink))
             rest = reader.finish()
             if not reader.finished:  # a rest would be half an event, which would swallow the one that tells of it
                 raise StreamBroken("the stream ended without a finish reason or without [DONE]")
@@ -144,11 +144,6 @@ def ended_by(error: BackendError | asyncio.CancelledError) -> tuple[Outcome, str
 
 def _cleaned(feed: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
     return lambda piece: without_logprobs(feed(piece))
-
-
-async def _pour(chunks: AsyncGenerator[bytes, None], sink: Sink) -> None:
-    own = getattr(chunks, "pour", None)  # a plain generator has none
-    await (Chunks.pour(chunks, sink) if own is None else own(sink))  # type: ignore[arg-type]  # needs iteration alone
 
 
 class _Fed(Struct):

@@ -12,9 +12,8 @@ from collections.abc import AsyncGenerator, Iterator
 from time import monotonic
 from typing import Final
 
-from backends.base import Backend, BackendError, Broken, Call, Chunks, Reply, Sink, StreamBroken
+from backends.base import Backend, BackendError, Broken, Call, Chunks, Reply, Sink, StreamBroken, pour
 from backends.replicas.base import Figure, counted
-from backends.replicas.endings import poured
 
 _SAID: Final = re.compile(
     rb'"(?:content|text|delta|reasoning|reasoning_content|refusal|arguments|thinking|partial_json)"\s*:\s*"[^"]'
@@ -132,7 +131,7 @@ class _Held(Chunks):
             piece = await anext(self, b"")
             if piece and not sink.write(piece):
                 await sink.drain()
-        await poured(self._chunks, sink)
+        await pour(self._chunks, sink)
 
     async def aclose(self) -> None:
         """Leave the reply."""

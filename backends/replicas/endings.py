@@ -6,7 +6,7 @@ plain, since whoever leaves cancels every `await`.
 
 from collections.abc import AsyncGenerator, Callable
 
-from backends.base import Chunks, Sink
+from backends.base import Chunks, Sink, pour
 
 Ended = Callable[[BaseException | None], None]
 """Takes what the chunks ended with: None where they were whole, `GeneratorExit` where their reader left."""
@@ -42,7 +42,7 @@ class Followed(Chunks):
     async def pour(self, sink: Sink) -> None:
         """See `Chunks.pour`."""
         try:
-            await poured(self._chunks, sink)
+            await pour(self._chunks, sink)
         except BaseException as error:
             self._end(error)
             raise
@@ -59,9 +59,3 @@ class Followed(Chunks):
         ended, self._ended = self._ended, None
         if ended is not None:
             ended(error)
-
-
-async def poured(chunks: AsyncGenerator[bytes, None], sink: Sink) -> None:
-    """Give a sink all that follows, in the chunks' own way where they have one."""
-    own = getattr(chunks, "pour", None)  # a plain generator has none
-    await (Chunks.pour(chunks, sink) if own is None else own(sink))  # type: ignore[arg-type]  # needs iteration alone

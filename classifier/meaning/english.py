@@ -92,13 +92,14 @@ MANNERS: Final = {
 
 FILLERS: Final = """
 a an the this that these those is are am be been being do does have has having contain contains containing it its
-there here to of in on at as i me my mine myself we us our ours some any please pls just really actually currently
-exactly simply kindly thanks thank hello hi hey then so well very quite bit also if would get got s t etc and way
+there here to of in on at as i me my mine myself we us our ours some any just really actually currently
+exactly simply kindly then so well very quite bit also if would get got s t etc and way
 someone one's oneself
 """
 """Words that are left out; none of them tells one question from another."""
 
 HARD: Final = """
+please pls thanks thank hello hi hey
 not no never none nobody nothing nowhere neither nor without cannot lack lacks lacking missing except excluding unless
 only all every each both either any half double triple twice once again another other others else same different
 more less most least fewer enough much many few several least minimum maximum min max

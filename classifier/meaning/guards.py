@@ -26,6 +26,8 @@ FIXED: Final = 0xFFFF
 """Stands among the places of words for one that must be equal."""
 
 _ENDING_WORDS: Final = 6
+_INDENTED: Final = re.compile(r"\n[ \t\u3000]+\S")
+"""As in code, where white space tells things apart."""
 _EITHER_WAY: Final = re.compile(r"(.)(?:[不没]\1|(?<=[能可会是])否)")
 """A Chinese yes-or-no question: a word, not, and the word again."""
 _DEGREES: Final = ("est", "er")
@@ -50,8 +52,8 @@ class Parsed(Struct, frozen=True):
 
 
 def parse(text: str, vocabulary: Vocabulary) -> Parsed | None:
-    """Return what a text asks; None for one that is too long, or that says nothing by itself."""
-    if len(text) > MAX_CHARACTERS:
+    """Return what a text asks; None for one that is too long, is indented, or says nothing by itself."""
+    if len(text) > MAX_CHARACTERS or _INDENTED.search(text):
         return None
     lists = lexicon()
     tokens = [piece for token in tokens_of(_told_straight(text)) for piece in _cut(token, lists, vocabulary)]

@@ -43,7 +43,7 @@ _TOKEN: Final = re.compile(
   | (?P<number>(?:(?<![\w)])[+\-−])?\d+(?:[.,:/\-]\d+)*!?)
   | (?P<han>[\u3400-\u4dbf\u4e00-\u9fff]+)
   | (?P<word>[^\W\d_\u3400-\u4dbf\u4e00-\u9fff]+(?:['’][^\W\d_\u3400-\u4dbf\u4e00-\u9fff]+)*)
-  | (?P<break>[.,!?;:…。，！？；：、\n]+)
+  | (?P<break>(?:[.,?;:…。，！？；：、\n]|!(?![=\w]))+)
   | (?P<sign>[^\s])
     """,
     re.VERBOSE,

@@ -74,17 +74,7 @@ def run_load(url: str, *flags: str, key: str = "", core: int) -> dict[str, Any]:
     Raises:
         BenchError: it failed, or not one answer was right.
     """
-    with pinned(core):
-        load = subprocess.run(
-            [sys.executable, "-m", "router.bench.load", "--url", url, "--key", key, *flags],
-            capture_output=True,
-            check=False,
-            cwd=ROOT,
-            text=True,
-        )
-    if load.returncode:
-        raise BenchError(f"the load on {url} ended with exit code {load.returncode}:\n{load.stderr[-2000:]}")
-    result: dict[str, Any] = json.loads(load.stdout)
+    result = _printed("router.bench.load", url, *flags, key=key, core=core)
     if not result["requests"]:
         raise BenchError(f"the load on {url} got no right answer: {result['first_error']}")
     return result
@@ -99,9 +89,13 @@ def run_offered(
         BenchError: it failed.
     """
     flags = ("--rate", str(rate), "--seconds", str(seconds), "--connections", str(connections))
+    return _printed("router.bench.offered", url, *flags, key=key, core=core)
+
+
+def _printed(module: str, url: str, *flags: str, key: str, core: int) -> dict[str, Any]:
     with pinned(core):
         load = subprocess.run(
-            [sys.executable, "-m", "router.bench.offered", "--url", url, "--key", key, *flags],
+            [sys.executable, "-m", module, "--url", url, "--key", key, *flags],
             capture_output=True,
             check=False,
             cwd=ROOT,

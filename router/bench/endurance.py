@@ -28,6 +28,7 @@ _TIMES = 3.0  # the best rate
 _HEALTH_EVERY = 0.05
 _WARM_UP = 100_000
 _CHUNK_GAP = 1.0
+_LEFT_OVER = 60.0  # seconds, beyond those that streams are held
 _AT_ONCE = 64
 
 _Part = Callable[[Path], tuple[list[Goal], dict[str, object]]]
@@ -138,9 +139,10 @@ def _ask_health(port: int, over: threading.Event, waits: list[float]) -> None:
 def _streams(place: Path, cores: Cores, *, streams: int, minutes: float) -> tuple[list[Goal], dict[str, object]]:
     chunks = max(2, round(minutes * 60 / _CHUNK_GAP))
     pace = ("--chunks", str(chunks), "--gap", str(_CHUNK_GAP))
+    longest = minutes * 60 + _LEFT_OVER
     with (
         running_upstream(cores.others, *pace) as upstream,
-        running_gateway(place, upstream=upstream, core=cores.gateway) as (pid, port),
+        running_gateway(place, upstream=upstream, core=cores.gateway, within=longest) as (pid, port),
     ):
         move_redis(pid, core=cores.others)
         _, rest = used(pid)
@@ -153,7 +155,7 @@ def _streams(place: Path, cores: Cores, *, streams: int, minutes: float) -> tupl
             "--chunks",
             str(chunks),
             "--longest",
-            str(minutes * 60 + 60),
+            str(longest),
         )
         sizes = []
         with pinned(cores.others):

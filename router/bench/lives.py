@@ -29,6 +29,7 @@ STREAMS = 100
 _STREAMS_EACH = 2
 KEY = "tandem-bench-key"
 """That the gateway of a bench is asked with."""
+REQUEST_WITHIN = 600.0
 _START_LIMIT = 30.0
 _POLL = 0.005
 _REST = 1.0  # seconds from the first answer to the reading of the idle size
@@ -135,18 +136,19 @@ def live(folder: Path, *, upstream: str, cores: Cores, seconds: float, connectio
 
 @contextlib.contextmanager
 def running_gateway(
-    folder: Path, *, upstream: str, core: int, limits: dict[str, object] | None = None
+    folder: Path, *, upstream: str, core: int, limits: dict[str, object] | None = None, within: float = REQUEST_WITHIN
 ) -> Iterator[tuple[int, int]]:
     """Run the gateway with everything on, until the block ends; yields its process and its port when it answers.
 
     Args:
         limits: of each backend, as in the configuration; None for none.
+        within: seconds that a whole request may take.
 
     Raises:
         BenchError: it gave no right answer in time.
     """
     port = _free_port()
-    with _gateway(folder, port=port, upstream=upstream, core=core, limits=limits) as (gateway, _):
+    with _gateway(folder, port=port, upstream=upstream, core=core, limits=limits, within=within) as (gateway, _):
         _await_first_answer(gateway, port=port, log=folder / "log")
         yield gateway.pid, port
 
@@ -159,11 +161,19 @@ def used(pid: int) -> tuple[float, int]:
 
 @contextlib.contextmanager
 def _gateway(
-    folder: Path, *, port: int, upstream: str, core: int, limits: dict[str, object] | None = None
+    folder: Path,
+    *,
+    port: int,
+    upstream: str,
+    core: int,
+    limits: dict[str, object] | None = None,
+    within: float = REQUEST_WITHIN,
 ) -> Iterator[tuple["subprocess.Popen[bytes]", float]]:
     """Spawn the gateway with everything on; yield it and the moment, stop it at the end."""
     configuration = folder / "tandem.yaml"
-    configuration.write_text(_configuration(folder, port=port, upstream=upstream, limits=limits), encoding="utf-8")
+    configuration.write_text(
+        _configuration(folder, port=port, upstream=upstream, limits=limits, within=within), encoding="utf-8"
+    )
     command = [sys.executable, "-m", "router", "serve", "--config", str(configuration)]
     with (folder / "log").open("wb") as log, pinned(core):
         spawned = time.perf_counter()
@@ -174,12 +184,19 @@ def _gateway(
         stop(process)
 
 
-def _configuration(folder: Path, *, port: int, upstream: str, limits: dict[str, object] | None = None) -> str:
+def _configuration(
+    folder: Path,
+    *,
+    port: int,
+    upstream: str,
+    limits: dict[str, object] | None = None,
+    within: float = REQUEST_WITHIN,
+) -> str:
     """Return the gateway's configuration; JSON is YAML too. No cache address means a private Redis."""
     backend = {"use": "openai_http", "urls": [f"{upstream}/v1"], "limits": limits or {}}
     return json.dumps(
         {
-            "server": {"host": "127.0.0.1", "port": port},
+            "server": {"host": "127.0.0.1", "port": port, "request_timeout": within},
             "backends": {
                 "large": {**backend, "model": "bench-large", "price": "large"},
                 "mini": {**backend, "model": "bench-mini", "price": "mini"},

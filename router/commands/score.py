@@ -27,8 +27,8 @@ from router.base import Decision, GatewayError, Policy, Request
 from router.commands.errors import BadConfiguration, BadUsage, CommandFailed
 from router.config.faults import Fault
 from router.config.reading import read_config
+from router.deciding import policy_of
 from router.endpoints.wire import read_chat
-from router.gateway import policy_of
 from router.model_names import AUTO
 
 MAX_LINE = 64 << 20  # bytes

@@ -29,7 +29,7 @@ def serve(
     listening, logs = Listening(host, port), chosen.config.logs
     secrets = secrets_in(chosen.config)
     with open_log(logs.format, logs.level, requests=logs.requests, secrets=secrets) as log_writer:
-        if parent.workers_of(chosen.config) > 1:
+        if chosen.config.server.processes > 1:
             failure = parent.run(chosen, config, listening)
         else:
             failure = run(chosen, config, listening, log_writer)

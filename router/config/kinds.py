@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
+from backends.capabilities import Capabilities
 from backends.engines.options import LocalOptions
 from backends.options import HttpOptions
 
@@ -63,3 +64,13 @@ BackendOptions = SerializeAsAny[
         WrapValidator(_of_any_kind, json_schema_input_type=HttpOptions | LocalOptions | OutsideKind),
     ]
 ]
+
+
+def capabilities_of(options: BackendOptions) -> Capabilities:
+    """Return what a backend can; a kind from outside that does not say can everything."""
+    return getattr(options, "capabilities", Capabilities())
+
+
+def has_replicas(options: BackendOptions) -> bool:
+    """Tell whether several servers answer; a kind from outside that names none is one."""
+    return len(getattr(options, "urls", ())) > 1

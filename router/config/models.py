@@ -5,11 +5,12 @@ file and no environment.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -83,6 +84,13 @@ class ServerOptions(Options):
     admin_host: str = Field(default="127.0.0.1", min_length=1)
     admin_key: SecretStr | None = Field(default=None, min_length=MIN_KEY)
     watch: Annotated[float, Field(ge=0.1, le=86_400), _Number] | None = None
+
+    @property
+    def processes(self) -> int:
+        """Return how many processes answer."""
+        if self.workers:
+            return self.workers
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     @property
     def is_loopback(self) -> bool:
@@ -252,6 +260,7 @@ class ExplicitOptions(Options):
 
     use: Literal["explicit"]
     tier: Tier
+    affinity: ClassVar[bool] = False  # nothing is scored, so nothing could stay
 
 
 PolicyOptions = Annotated[

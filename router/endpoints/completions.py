@@ -15,16 +15,13 @@ from msgspec import Meta, Raw, Struct
 from classifier.base import Prompt, Turn
 from router.base import BadRequest, Needs, Request
 from router.endpoints.routing_headers import wanted_quality, wanted_tier
-from router.endpoints.wire import Headers, caller_id, invalid, new_id
-from router.guards.documents import DocumentReader
-from router.guards.parameters import REFUSED, refuse_steering
+from router.endpoints.wire import Headers, caller_id, new_id, read_typed
 from router.model_names import DEFAULT_NAMES, ModelNames
 
 PATH: Final = "/completions"
 MAX_PROMPTS: Final = 2_048
 _USUAL_LENGTH: Final = 16  # tokens of an answer where the caller sets no limit, by the API's own rule
 
-_documents: Final = DocumentReader(watched=REFUSED)
 _read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _Tokens = Annotated[int, Meta(ge=0, le=1 << 31)]
 
@@ -69,13 +66,7 @@ def read_completion(
         BadRequest: it cannot be understood; `param` says which field.
         UnknownModel: the model is none of ours.
     """
-    document = _documents.read(body)
-    if _documents.saw_watched:
-        refuse_steering(document)
-    try:
-        asked = msgspec.convert(document, _Completion)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from error
+    asked = read_typed(body, _Completion)
     texts, has_tokens, prompts = _prompts(asked)
     named = names.answering(asked.model)
     wanted = wanted_tier(headers) or named.tier

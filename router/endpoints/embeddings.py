@@ -17,11 +17,9 @@ from backends.base import Backend
 from classifier.base import Prompt
 from router.base import BadRequest, Ledger, Price, Request, Tier
 from router.eligibility import Eligibility
-from router.endpoints.wire import Headers, caller_id, invalid, new_id
-from router.guards.documents import DocumentReader
+from router.endpoints.wire import Headers, caller_id, new_id, read_typed
 from router.guards.large_share import LargeShare
 from router.guards.limits.base import Limits
-from router.guards.parameters import REFUSED, refuse_steering
 from router.metrics.counters import Metrics
 from router.model_names import DEFAULT_NAMES, EMBEDDINGS, ModelNames
 from router.pipeline import Pipeline
@@ -33,7 +31,6 @@ PATH: Final = "/embeddings"
 MAX_INPUTS: Final = 2_048
 MAX_TOKENS: Final = 300_000  # ids in one request, all inputs together
 
-_documents: Final = DocumentReader(watched=REFUSED)
 _read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _Token = Annotated[int, Meta(ge=0, le=1 << 31)]
 
@@ -73,13 +70,7 @@ def read_embedding(
         BadRequest: it cannot be understood; `param` says which field.
         UnknownModel: the model is not the one that embeds, or there is none.
     """
-    document = _documents.read(body)
-    if _documents.saw_watched:
-        refuse_steering(document)
-    try:
-        asked = msgspec.convert(document, _Embedding)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from error
+    asked = read_typed(body, _Embedding)
     names.check_embedding(asked.model)
     _check_size(asked.input)
     return Request(

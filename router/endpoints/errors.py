@@ -42,7 +42,7 @@ def wire_error(error: Exception) -> WireError:
         case RateLimited():
             again = (b"retry-after", b"%d" % max(1, round(error.retry_after or 1)))
             final = () if error.retryable else (_DO_NOT_RETRY,)
-            headers = (again, *final, *limit_headers(error.standing))
+            headers = (again, *final, *limit_headers(error.remaining))
             return plain_error(error.status, str(error), code=error.code, kind=error.kind, headers=headers)
         case GatewayError():
             extra = () if error.retry_after is None else ((b"retry-after", b"%d" % max(1, round(error.retry_after))),)

@@ -47,8 +47,8 @@ def answer_headers(answer: Answer, *, request_id: str, config: str) -> list[Head
         head.append((b"x-tandem-similarity", b"%.4f" % answer.similarity))
     if answer.cost is not None:
         head.append((b"x-tandem-cost-usd", usd(answer.cost).encode()))
-    if answer.standing is not UNLIMITED:
-        head += limit_headers(answer.standing)
+    if answer.remaining is not UNLIMITED:
+        head += limit_headers(answer.remaining)
     if answer.baseline is not None:
         head.append((b"x-tandem-baseline-usd", usd(answer.baseline).encode()))
     return head

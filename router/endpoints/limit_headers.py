@@ -3,23 +3,23 @@
 Times are written as that API writes them: 250ms, 8.64s, 6m0s.
 """
 
-from router.base import Standing
+from router.base import Remaining
 
 
-def limit_headers(standing: Standing) -> list[tuple[bytes, bytes]]:
+def limit_headers(remaining: Remaining) -> list[tuple[bytes, bytes]]:
     """Return the headers; none where nothing is limited."""
     head: list[tuple[bytes, bytes]] = []
-    if standing.requests is not None:
+    if remaining.requests is not None:
         head += (
-            (b"x-ratelimit-limit-requests", b"%d" % standing.requests),
-            (b"x-ratelimit-remaining-requests", b"%d" % standing.requests_left),
-            (b"x-ratelimit-reset-requests", _span(standing.requests_reset)),
+            (b"x-ratelimit-limit-requests", b"%d" % remaining.requests),
+            (b"x-ratelimit-remaining-requests", b"%d" % remaining.requests_left),
+            (b"x-ratelimit-reset-requests", _span(remaining.requests_reset)),
         )
-    if standing.tokens is not None:
+    if remaining.tokens is not None:
         head += (
-            (b"x-ratelimit-limit-tokens", b"%d" % standing.tokens),
-            (b"x-ratelimit-remaining-tokens", b"%d" % standing.tokens_left),
-            (b"x-ratelimit-reset-tokens", _span(standing.tokens_reset)),
+            (b"x-ratelimit-limit-tokens", b"%d" % remaining.tokens),
+            (b"x-ratelimit-remaining-tokens", b"%d" % remaining.tokens_left),
+            (b"x-ratelimit-reset-tokens", _span(remaining.tokens_reset)),
         )
     return head
 

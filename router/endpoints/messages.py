@@ -23,15 +23,13 @@ from router.endpoints.errors import Header, WireError, plain_error, wire_error
 from router.endpoints.token_counts import count
 from router.endpoints.translated import Asked, Translated
 from router.endpoints.wire import WHOLE, Receive, caller_id, new_id, read_body, refuse_repeated
-from router.guards.documents import DocumentReader
-from router.guards.parameters import REFUSED, refuse_steering
+from router.guards.parameters import read_document
 
 PATH: Final = "/v1/messages"
 COUNT_PATH: Final = "/v1/messages/count_tokens"
 
 _OK: Final = 200
 _JSON: Final = (b"content-type", b"application/json")
-_documents: Final = DocumentReader(watched=REFUSED)
 
 _Answering = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -98,9 +96,7 @@ class MessageCounts:
         refuse_repeated(scope["headers"], headers)
         is_here = WHOLE in scope.get("extensions", ())
         body = await read_body(receive, headers, limit=self.chat.max_body, is_here=is_here)
-        document = _documents.read(body)
-        if _documents.saw_watched:
-            refuse_steering(document)
+        read_document(body)
         try:
             prompt = prompt_of(body)
         except DialectError as error:

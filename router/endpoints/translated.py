@@ -17,13 +17,10 @@ from router.base import BadRequest, GatewayError
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.errors import Header, WireError, plain_error, wire_error
 from router.endpoints.wire import SINK, WHOLE, Receive, caller_id, read_body, refuse_repeated
-from router.guards.documents import DocumentReader
-from router.guards.parameters import REFUSED, refuse_steering
+from router.guards.parameters import read_document
 
 _OK: Final = 200
 _UNREADABLE: Final = "the backend's answer broke off"
-
-_documents: Final = DocumentReader(watched=REFUSED)
 
 
 class CallerTranslation(Translation, Protocol):
@@ -105,9 +102,7 @@ async def read_translated(scope: Scope, receive: Receive, chat: ChatCompletions,
     tenant = chat.keys.tenant_of(sent)
     refuse_repeated(sent, headers)
     body = await read_body(receive, headers, limit=chat.max_body, is_here=WHOLE in scope.get("extensions", ()))
-    document = _documents.read(body)
-    if _documents.saw_watched:
-        refuse_steering(document)
+    read_document(body)
     try:
         return await dialect.translate(body, tenant=tenant)
     except DialectError as error:

@@ -9,7 +9,7 @@ import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -17,13 +17,13 @@ from msgspec import Meta, Raw, Struct
 from classifier.base import Prompt, Turn
 from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, TooLarge, TooSlow, Unsupported
 from router.endpoints.routing_headers import wanted_quality, wanted_tier
-from router.guards.documents import DocumentReader
-from router.guards.parameters import REFUSED, refuse_steering
+from router.guards.parameters import read_document
 from router.model_names import DEFAULT_NAMES, ModelNames
 from router.stalled import is_stalled
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Mapping[bytes, bytes]
+Kind = TypeVar("Kind")
 
 LEFT = "tandem.left"
 """The ASGI extension of our listener: `future` is done as soon as the caller's connection is lost."""
@@ -39,7 +39,6 @@ MAX_CALLER_ID = 128  # characters
 
 _PROCESS = os.urandom(5).hex()
 _COUNTER = itertools.count()
-_documents = DocumentReader(watched=REFUSED)
 _read_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 _Tokens = Annotated[int, Meta(ge=0, le=1 << 31)]  # what 0 means is the backend's affair
@@ -159,13 +158,7 @@ def read_chat(
         BadRequest: it cannot be understood; `param` says which field.
         UnknownModel: the model is none of ours.
     """
-    document = _documents.read(body)
-    if _documents.saw_watched:
-        refuse_steering(document)
-    try:
-        chat = msgspec.convert(document, _Chat)
-    except msgspec.ValidationError as error:
-        raise invalid(error) from error
+    chat = read_typed(body, _Chat)
     named = names.answering(chat.model)
     prompt = _prompt(chat, tenant)
     return Request(
@@ -189,6 +182,18 @@ def read_chat(
         needs=_needs(chat),
         stalled=is_stalled(prompt.turns, chat.messages),
     )
+
+
+def read_typed(body: bytes, kind: type[Kind]) -> Kind:
+    """Return the fields of a body that are looked at.
+
+    Raises:
+        BadRequest: it is no JSON object, holds what is not allowed, or a field has a wrong shape.
+    """
+    try:
+        return msgspec.convert(read_document(body), kind)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from error
 
 
 def new_id() -> str:

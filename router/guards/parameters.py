@@ -1,10 +1,10 @@
-"""Document -> the same document, or a refusal of what would steer the gateway or an engine.
+"""Bytes of a body -> its document, or a refusal of what would steer the gateway or an engine.
 
 A short list, refused at any depth; every other field, known or not, reaches the backend as it came.
 """
 
 from router.base import BadRequest
-from router.guards.documents import Document
+from router.guards.documents import Document, DocumentReader
 
 REFUSED = (
     "api_base",
@@ -17,7 +17,20 @@ REFUSED = (
 )
 LONGEST_NAME = 80  # characters that are repeated to the caller
 
+_documents = DocumentReader(watched=REFUSED)
 _Trail = tuple["_Trail", str | int] | None  # how a value is reached: what holds it, and its name or place there
+
+
+def read_document(body: bytes) -> Document:
+    """Return the object that a body spells; it is looked through only where one of the names stands in it.
+
+    Raises:
+        BadRequest: it is none, or what is in it is not allowed.
+    """
+    document = _documents.read(body)
+    if _documents.saw_watched:
+        refuse_steering(document)
+    return document
 
 
 def refuse_steering(document: Document) -> None:

@@ -16,7 +16,7 @@ SHORTEST: Final = 6  # characters of a secret; what is shorter also stands in or
 _TOKEN: Final = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 _KEY: Final = re.compile(r"\b(?:sk|pk|rk|ak|key|ghp|gho|xox[abps]|hf|glpat|AKIA)[-_]?[A-Za-z0-9_-]{16,200}")
 _USER: Final = re.compile(r"://[^/@\s\"']{1,200}@")
-_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,7}\.[^\W\d][\w-]{1,62}")
 _CARD: Final = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?![\w])")
 _ACCOUNT: Final = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b")
 _PHONE: Final = re.compile(r"(?<![\w+])\+\d(?:[ ()./-]{0,2}\d){6,14}(?!\d)")

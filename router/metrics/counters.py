@@ -6,23 +6,21 @@ somebody asks. Every label has a fixed, small set of values, whatever clients se
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from backends.base import Backend
-from backends.replicas.base import Figure
 from cache.holders import HolderStats
 from cache.replies import RepliesStats
 from cache.semantic.figures import SemanticStats
 from router.base import Attempt, Decision, Outcome, Record, Tier
+from router.metrics.components import backend_families, counter, prefix_families, semantic_families
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CACHE = "cache"
-_SEMANTIC_RESULTS = ("hits", "misses", "unread", "gone", "switched_off")
-_PREFIX_RESULTS = ("hits", "moved", "misses")
 
 
 class _Histogram:
@@ -166,40 +164,40 @@ class Metrics(Collector):
             ("tandem_attempt_failures", "Failed attempts by tier and cause", ("tier", "cause"), self._failures.items()),
             ("tandem_tokens", "Tokens by tier and bucket", ("tier", "bucket"), self._tokens.items()),
         ):
-            yield _counter(name, words, labels, counts)
-        yield _counter(
+            yield counter(name, words, labels, counts)
+        yield counter(
             "tandem_cost_nano_usd", "Cost by tier", ("tier",), [((tier,), nano) for tier, nano in self._cost.items()]
         )
         learning = [((tier,), nano) for tier, nano in self._learning_cost.items()]
-        yield _counter("tandem_learning_cost_nano_usd", "Cost of shadow calls by tier", ("tier",), learning)
+        yield counter("tandem_learning_cost_nano_usd", "Cost of shadow calls by tier", ("tier",), learning)
         shadows = [((result,), count) for result, count in self._shadows.items()]
-        yield _counter("tandem_shadow_calls", "Sampled requests by what their shadow call gave", ("result",), shadows)
+        yield counter("tandem_shadow_calls", "Sampled requests by what their shadow call gave", ("result",), shadows)
         ratings = [((word,), count) for word, count in self._ratings.items()]
-        yield _counter("tandem_ratings", "Ratings of answers by people", ("rating",), ratings)
+        yield counter("tandem_ratings", "Ratings of answers by people", ("rating",), ratings)
         stored = [((result,), count) for result, count in self._stored.items()]
-        yield _counter("tandem_stored_completions", "Answers that were to be stored, by result", ("result",), stored)
+        yield counter("tandem_stored_completions", "Answers that were to be stored, by result", ("result",), stored)
         verdicts = [((verdict,), count) for verdict, count in self._verdicts.items()]
-        yield _counter("tandem_verifications", "Replies of Mini by what became of them", ("verdict",), verdicts)
+        yield counter("tandem_verifications", "Replies of Mini by what became of them", ("verdict",), verdicts)
         for found, meant in (
             ("over", "Scored requests that went to Large beyond their tenant's usual share"),
             ("capped", "Scored requests that the cap on a tenant's share of Large sent to Mini, or left there"),
         ):
             beyond = [((tenant,), count) for (tenant, each), count in self._beyond_share.items() if each == found]
-            yield _counter(f"tandem_large_share_{found}", meant, ("tenant",), beyond)
-        yield _counter("tandem_limited_requests", "Beyond a limit", ("tenant", "limit"), self._limited.items())
+            yield counter(f"tandem_large_share_{found}", meant, ("tenant",), beyond)
+        yield counter("tandem_limited_requests", "Beyond a limit", ("tenant", "limit"), self._limited.items())
         for name, words, label, seen in self._watched:
-            yield _counter(name, words, (label,), [((word,), count) for word, count in seen.items()])
+            yield counter(name, words, (label,), [((word,), count) for word, count in seen.items()])
         refused = [((str(status),), count) for status, count in self._refused.items()]
-        yield _counter("tandem_refused_requests", "Requests refused before routing", ("status",), refused)
+        yield counter("tandem_refused_requests", "Requests refused before routing", ("status",), refused)
         if self._cache_figures is not None:
             figures = self._cache_figures()
             lookups = [((name,), getattr(figures, name)) for name in ("hits", "misses", "away", "alarms")]
-            yield _counter("tandem_cache_lookups", "Look-ups of kept replies by result", ("result",), lookups)
+            yield counter("tandem_cache_lookups", "Look-ups of kept replies by result", ("result",), lookups)
         if self.semantic_figures is not None:
-            yield from _semantic_families(self.semantic_figures())
+            yield from semantic_families(self.semantic_figures())
         if self._prefix_figures is not None:
-            yield from _prefix_families(self._prefix_figures())
-        yield from _backend_families(self._backends)
+            yield from prefix_families(self._prefix_figures())
+        yield from backend_families(self._backends)
         histogram = HistogramMetricFamily(
             "tandem_time_to_first_token_seconds",
             "From a streamed request's first byte to the first byte of its answer",
@@ -208,65 +206,3 @@ class Metrics(Collector):
         for by, observed in self._first_byte.items():
             histogram.add_metric((str(by),), observed.buckets(), observed.sum)
         yield histogram
-
-
-def _semantic_families(figures: SemanticStats) -> Iterator[Metric]:
-    lookups = [((name,), getattr(figures, name)) for name in _SEMANTIC_RESULTS]
-    yield _counter("tandem_semantic_lookups", "Look-ups of kept replies by meaning, by result", ("result",), lookups)
-    checks = [((name,), getattr(figures, name)) for name in ("agreed", "disagreed", "untold")]
-    yield _counter("tandem_semantic_checks", "Hits by meaning that were verified, by result", ("result",), checks)
-    yield _counter("tandem_semantic_refused", "Shared entries that we did not write", (), [((), figures.refused)])
-    for name, words in (
-        ("entries", "Answered questions that can be found by meaning"),
-        ("partitions", "Tenants, system prompts and sets of parameters that they belong to"),
-        ("bytes", "Bytes that they take in this process"),
-        ("threshold", "Similarity from which on something is a hit"),
-        ("evidence", "That more hits are wrong than is tolerated; 1 for nothing, 1000 switches off"),
-        ("is_off", "1 where it has switched itself off"),
-    ):
-        yield GaugeMetricFamily(f"tandem_semantic_{name}", words, value=float(getattr(figures, name)))
-
-
-def _backend_families(by_tier: Mapping[Tier, Backend]) -> Iterator[Metric]:
-    """Yield what backends count, each thing once for both tiers."""
-    families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
-    for tier, backend in by_tier.items():
-        tell: Callable[[], Iterable[Figure]] = getattr(backend, "figures", tuple)
-        for figure in tell():
-            family = families.get(figure.name)
-            if family is None:
-                name, labels = f"tandem_backend_{figure.name}", ("tier", *figure.labels)
-                kind = GaugeMetricFamily if figure.is_gauge else CounterMetricFamily
-                family = families[figure.name] = kind(name, figure.words, labels=labels)
-            for values, count in figure.counts.items():
-                family.add_metric([str(tier), *values], count)
-    yield from families.values()
-
-
-def _prefix_families(by_tier: Mapping[Tier, HolderStats]) -> Iterator[Metric]:
-    for name, words in (
-        ("held", "Beginnings of conversations whose replica is known"),
-        ("bytes", "Bytes that knowing them takes"),
-    ):
-        gauge = GaugeMetricFamily(f"tandem_prefixes_{name}", words, labels=("tier",))
-        for tier, figures in by_tier.items():
-            gauge.add_metric([str(tier)], getattr(figures, name))
-        yield gauge
-    lookups = [((tier, name), getattr(each, name)) for tier, each in by_tier.items() for name in _PREFIX_RESULTS]
-    yield _counter("tandem_prefix_lookups", "Answers by what was known of their prefix", ("tier", "result"), lookups)
-    for name, words in (
-        ("matched_tokens", "Prompt tokens that a replica was expected to have cached"),
-        ("corrected", "Answers with far fewer cached tokens than expected"),
-        ("evicted", "Beginnings that were forgotten for lack of room"),
-    ):
-        counts = [((tier,), getattr(figures, name)) for tier, figures in by_tier.items()]
-        yield _counter(f"tandem_prefix_{name}", words, ("tier",), counts)
-
-
-def _counter(
-    name: str, words: str, labels: tuple[str, ...], counts: Iterable[tuple[tuple[str, ...], int]]
-) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, words, labels=labels)
-    for values, count in counts:
-        family.add_metric([str(value) for value in values], count)
-    return family

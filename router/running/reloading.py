@@ -20,7 +20,7 @@ from router.config.models import Config
 from router.config.reading import Chosen, placed, read_chosen
 from router.learning.registry import RegistryError
 from router.ledger.prices import PriceBookError
-from router.metrics.event_loop import Reloads
+from router.metrics.reloads import Reloads
 from router.running.vetting import faults_in
 from router.tracing.base import TracingAway
 

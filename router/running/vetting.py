@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from classifier.base import Classifier, ClassifierError, WeightsError
 from router.config.faults import ConfigError, Fault
 from router.config.models import CertifiedOptions, Config
-from router.gateway import cascade_of, policy_of
+from router.deciding import cascade_of, policy_of
 from router.learning.registry import Registry, RegistryError
 from router.ledger.prices import PriceBookError
 from router.ledger.prices import load as load_prices

@@ -8,7 +8,6 @@ answers outlive processes; a commit survives their death, not the loss of power.
 import asyncio
 import fcntl
 import logging
-import os
 import secrets
 import sqlite3
 import time
@@ -22,21 +21,20 @@ import msgspec
 from msgspec import Struct
 
 from router.base import Unavailable
+from router.stored.opening import opened
 
 KEPT_FOR: Final = 86_400.0  # seconds
 ERASE_EVERY: Final = 60.0  # seconds between looks for what is too old
 ERASED: Final = 200  # answers at once, between which requests get their turn
-BUSY_TIMEOUT: Final = 5.0  # seconds that another process may hold the file
 
-_TRIES: Final = 50  # to turn on write-ahead mode, for which sqlite does not wait by itself
 _VERSION: Final = 1
-_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS answers (
-    name BLOB PRIMARY KEY, digest BLOB NOT NULL, made REAL NOT NULL, owner TEXT NOT NULL,
-    status INTEGER, headers BLOB, body BLOB, whole INTEGER
+_LAYOUT: Final = (
+    """CREATE TABLE answers (
+        name BLOB PRIMARY KEY, digest BLOB NOT NULL, made REAL NOT NULL, owner TEXT NOT NULL,
+        status INTEGER, headers BLOB, body BLOB, whole INTEGER
+    )""",
+    "CREATE INDEX answers_made ON answers(made)",
 )
-"""
-_INDEX: Final = "CREATE INDEX IF NOT EXISTS answers_made ON answers(made)"
 _CLAIM: Final = "INSERT OR REPLACE INTO answers (name, digest, made, owner) VALUES (?, ?, ?, ?)"
 _KEEP: Final = "UPDATE answers SET status = ?, headers = ?, body = ?, whole = ? WHERE name = ? AND owner = ?"
 _RELEASE: Final = "DELETE FROM answers WHERE name = ? AND owner = ? AND status IS NULL"
@@ -93,8 +91,7 @@ class FirstAnswers:
         self._path, self._clock = path, clock
         self._owner = secrets.token_hex(8)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _opened(path)
+            self._connection = opened(path, version=_VERSION, layout=_LAYOUT)
             self._lock = _locked(_lock_of(path, self._owner))
         except (sqlite3.Error, OSError) as error:
             raise _unavailable(path) from error
@@ -235,37 +232,3 @@ def _heard(done: asyncio.Future[None]) -> None:
     """Take note of a failure that nobody waits for; it was logged."""
     if not done.cancelled():
         done.exception()
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Return a connection to a file of this program's layout; only its owner may read a file that is made here."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY_TIMEOUT)
-    try:
-        _use_write_ahead(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA secure_delete=ON")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {_VERSION}")
-            connection.execute(_TABLE)
-            connection.execute(_INDEX)
-            connection.execute(f"PRAGMA user_version={_VERSION}")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _use_write_ahead(connection: sqlite3.Connection) -> None:
-    for left in reversed(range(_TRIES)):
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:  # another process does the same at this moment
-            if not left:
-                raise
-            time.sleep(BUSY_TIMEOUT / _TRIES)
-        else:
-            return

@@ -8,7 +8,6 @@ Text that was deleted or has grown old is erased from the file, too, not only fr
 import asyncio
 import json
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,14 +18,13 @@ from typing import Final, TypeVar
 
 from router.base import Unavailable
 from router.stored.base import StoredObject
+from router.stored.opening import BUSY_TIMEOUT, opened
 
 MAX_OBJECT: Final = 16 << 20  # bytes of one object, question and answer together
 MAX_WAITING: Final = 64 << 20  # bytes handed over and not yet written; a disk that stands still must not fill memory
 PAGE_BYTES: Final = 32 << 20  # of one page, so that a list of large objects cannot fill memory
 ERASE_EVERY: Final = 60.0  # seconds between looks for what has grown old
 ERASED: Final = 200  # objects at once, between which callers get their turn
-BUSY_TIMEOUT: Final = 5.0  # seconds that another process may hold the file
-_OPENING: Final = 50  # tries to turn on write-ahead mode, for which sqlite does not wait by itself
 _VERSION: Final = 1
 _LAYOUT: Final = (
     """CREATE TABLE objects (
@@ -46,7 +44,6 @@ _LAYOUT: Final = (
     """CREATE TRIGGER objects_gone AFTER DELETE ON objects BEGIN
         UPDATE held SET bytes = bytes - old.size WHERE tenant = old.tenant;
     END""",
-    f"PRAGMA user_version={_VERSION}",
 )
 _PUT: Final = """
 INSERT INTO objects (tenant, kind, id, created, model, metadata, size, asked, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -102,7 +99,7 @@ class SqliteObjects:
         """
         self._path, self._retention, self._max, self._clock = path, retention, max_per_tenant, clock
         try:
-            self._connection = _opened(path)
+            self._connection = opened(path, version=_VERSION, layout=_LAYOUT)
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(
                 f"the stored objects {path} cannot be opened: {error}", code="store_unavailable"
@@ -269,38 +266,3 @@ def _json_of(metadata: Mapping[str, str]) -> str:
 def _object_of(row: _Row) -> StoredObject:
     tenant, kind, identifier, created, model, metadata, asked, body = row
     return StoredObject(tenant, kind, identifier, created, model, json.loads(metadata), asked, body)
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """Return a connection to a file of this program's layout; only its owner may read a file that is made here."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=BUSY_TIMEOUT)
-    try:
-        _use_write_ahead(connection)
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA secure_delete=ON")
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {_VERSION}")
-            if version == 0:
-                for statement in _LAYOUT:
-                    connection.execute(statement)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _use_write_ahead(connection: sqlite3.Connection) -> None:
-    for patience in reversed(range(_OPENING)):
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:  # another process does the same at this moment
-            if not patience:
-                raise
-            time.sleep(BUSY_TIMEOUT / _OPENING)
-        else:
-            return

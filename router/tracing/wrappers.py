@@ -3,16 +3,19 @@
 Each is what it wraps. Where tracing is off none of them is there.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from backends.base import Backend, Call, Chunks, Reply, Sink
+from backends.base import Backend, Call, Reply
+from backends.optional import figures_of, start
 from backends.replicas.base import Figure
+from backends.replicas.endings import Followed
 from router.base import Attempt, Intent, Label, Ledger, Rating, Record, Tier
 from router.tracing.base import Spans
-from router.tracing.traced_requests import SYSTEM, TracedRequest, at_hand
+from router.tracing.traced_requests import SYSTEM, TracedCall, TracedRequest, at_hand
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -116,9 +119,7 @@ class TracedBackend:
 
     async def start(self) -> None:
         """Start what is behind it, where that can be started."""
-        start = getattr(self._backend, "start", None)
-        if start is not None:
-            await start()
+        await start(self._backend)
 
     async def send(self, call: Call) -> Reply:
         """Return a reply; see `Backend.send`."""
@@ -133,12 +134,11 @@ class TracedBackend:
             step.end(error)
             raise
         step.answered(reply.replica)
-        return replace(reply, chunks=TracedChunks(reply.chunks, step.end))
+        return replace(reply, chunks=Followed(reply.chunks, partial(_over, step)))
 
     def figures(self) -> Iterable[Figure]:
         """Return what is counted of calls."""
-        tell: Callable[[], Iterable[Figure]] = getattr(self._backend, "figures", tuple)
-        return tell()
+        return figures_of(self._backend)
 
     async def is_ready(self) -> bool:
         """Tell whether it is ready."""
@@ -149,32 +149,6 @@ class TracedBackend:
         await self._backend.aclose()
 
 
-class TracedChunks(Chunks):
-    """A reply's body that tells when it is over, and what broke it."""
-
-    __slots__ = ("_chunks", "_end")
-
-    def __init__(self, chunks: AsyncGenerator[bytes, None], end: Callable[[BaseException | None], None]) -> None:
-        self._chunks, self._end = chunks, end
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._chunks)
-        except BaseException as error:
-            self._end(None if isinstance(error, StopAsyncIteration) else error)
-            raise
-
-    async def pour(self, sink: Sink) -> None:
-        """Give a sink all that follows, without a look at it."""
-        own = getattr(self._chunks, "pour", None)
-        try:
-            await (super().pour(sink) if own is None else own(sink))
-        except BaseException as error:
-            self._end(error)
-            raise
-        self._end(None)
-
-    async def aclose(self) -> None:
-        """Leave the body."""
-        self._end(None)
-        await self._chunks.aclose()
+def _over(step: TracedCall, error: BaseException | None) -> None:
+    """Note the end of a reply; a caller who leaves it has not broken it."""
+    step.end(None if isinstance(error, GeneratorExit) else error)

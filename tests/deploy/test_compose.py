@@ -65,7 +65,7 @@ def test_redis_keeps_nothing_and_never_refuses_a_write() -> None:
     command = SERVICES["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
     assert (options["--save"], options["--appendonly"]) == ("", "no")
-    assert options["--maxmemory-policy"] == "allkeys-lru"
+    assert options["--maxmemory-policy"] == "volatile-lru"  # limits are no cache: they stay
     assert options["--maxmemory"] == "512mb"
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from backends.base import Backend
 from backends.engines.local import LocalEngine
 from cache.supervisor import find_binary
-from router import gateway as opening
 from router.app import Tandem
+from router.resources.engines import Lease
 from tests.router.conftest import config_of
 
 CHAT = "/v1/chat/completions"
@@ -31,18 +30,15 @@ async def cached(client: httpx2.AsyncClient, *, key: str, question: str) -> int:
     return int(answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"])
 
 
-async def test_it_outlives_the_engine_and_no_other_tenant_gains_by_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engines: list[LocalEngine] = []
-    start = opening._start
+def engines_of(app: Tandem) -> list[LocalEngine]:
+    """Return the engines behind the gateway that answers."""
+    opened = app._opened
+    assert opened is not None
+    leases = [backend for backend in opened.gateway.backends.values() if isinstance(backend, Lease)]
+    return [lease.engine for lease in leases if isinstance(lease.engine, LocalEngine)]
 
-    async def started(backend: Backend) -> None:
-        await start(backend)
-        if isinstance(backend, LocalEngine):
-            engines.append(backend)
 
-    monkeypatch.setattr(opening, "_start", started)
+async def test_it_outlives_the_engine_and_no_other_tenant_gains_by_it(tmp_path: Path) -> None:
     keys: Mapping[str, str] = {"acme": "the-key-of-acme-0001", "umbrella": "the-key-of-umbrella"}
     config = config_of(
         tmp_path,
@@ -57,6 +53,8 @@ async def test_it_outlives_the_engine_and_no_other_tenant_gains_by_it(
             assert await cached(client, key=keys["acme"], question="When do you open?") == 0
             assert await cached(client, key=keys["umbrella"], question="When do you open?") == 0
             await asyncio.sleep(1.0)  # until it is written, off everybody's time
+            engines = engines_of(app)
+            assert len(engines) == 2
             for engine in engines:
                 pid = engine.process.pid
                 assert pid is not None

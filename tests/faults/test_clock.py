@@ -1,4 +1,4 @@
-"""The wall clock jumps while requests are under way, and nothing that waits or lasts follows it: FAULTS P8.
+"""The wall clock jumps while requests are under way, and nothing that waits or lasts follows it.
 
 router/pipeline.py, router/account.py, backends/pool.py
 """

@@ -1,4 +1,4 @@
-"""Bad configuration files, at the start and while the gateway runs: FAULTS P9.
+"""Bad configuration files, at the start and while the gateway runs.
 
 router/commands/serve.py, router/config/reading.py
 """

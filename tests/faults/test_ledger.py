@@ -1,4 +1,4 @@
-"""The ledger cut at any byte of its last records: FAULTS L5; on a full disk: test_process.py.
+"""The ledger cut at any byte of its last records; on a full disk: test_process.py.
 
 router/ledger/sqlite.py, router/ledger/layout.py
 """

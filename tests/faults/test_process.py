@@ -1,4 +1,4 @@
-"""The process around the gateway: full disks, descriptors, names that do not resolve, signals. FAULTS L7, P1, P6, P10.
+"""The process around the gateway: full disks, descriptors, names that do not resolve, signals.
 
 router/commands/serve.py, router/listener.py, router/bench/faults/house.py
 """

@@ -1,6 +1,6 @@
 """The OpenAI SDK, unchanged, against streams that are cut and backends that refuse.
 
-router/bench/faults/cuts.py; FAULTS C3 and C5
+router/bench/faults/cuts.py
 """
 
 import asyncio

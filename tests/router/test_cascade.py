@@ -27,7 +27,7 @@ LARGE = COMPLETION.replace(b"hello", b"better")
 def verifier(monkeypatch: pytest.MonkeyPatch) -> ScriptedVerifier:
     """Return the verifier that every house of a test asks."""
     scripted = ScriptedVerifier()
-    monkeypatch.setattr("router.gateway.load_verifier", lambda *_, **__: scripted)
+    monkeypatch.setattr("router.deciding.load_verifier", lambda *_, **__: scripted)
     return scripted
 
 

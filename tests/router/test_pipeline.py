@@ -24,9 +24,9 @@ from backends.base import (
 )
 from router.base import Tier
 from router.endpoints.wire import read_chat
-from router.gateway import _KeyOf, _who
 from router.ledger.money import cost as cost_of
 from router.ledger.prices import load
+from router.reply_keys import KeyOf, who_answers
 from tests.router.conftest import House, OpenHouse, Row, Served, chat
 from tests.router.scripted import COMPLETION, EVENTS, ScriptedOptions
 
@@ -217,8 +217,27 @@ async def test_a_stream_without_its_end_counts_as_broken(events: tuple[bytes, ..
         house.mini.events = events
         got, is_whole = await stream_until_it_ends(house)
     assert b'"error"' in got
+    assert b"[DONE]" not in got  # where clients stop reading
     assert not is_whole
     assert house.rows()[0]["outcome"] == "broken"
+
+
+async def test_half_an_event_at_the_end_does_not_swallow_the_error_behind_it(serve_house: Served) -> None:
+    async with serve_house() as house:
+        house.mini.events = (EVENTS[0], EVENTS[1][:40])
+        got, is_whole = await stream_until_it_ends(house)
+    assert not is_whole
+    assert msgspec.json.decode(got.split(b"\n\n")[1].removeprefix(b"data: "))["error"]["code"] == "upstream_error"
+
+
+@pytest.mark.parametrize("page", [b"<html></html>", b"[]", b"null", b"data: {}\n\n", b" "])
+async def test_a_whole_answer_that_is_no_object_moves_on(page: bytes, open_house: OpenHouse) -> None:
+    async with open_house(policy={"use": "explicit", "tier": "mini"}) as house:
+        house.mini.completion = page
+        house.large.completion = b" \n" + house.large.completion
+        answer = await house.client.post(CHAT, json=chat())
+    assert (answer.status_code, answer.headers["x-tandem-tier"]) == (200, "large")
+    assert answer.json()["choices"]
 
 
 async def test_a_reply_that_breaks_before_its_first_byte_moves_on(open_house: OpenHouse) -> None:
@@ -348,7 +367,7 @@ def test_another_model_finds_nothing_that_was_kept_before() -> None:
     asked = read_chat(body, {}, tenant="acme", received=0.0, timeout=1.0, keep_sampled=True)
     for model in ("one", "two"):
         options = {tier: ScriptedOptions(use=kind, tier=tier.value, model=model, price="p") for tier in Tier}
-        found.add(_KeyOf(b"s" * 32, who=_who(options, None))(asked, "policy@1"))  # type: ignore[arg-type]
+        found.add(KeyOf(b"s" * 32, who=who_answers(options, None))(asked, "policy@1"))  # type: ignore[arg-type]
     assert len(found) == 2
 
 

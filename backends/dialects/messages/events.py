@@ -114,7 +114,7 @@ class EventWriter:
         return b"".join(out)
 
     def _written(self, event: Event) -> bytes:
-        if self._is_done or self._has_failed:
+        if self._has_failed:
             return b""
         if event.data == _DONE:
             self._is_done = True
@@ -127,7 +127,9 @@ class EventWriter:
             chunk = read_completion(event.data)
         except UNREADABLE as error:
             raise DialectError(f"it is no chunk of a chat completion: {error}") from error
-        return self._fail(event.data) if chunk.error is not None else self._said(chunk)
+        if chunk.error is not None:
+            return self._fail(event.data)
+        return b"" if self._is_done else self._said(chunk)
 
     def _said(self, chunk: Completion) -> bytes:
         out: list[bytes] = []

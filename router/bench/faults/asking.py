@@ -106,10 +106,13 @@ class Caller:
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is None or self._writer is None or self._reader.at_eof() or self._writer.is_closing():
             self.close()
-            async with asyncio.timeout(_CONNECT):
-                self._reader, self._writer = await asyncio.open_connection(
-                    self._address.host, self._address.port, limit=_LIMIT
-                )
+            opening = asyncio.open_connection(self._address.host, self._address.port, limit=_LIMIT)
+            try:
+                opened = await asyncio.wait_for(opening, _CONNECT)
+            except TimeoutError as error:
+                raise ConnectionRefusedError(f"no connection in {_CONNECT:g} s") from error
+            self._reader, self._writer = opened
+            return opened
         return self._reader, self._writer
 
     async def _exchange(

@@ -6,6 +6,7 @@ Whoever starts something here ends it. Replica two of each tier, and Redis, stan
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -44,6 +45,7 @@ class House:
     Attributes:
         folder: of configuration, ledger, book and log.
         proxies: by "large-2", "mini-2" and "redis".
+        environment: variables of the gateway beside ours.
         away: from when to when the gateway was, on the clock of `time.monotonic`.
     """
 
@@ -51,6 +53,7 @@ class House:
     port: int
     proxies: dict[str, Proxy]
     configuration: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=dict)
     gateway: "subprocess.Popen[bytes] | None" = None
     backends: "dict[str, subprocess.Popen[bytes]]" = field(default_factory=dict)
     ports: dict[str, list[int]] = field(default_factory=dict)
@@ -89,6 +92,7 @@ class House:
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
+                env={**os.environ, **self.environment},
             )
 
     async def until_ready(self) -> float:

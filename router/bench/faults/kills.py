@@ -25,6 +25,7 @@ READY_WITHIN: Final = 3.0
 _SHORTEST, _LONGEST = 0.05, 0.6  # seconds between two kills
 _OTHERS_EACH: Final = 7  # kills of the gateway for one of something else
 _REFUSED_PAUSE: Final = 0.05  # seconds until a caller who was refused comes again
+_WRITTEN: Final = 0.3  # seconds until the ledger's writer has certainly written
 _PIECE: Final = 500
 
 
@@ -34,26 +35,39 @@ async def run_kills(*, seed: int, kills: int, say: Callable[[str], None], caller
     Raises:
         BenchError: a part did not come up, at first or again; see `router.bench.companions`.
     """
-    rng = random.Random(f"kills/{seed}")
     with tempfile.TemporaryDirectory(prefix="tandem-kills-") as folder:
         async with open_house(Path(folder)) as house:
-            load = _Load(house, seed)
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(callers):
-                    tasks.create_task(load.work())
-                try:
-                    ready = await _kill(house, kills, rng, say)
-                finally:
-                    load.is_over = True
-            house.end_gateway()
-            books = read_books(load.got, backend=house.book, ledger=house.ledger)
-            away = tuple(house.away)
-    findings = [finding for finding in check(books, kills=away) if finding.kind != "not_let_go"]
+            return await kill_under_load(house, seed=seed, kills=kills, say=say, callers=callers, ends=True)
+
+
+async def kill_under_load(
+    house: House, *, seed: int, kills: int, say: Callable[[str], None], callers: int = CALLERS, ends: bool = False
+) -> Report:
+    """Kill the gateway of a house; `ends` stops it before the books are read.
+
+    Raises:
+        BenchError: a part did not come up again.
+    """
+    rng = random.Random(f"kills/{seed}")
+    load = _Load(house, seed)
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(callers):
+            tasks.create_task(load.work())
+        try:
+            ready = await _kill(house, kills, rng, say)
+        finally:
+            load.is_over = True
+    if ends:
+        house.end_gateway()
+    else:
+        await asyncio.sleep(_WRITTEN)
+    books = read_books(load.got, backend=house.book, ledger=house.ledger)
+    found = check(books, kills=tuple(house.away))
     cut = sum(got.end in (End.CUT, End.REFUSED) for got in load.got)
     return report_of(
         seed,
         books,
-        findings,
+        [finding for finding in found if finding.kind != "not_let_go"],  # a killed gateway lets go of all at once
         goals=(Goal("ready_again_s", round(max(ready), 3), READY_WITHIN),),
         details={"kills": len(ready), "connections_cut": cut},
     )

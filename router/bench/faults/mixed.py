@@ -56,18 +56,20 @@ async def run_plan(
 ) -> Report:
     """Run any plan; `ends` stops the gateway before its books are read."""
     files = open_files(house.process("gateway").pid)
+    before = await _causes(house)
     began = time.monotonic()
     got = await run_load(plan, house, callers=callers, say=say)
     seconds = time.monotonic() - began
     unrest = await _unrest(house, files)
-    causes = await _causes(house)
+    causes = {cause: count - before.get(cause, 0) for cause, count in (await _causes(house)).items()}
     if ends:
         house.end_gateway()
     else:
         await asyncio.sleep(_WRITTEN)
     books = read_books(got, backend=house.book, ledger=house.ledger)
     calls = sum(len(books.backend.get(each.asked.id, ())) for each in got) / max(1, len(got))
-    fine = [each for each in got if each.asked.leave is None and not is_faulty(each.asked)]
+    undisturbed = [each for each in got if each.asked.leave is None and not each.asked.key]  # two of one key meet
+    fine = [each for each in undisturbed if not is_faulty(each.asked)]
     shed = [each for each in fine if read(each).error == SHED]
     failed = sum(each.status != OK for each in fine) - len(shed)
     return report_of(
@@ -179,8 +181,8 @@ async def _causes(house: House) -> dict[str, int]:
 def _unnamed(causes: dict[str, int], books: Books) -> list[Finding]:
     """Return failures that no metric names, or that the metrics count otherwise than the ledger."""
     recorded: dict[str, int] = {}
-    for records in books.ledger.values():
-        for charge in (charge for record in records for charge in record.charges if charge.error):
+    for record in (record for got in books.client for record in books.ledger.get(got.asked.id, ())):
+        for charge in (charge for charge in record.charges if charge.error):
             recorded[charge.error] = recorded.get(charge.error, 0) + 1
     found = [f"{count} failures are called {cause!r}" for cause, count in causes.items() if cause in _VAGUE]
     found += [

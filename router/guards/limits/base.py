@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from router.base import UNLIMITED, Attempt, Record, Request, Standing, Tier
+from router.base import UNLIMITED, Attempt, Record, Remaining, Request, Tier
 
 MINUTE: Final = 60.0
 _FORGETTING: Final = 0.05  # the weight of the last answer in what is typical
@@ -130,13 +130,13 @@ class Use(Struct, eq=False):
             each.release()
         return bool(lost)
 
-    def standing(self, now: float) -> Standing:
+    def remaining(self, now: float) -> Remaining:
         """Return what is left, with which caller's headers are written."""
         self.drain(now)
         allowance = self.allowance
         if allowance.requests is None and allowance.tokens is None:
             return UNLIMITED
-        return standing_of(allowance, self.requests, self.tokens)
+        return remaining_of(allowance, self.requests, self.tokens)
 
 
 class Admitted(Struct, eq=False):
@@ -156,7 +156,7 @@ class Admitted(Struct, eq=False):
     reserved: int
     deadline: float
     ends: float
-    left: Standing | None = None
+    left: Remaining | None = None
     lease: str = ""
     is_held: bool = True
     is_settled: bool = False
@@ -196,9 +196,9 @@ class Admitted(Struct, eq=False):
             use.in_flight -= 1
             use.reserved -= self.reserved
 
-    def standing(self, now: float) -> Standing:
+    def remaining(self, now: float) -> Remaining:
         """Return what is left of the limits."""
-        return self.use.standing(now) if self.left is None else self.left
+        return self.use.remaining(now) if self.left is None else self.left
 
 
 class Limits(Protocol):
@@ -216,10 +216,10 @@ class Limits(Protocol):
         ...
 
 
-def standing_of(allowance: Allowance, requests: float, tokens: float) -> Standing:
+def remaining_of(allowance: Allowance, requests: float, tokens: float) -> Remaining:
     """Return what is left of an allowance at these levels."""
     most_requests, most_tokens = allowance.requests, allowance.tokens
-    return Standing(
+    return Remaining(
         most_requests,
         most_tokens,
         0 if most_requests is None else max(0, int(most_requests - requests)),

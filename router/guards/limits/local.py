@@ -80,7 +80,7 @@ class LocalLimits:
         return self._refusal(Met.RESERVED, use, WAIT)
 
     def _refusal(self, met: Met, use: Use, wait: float) -> RateLimited:
-        return refusal(met, use.whole, wait=wait, standing=use.standing(self._tenants.clock()))
+        return refusal(met, use.whole, wait=wait, remaining=use.remaining(self._tenants.clock()))
 
 
 def hold(admitted: Admitted) -> Admitted:

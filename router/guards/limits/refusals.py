@@ -7,7 +7,7 @@ import random
 from enum import StrEnum
 from typing import Final
 
-from router.base import RateLimited, Standing
+from router.base import RateLimited, Remaining
 from router.guards.limits.base import Allowance
 
 SOONEST: Final = 1.0  # seconds
@@ -26,7 +26,7 @@ class Met(StrEnum):
     UNKNOWN = "unknown"  # what is left of the budget cannot be learnt now
 
 
-def refusal(met: Met, allowance: Allowance, *, wait: float, standing: Standing) -> RateLimited:
+def refusal(met: Met, allowance: Allowance, *, wait: float, remaining: Remaining) -> RateLimited:
     """Return what the caller is told.
 
     Args:
@@ -39,7 +39,7 @@ def refusal(met: Met, allowance: Allowance, *, wait: float, standing: Standing) 
         limit=met.value,
         code="insufficient_quota" if is_spent else "rate_limit_exceeded",
         retry_after=again,
-        standing=standing,
+        remaining=remaining,
         retryable=not is_spent,
     )
 

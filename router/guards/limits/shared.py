@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cache.shared_limits import LASTS, NO_LIMIT, Account, Ask, Grant, SharedLimits, Tenant
-from router.base import RateLimited, Request, Standing, Tier
-from router.guards.limits.base import Admitted, Use, standing_of
+from router.base import RateLimited, Remaining, Request, Tier
+from router.guards.limits.base import Admitted, Use, remaining_of
 from router.guards.limits.local import WAIT, LocalLimits, hold, window_of
 from router.guards.limits.refusals import Met, refusal
 from router.guards.limits.tenants import FREE, Tenants
@@ -48,11 +48,11 @@ class WorkersLimits:
         if grant is None:
             ceiling = use.ceiling if now < use.trusted else _NOTHING
             self._alone.take(use, request, tiers, ceiling=ceiling)
-            standing = use.standing(now)
+            remaining = use.remaining(now)
         else:
-            standing = _mirror(use, grant, now)
+            remaining = _mirror(use, grant, now)
             if grant.met:
-                raise _refused(use, grant, standing, now)
+                raise _refused(use, grant, remaining, now)
             raise_ceiling(use, grant.ceiling, now)
         return hold(
             _Shared(
@@ -61,7 +61,7 @@ class WorkersLimits:
                 ask.amount,
                 request.deadline,
                 window_of(use, request),
-                standing,
+                remaining,
                 ask.lease,
                 ask=ask,
                 shared=self._shared,
@@ -128,7 +128,7 @@ def _told(use: Use, now: float) -> Tenant:
     return Tenant(use.name, whole.span, whole.budget, use.window, use.spent, use.ceiling if now < use.trusted else 0)
 
 
-def _mirror(use: Use, grant: Grant, now: float) -> Standing:
+def _mirror(use: Use, grant: Grant, now: float) -> Remaining:
     """Let this worker's part be as full as the whole is, for the time in which Redis is away."""
     part, whole = use.allowance, use.whole
     use.at = now
@@ -136,12 +136,12 @@ def _mirror(use: Use, grant: Grant, now: float) -> Standing:
         use.requests = grant.requests * (part.requests or 0) / whole.requests
     if whole.tokens:
         use.tokens = grant.tokens * (part.tokens or 0) / whole.tokens
-    return standing_of(whole, grant.requests, grant.tokens)
+    return remaining_of(whole, grant.requests, grant.tokens)
 
 
-def _refused(use: Use, grant: Grant, standing: Standing, now: float) -> RateLimited:
+def _refused(use: Use, grant: Grant, remaining: Remaining, now: float) -> RateLimited:
     wait = grant.wait or (use.ends - now if grant.met == Met.BUDGET else WAIT)
-    return refusal(Met(grant.met), use.whole, wait=wait, standing=standing)
+    return refusal(Met(grant.met), use.whole, wait=wait, remaining=remaining)
 
 
 def _is_leased(use: Use) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from backends.base import BackendError
 from router.base import GatewayError
-from router.config.models import Config
 from router.config.reading import Chosen
 from router.ledger.holding import hold
 from router.running.controls import controlled
@@ -21,13 +19,6 @@ from router.running.workers.base import WorkerFailed
 from router.running.workers.pool import WorkerPool, open_pool
 
 _log = logging.getLogger(__name__)
-
-
-def workers_of(config: Config) -> int:
-    """Return how many processes are to answer."""
-    if config.server.workers:
-        return config.server.workers
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(chosen: Chosen, path: Path | None, listening: Listening) -> Exception | None:
@@ -46,7 +37,7 @@ async def _run(chosen: Chosen, path: Path | None, listening: Listening) -> Excep
     try:
         async with AsyncExitStack() as owned:
             lock = owned.enter_context(hold(chosen.config.ledger.path))
-            sockets = sockets_for(chosen.config.server.host, chosen.config.server.port, workers_of(chosen.config))
+            sockets = sockets_for(chosen.config.server.host, chosen.config.server.port, chosen.config.server.processes)
             pool = await owned.enter_async_context(open_pool(lock))
             begun = asyncio.create_task(pool.begin(chosen, sockets))
             stopped = asyncio.create_task(stopping.wait())

@@ -23,9 +23,11 @@ from router.base import Unavailable
 from router.config.models import Config
 from router.config.reading import Chosen
 from router.ledger.holding import interrupt
-from router.metrics.event_loop import LoopMonitor, Reloads
+from router.metrics.event_loop import LoopMonitor
 from router.metrics.families import Family, families_of, lasting, total
-from router.resources.shared import Engines, Inherited, SharedCache, engine_key, is_engine
+from router.metrics.reloads import Reloads
+from router.resources.engines import Engines, engine_key, is_engine
+from router.resources.shared import Inherited, SharedCache
 from router.running.serving import LINGER, bound
 from router.running.workers.base import Begin, Change, Total, WorkerFailed
 from router.running.workers.process import Cause, WorkerProcess, spawn

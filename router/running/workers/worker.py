@@ -63,10 +63,10 @@ class Worker:
         self._end = end
         self._channel: Channel | None = None
         self._life: asyncio.Task[None] | None = None
-        self._beats = 0
+        self._ticks = 0
         self._total: asyncio.Future[tuple[Family, ...]] | None = None
         self._gathering = asyncio.Lock()
-        self.tandem.loop_monitor.on_tick = self._beat
+        self.tandem.loop_monitor.on_tick = self._tick
         self.tandem.gather = self._gather
 
     def say_last(self, report: Report) -> None:
@@ -101,11 +101,11 @@ class Worker:
             return reason_of(error)
         return ""
 
-    def _beat(self) -> None:
-        self._beats += 1
-        if self._channel is not None and self._beats % round(HEARTBEAT_EVERY / EVERY) == 0:
+    def _tick(self) -> None:
+        self._ticks += 1
+        if self._channel is not None and self._ticks % round(HEARTBEAT_EVERY / EVERY) == 0:
             self._channel.say(Heartbeat(self.tandem.gateways))
-            if self._beats % round(TELL_EVERY / EVERY) == 0:
+            if self._ticks % round(TELL_EVERY / EVERY) == 0:
                 self._channel.say(Counted(self.tandem.figures()))
 
     async def _gather(self, own: Iterable[Family]) -> Iterable[Family]:

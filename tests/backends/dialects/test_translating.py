@@ -135,6 +135,14 @@ async def test_what_is_no_answer_of_the_dialect_is_a_broken_one(serve: Serve) ->
             await read(await backend.send(call_of(stream=True, body=BODY[:-1] + b',"stream":true}')))
 
 
+@pytest.mark.parametrize("dialect", ["responses", "messages"])
+async def test_a_stream_that_ends_within_an_event_is_broken(serve: Serve, dialect: str) -> None:
+    upstream = await serve(lambda visit: visit.send(chunked(b"event: x\ndata: {")))
+    async with opened(upstream.port, dialect) as backend:
+        with pytest.raises(StreamBroken, match="cannot be read"):
+            await read(await backend.send(call_of(stream=True)))
+
+
 async def test_what_the_dialect_cannot_say_is_the_caller_s_to_mend_and_nobody_is_asked(serve: Serve) -> None:
     upstream = await serve(lambda visit: visit.send(answer(b"{}")))
     async with opened(upstream.port) as backend:

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from backends.base import Chunks, Sink, StreamBroken
-from backends.replicas.endings import Followed, poured
+from backends.base import Chunks, Sink, StreamBroken, pour
+from backends.replicas.endings import Followed
 
 Ends = list[BaseException | None]
 
@@ -112,7 +112,7 @@ async def test_chunks_are_poured_in_their_own_way_where_they_have_one() -> None:
     ends: Ends = []
     bucket, own = Bucket(), Pouring()
     await Followed(own, ends.append).pour(bucket)
-    await poured(own, bucket)
+    await pour(own, bucket)
     assert (bucket.got, ends) == ([b"own way", b"own way"], [None])
     chunks = Followed(own, ends.append)
     await chunks.aclose()

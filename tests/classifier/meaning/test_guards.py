@@ -94,6 +94,11 @@ def alike(one: str, other: str) -> float:
         ("谁做饭？", "什么时候做饭？"),
         ("《红楼梦》讲什么？", "《水浒传》讲什么？"),
         ("订单512", "订单521"),
+        ("what does x = y do", "what does x != y do"),
+        ("what does x = y do", "what does x！= y do"),
+        ("is it !important", "is it important"),
+        ("how do you say please in French", "how do you say in French"),
+        ("what does thanks mean in German", "what does it mean in German"),
         ("where is the milk?", "牛奶在哪里？"),
         ("狗被猫咬了", "狗把猫咬了"),
         ("明天去北京", "明天来北京"),
@@ -127,6 +132,12 @@ def test_what_asks_for_something_else_never_means_the_same(one: str, other: str)
 def test_another_wording_of_the_same_passes_the_guards(one: str, other: str) -> None:
     assert not guarded(one, other), (parsed(one), parsed(other))
     assert alike(one, other) > 0.6
+
+
+def test_code_is_not_read_since_white_space_tells_it_apart() -> None:
+    assert parsed("explain def twice(price):\nreturn price")
+    for indent in (" ", "  ", "\t"):
+        assert parse(f"explain def twice(price):\n{indent}return price", VOCABULARY) is None
 
 
 def test_a_text_that_is_too_long_or_says_nothing_is_not_read() -> None:

@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from router.base import RateLimited, Standing
+from router.base import RateLimited, Remaining
 from router.endpoints.errors import wire_error
 from router.endpoints.limit_headers import limit_headers
 
-BOTH = Standing(60, 150_000, 59, 149_984, 1.0, 360.0)
+BOTH = Remaining(60, 150_000, 59, 149_984, 1.0, 360.0)
 
 
 def test_headers_are_spelt_as_openai_spells_them() -> None:
@@ -19,8 +19,8 @@ def test_headers_are_spelt_as_openai_spells_them() -> None:
         (b"x-ratelimit-remaining-tokens", b"149984"),
         (b"x-ratelimit-reset-tokens", b"6m0s"),
     ]
-    assert limit_headers(Standing()) == []
-    assert [name for name, _ in limit_headers(Standing(tokens=5))] == [
+    assert limit_headers(Remaining()) == []
+    assert [name for name, _ in limit_headers(Remaining(tokens=5))] == [
         b"x-ratelimit-limit-tokens",
         b"x-ratelimit-remaining-tokens",
         b"x-ratelimit-reset-tokens",
@@ -40,13 +40,13 @@ def test_headers_are_spelt_as_openai_spells_them() -> None:
     ],
 )
 def test_times_are_spelt_as_openai_spells_them(seconds: float, spelt: bytes) -> None:
-    assert dict(limit_headers(Standing(requests=1, requests_reset=seconds)))[b"x-ratelimit-reset-requests"] == spelt
+    assert dict(limit_headers(Remaining(requests=1, requests_reset=seconds)))[b"x-ratelimit-reset-requests"] == spelt
 
 
 def test_a_refusal_says_when_to_come_again_and_whether_that_can_help() -> None:
     for retryable, code in ((True, "rate_limit_exceeded"), (False, "insufficient_quota")):
         error = wire_error(
-            RateLimited("no", limit="requests", code=code, retry_after=3.4, standing=BOTH, retryable=retryable)
+            RateLimited("no", limit="requests", code=code, retry_after=3.4, remaining=BOTH, retryable=retryable)
         )
         head = dict(error.headers)
         assert error.status == 429

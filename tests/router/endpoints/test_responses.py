@@ -174,6 +174,16 @@ async def test_a_stream_of_something_else_is_broken_off(serve_house: Served, cap
     assert not [record for record in errors if record.name.startswith("router")]
 
 
+async def test_something_else_behind_the_end_breaks_it_off_too(
+    serve_house: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve_house() as house, asked(house) as client:
+        house.mini.events = (*EVENTS, b'data: {"choices":"none"}')
+        assert (await broken_off(client))[-1] == "response.failed"
+    errors = [record for record in caplog.records if record.levelno > logging.WARNING]
+    assert not [record for record in errors if record.name.startswith("router")]
+
+
 async def test_a_stream_without_a_first_choice_does_not_end_like_a_whole_one(serve_house: Served) -> None:
     async with serve_house() as house, asked(house) as client:
         house.mini.events = (chunk({"content": "hi"}, "stop").replace(b'"index": 0', b'"index": 1') + EVENTS[-1],)

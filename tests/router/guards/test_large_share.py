@@ -312,7 +312,7 @@ LIMITS = {"usual": 0.0, "margin": 0.05, "window": 100, "cap": True}
 def verifier(monkeypatch: pytest.MonkeyPatch) -> ScriptedVerifier:
     """Return the verifier that every house of a test asks; it holds every reply to be wrong."""
     scripted = ScriptedVerifier(p=0.6)
-    monkeypatch.setattr("router.gateway.load_verifier", lambda *_, **__: scripted)
+    monkeypatch.setattr("router.deciding.load_verifier", lambda *_, **__: scripted)
     return scripted
 
 

@@ -101,7 +101,7 @@ async def test_large_s_answers_are_compared_with_what_mini_would_have_said(open_
 async def test_an_escalated_request_is_sampled_as_all_that_mini_was_chosen_for(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.gateway.load_verifier", lambda *_, **__: ScriptedVerifier(p=1.0))
+    monkeypatch.setattr("router.deciding.load_verifier", lambda *_, **__: ScriptedVerifier(p=1.0))
     async with open_house(learning={"shadow": 1.0}, policy=BETWEEN) as house:
         house.large.completion = OTHER
         answer = await house.client.post(CHAT, json=chat())

@@ -79,6 +79,7 @@ def test_as_json_it_has_its_time_and_named_values(lines: Lines) -> None:
         ("Authorization: Bearer abcdef.ghijkl", "Authorization: Bearer [secret]"),
         ("sk-proj-0123456789abcdefghij failed", "[secret] failed"),
         ("redis://user:word@host:1/0", "redis://[secret]@host:1/0"),
+        ("policy=threshold@0.200329", "policy=threshold@0.200329"),
         ("from ann.o'nym+1@mail.example.org", "from ann.o'[mail]"),
         ("card 4111 1111 1111 1111 or 4111 1111 1111 1112", "card [card] or 4111 1111 1111 1112"),
         ("DE89 3704 0044 0532 0130 00 and DE89370400440532013001", "[account] and DE89370400440532013001"),

@@ -1,4 +1,4 @@
-"""Tests router/metrics/counters.py: what backends count, as families of Prometheus."""
+"""Tests router/metrics/counters.py, router/metrics/components.py: what backends count, as families of Prometheus."""
 
 from prometheus_client import generate_latest
 

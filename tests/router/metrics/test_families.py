@@ -1,12 +1,16 @@
-"""router/metrics/families.py, router/metrics/event_loop.py: figures of several processes as one."""
+"""Figures of several processes as one.
+
+Tests router/metrics/families.py, router/metrics/event_loop.py and router/metrics/reloads.py.
+"""
 
 import asyncio
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from router.metrics.event_loop import LoopMonitor, Reloads, resident_bytes
+from router.metrics.event_loop import LoopMonitor, resident_bytes
 from router.metrics.families import exposition, families_of, lasting, total
+from router.metrics.reloads import Reloads
 
 
 def counted(number: int) -> CollectorRegistry:

@@ -1,4 +1,4 @@
-"""What a file says of a cascade: router/config/models.py, router/gateway.py."""
+"""What a file says of a cascade: router/config/models.py, router/deciding.py."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from classifier.rules import RulesClassifier
 from router.base import Tier
 from router.cascade import ANEW
 from router.config.models import CascadeOptions, Config
-from router.gateway import cascade_of, policy_of
+from router.deciding import cascade_of, policy_of
 from router.policies.cascade import Zones
 from tests.router.verifying import ScriptedVerifier
 
@@ -30,7 +30,7 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, bool]]:
         asked.append((weights, is_shipped))
         return ScriptedVerifier()
 
-    monkeypatch.setattr("router.gateway.load_verifier", load)
+    monkeypatch.setattr("router.deciding.load_verifier", load)
     return asked
 
 

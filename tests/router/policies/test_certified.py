@@ -14,7 +14,8 @@ from classifier.calibrating.maps import Calibration, Platt
 from router.base import Request, Tier
 from router.config.faults import ConfigError
 from router.config.models import CertifiedOptions, Config
-from router.gateway import open_gateway, policy_of
+from router.deciding import policy_of
+from router.gateway import open_gateway
 from router.policies.certified import Certified
 from tests.router.conftest import OpenHouse, chat, config_of
 

@@ -1,4 +1,7 @@
-"""Tests router/policies/leaning.py, and that each policy heeds it: threshold.py, cascade.py, certified.py."""
+"""Each policy heeds how a request leans, and so does the key of its kept reply.
+
+Tests router/policies/leaning.py and router/reply_keys.py.
+"""
 
 import time
 
@@ -13,12 +16,12 @@ from classifier.calibrating.calibrated import Level, Overlay
 from classifier.calibrating.maps import Calibration, Platt
 from router.base import Request, Tier
 from router.endpoints.wire import read_chat
-from router.gateway import _KeyOf
 from router.policies.cascade import Zones
 from router.policies.certified import Certified
 from router.policies.explicit import Explicit
 from router.policies.leaning import leant
 from router.policies.threshold import Threshold
+from router.reply_keys import KeyOf
 
 LEVELS = ((0.05, 1.0), (0.01, -1.0), (0.02, 0.0))
 UNIT = st.floats(0, 1, allow_nan=False)
@@ -77,7 +80,7 @@ def test_what_is_certified_takes_the_loosest_level_or_the_strictest() -> None:
 
 
 def test_a_kept_reply_is_given_to_those_alone_who_lean_alike() -> None:
-    plain, key_of = asked("auto"), _KeyOf(b"s" * 32, who="")
+    plain, key_of = asked("auto"), KeyOf(b"s" * 32, who="")
     assert key_of(plain, "p@1") == key_of(replace(plain, lean=0.0), "p@1") != key_of(replace(plain, lean=0.5), "p@1")
 
 

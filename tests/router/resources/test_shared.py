@@ -1,4 +1,4 @@
-"""router/resources/shared.py: what gateways stand on, one after the other."""
+"""router/resources/shared.py, router/resources/engines.py: what gateways stand on, one after the other."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,8 @@ from backends.base import Backend, Call
 from backends.engines.options import LocalOptions
 from cache.options import CacheOptions
 from router.base import Unavailable
-from router.resources.shared import Inherited, engine_key, is_engine, open_resources
+from router.resources.engines import engine_key, is_engine
+from router.resources.shared import Inherited, open_resources
 from tests.router.scripted import ScriptedBackend, ScriptedOptions
 
 CALL = Call("/chat/completions", b"{}", stream=False, deadline=1e9, request_id="r")

@@ -1,4 +1,4 @@
-"""Tests router/stored/sqlite_objects.py, and with it the protocol in router/stored/base.py."""
+"""Tests router/stored/sqlite_objects.py and router/stored/opening.py, with the protocol in router/stored/base.py."""
 
 import asyncio
 import signal

@@ -286,6 +286,13 @@ def test_an_error_is_the_last_event(error: bytes, kind: str) -> None:
     assert json.loads(data.removeprefix("data: "))["error"]["type"] == kind
 
 
+def test_an_error_behind_the_end_is_told_and_nothing_else_is() -> None:
+    translation = from_messages(stream=True)
+    translation.feed(chunk({"content": "a"}, "stop") + b"data: [DONE]\n\n")
+    assert translation.feed(chunk({"content": "b"})) == b""
+    assert translation.feed(b'data: {"error":{"message":"cut"}}\n\n').startswith(b"event: error\n")
+
+
 def test_signed_thoughts_keep_their_signature() -> None:
     block = {"type": "thinking", "thinking": "hm", "signature": "sig"}
     hidden = {"type": "redacted_thinking", "data": "xx"}

@@ -10,7 +10,7 @@ import random
 import pytest
 
 from backends.base import Usage
-from router.base import Outcome, RateLimited, Record, Standing
+from router.base import Outcome, RateLimited, Record, Remaining
 from router.guards.limits.base import FORGOTTEN_AFTER, Admitted, Allowance, Span
 from router.guards.limits.tenants import FREE, Tenants
 from tests.router.guards.limits.asking import BOTH, Clock, limits_of, record_of, request_of
@@ -70,9 +70,9 @@ async def test_a_refusal_says_which_limit_when_to_come_again_and_what_is_left() 
     assert error.limit == "requests"
     assert error.retry_after is not None
     assert 2.0 <= error.retry_after <= 2.75
-    assert (error.standing.requests, error.standing.requests_left) == (30, 0)
-    assert error.standing.requests_reset == pytest.approx(60.0)
-    assert 0 < error.standing.tokens_left < 100_000
+    assert (error.remaining.requests, error.remaining.requests_left) == (30, 0)
+    assert error.remaining.requests_reset == pytest.approx(60.0)
+    assert 0 < error.remaining.tokens_left < 100_000
 
 
 async def test_callers_refused_together_are_told_different_moments_within_two_minutes() -> None:
@@ -238,7 +238,7 @@ async def test_nothing_is_held_for_who_has_no_limits() -> None:
     assert await limits.admit(request_of(), BOTH) is FREE
     FREE.settle(record_of(cost=5, usage=Usage(1, 1, 1)))
     assert (FREE.use.spent, FREE.use.tokens, FREE.use.in_flight) == (0, 0, 0)
-    assert FREE.standing(0.0) == Standing()
+    assert FREE.remaining(0.0) == Remaining()
     assert tenants.are_endless
 
 

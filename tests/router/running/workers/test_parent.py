@@ -7,7 +7,7 @@ from pathlib import Path
 from router.config.reading import read_chosen
 from router.ledger.holding import hold
 from router.running.reloading import Listening
-from router.running.workers.parent import run, workers_of
+from router.running.workers.parent import run
 from tests.router.running.test_reloading import write
 
 
@@ -31,5 +31,5 @@ def test_there_are_as_many_workers_as_the_file_says_or_as_there_are_cores(tmp_pa
     counts = []
     for workers in (1, 3, "auto"):
         write(file, server={"workers": workers})
-        counts.append(workers_of(read_chosen(file).config))
+        counts.append(read_chosen(file).config.server.processes)
     assert counts == [1, 3, len(os.sched_getaffinity(0))]

@@ -146,7 +146,7 @@ async def test_a_reload_reaches_both_and_one_that_is_refused_reaches_none(hired:
     assert {answer.headers["x-tandem-config"] for answer in hired.answers[6:]} == {hired.pool.config.version}
     assert {answer.headers["x-tandem-tier"] for answer in hired.answers[6:]} == {"large"}
     assert pids(hired) == before
-    kind = {"use": "tests.router.running.workers.test_crew:Refusing", "tier": "mini", "model": "m", "price": "p"}
+    kind = {"use": "tests.router.running.workers.test_pool:Refusing", "tier": "mini", "model": "m", "price": "p"}
     write(hired.file, backends={"large": {**kind, "tier": "large"}, "mini": kind}, **more)
     refused = await hired.reloader.reload()
     assert refused.result == "refused"
@@ -156,7 +156,7 @@ async def test_a_reload_reaches_both_and_one_that_is_refused_reaches_none(hired:
 
 
 async def test_one_that_is_killed_under_load_loses_no_record_and_another_takes_its_place(hired: Hired) -> None:
-    slow = {"use": "tests.router.running.workers.test_crew:Slow", "tier": "large", "model": "l", "price": "desk-large"}
+    slow = {"use": "tests.router.running.workers.test_pool:Slow", "tier": "large", "model": "l", "price": "desk-large"}
     mini = {"use": "tests.router.scripted:ScriptedOptions", "tier": "mini", "model": "m", "price": "desk-mini"}
     write(hired.file, backends={"large": slow, "mini": mini}, server={"drain_timeout": 1.0, "request_timeout": 20.0})
     assert (await hired.reloader.reload()).result == "done"
@@ -202,7 +202,7 @@ async def test_an_engine_is_the_parents_and_ends_when_no_configuration_wants_it(
     more = {"server": {"drain_timeout": 1.0, "request_timeout": 5.0}}
     large = {"use": "tests.router.scripted:ScriptedOptions", "tier": "large", "model": "l", "price": "desk-large"}
     rented = {
-        "use": "tests.router.running.workers.test_crew:Rented",
+        "use": "tests.router.running.workers.test_pool:Rented",
         "tier": "mini",
         "model": "m",
         "price": "desk-mini",
