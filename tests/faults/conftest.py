@@ -2,21 +2,20 @@
 
 Its wall clock is wrong by as many seconds as stand in a file. Which fault is tried where:
 
-    replies lost, doubled, open too long, cut in silence; other tenants'    test_mixed.py (all plays and events, by seed)
-    backends: refuse, reset, hang, drip, lie, break, 4xx, 429, 5xx          test_mixed.py, tests/backends/test_pool.py
-    one replica away; ejection, queues, retries                   test_mixed.py, tests/backends/replicas
-    repeats of clients; streams cut at any byte                   test_sdk.py, tests/backends/test_sse.py
-    idempotency keys                                              test_mixed.py, endpoints/test_idempotent.py
-    callers who hang up anywhere, or read slowly                  test_mixed.py, tests/router/test_listener.py
-    kill -9; torn ledger, full disk, second writer                test_kills.py, test_ledger.py, test_process.py,
-                                                                  tests/router/ledger
-    Redis away, slow, full, busy, locked, wrong                   test_redis.py, tests/cache/test_redis_store.py
-    signals, descriptors, full log disk, unknown names            test_process.py
-    clock                                                         test_clock.py
-    configuration, at the start and again                         test_configuration.py, tests/router/config
-    input, byte for byte, also behind nginx and HAProxy; by chance          test_input.py, tests/router/test_bad_input.py
-    limits, budgets                                               tests/router/guards/limits
-    overload; 100,000 requests, 50 kills, every byte, 10 s without Redis    ./tandem test faults
+    answers lost, doubled, hung, cut in silence, foreign    test_mixed.py: all plays and events, by seed
+    backends that refuse, hang, drip, lie, break            test_mixed.py, tests/backends/test_pool.py
+    one replica away; ejection, queues, retries             test_mixed.py, tests/backends/replicas
+    repeats of clients; streams cut at any byte             test_sdk.py, tests/backends/test_sse.py
+    idempotency keys                                        test_mixed.py, tests/router/endpoints/test_idempotent.py
+    callers who hang up anywhere, or read slowly            test_mixed.py, tests/router/test_listener.py
+    kill -9; torn ledger, full disk, second writer          test_kills.py, test_ledger.py, tests/router/ledger
+    Redis away, slow, full, busy, locked, wrong             test_redis.py, tests/cache/test_redis_store.py
+    signals, descriptors, disks, unknown names              test_process.py
+    clock                                                   test_clock.py
+    configuration, at the start and again                   test_configuration.py, tests/router/config
+    input byte for byte, behind proxies, by chance          test_input.py, tests/router/test_bad_input.py
+    limits, budgets                                         tests/router/guards/limits
+    overload, and long runs of all of it                    ./tandem test faults
 """
 
 import os
