@@ -4,6 +4,7 @@
       ConnectFailed                yes   nothing was sent, or nobody answered
         OutOfService  retry_after  yes   its replicas are known to be away: nobody was asked
       Overloaded    retry_after    yes   429 or 503 before the first byte
+        QueueFull                  yes   no room in our own queue: nobody was asked
       TimedOut
         FirstTokenTimeout          yes   the backend was silent
         IdleTimeout                no    it stopped in the middle of a reply
@@ -65,6 +66,10 @@ class Overloaded(BackendError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QueueFull(Overloaded):
+    """There is no room here, before any server is asked."""
 
 
 class TimedOut(BackendError):

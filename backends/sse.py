@@ -57,6 +57,10 @@ class _Body(msgspec.Struct):
     choices: msgspec.Raw = _NOTHING
 
 
+class _Answer(msgspec.Struct):
+    error: msgspec.Raw = _NOTHING
+
+
 class _Choice(msgspec.Struct):
     index: int = 0
     finish_reason: str | None = None
@@ -99,6 +103,7 @@ class Told(msgspec.Struct, frozen=True):
 _NOTHING_TOLD: Final = Told(None, is_whole=False, is_plain=False)
 
 _read_usage: Final = msgspec.json.Decoder(_Usage).decode
+_read_answer: Final = msgspec.json.Decoder(_Answer).decode
 _read_body: Final = msgspec.json.Decoder(_Body).decode
 _read_chunk: Final = msgspec.json.Decoder(_Chunk).decode
 _read_choices: Final = msgspec.json.Decoder(list[_WholeChoice]).decode
@@ -203,6 +208,16 @@ class StreamReader:
                 self._finished.add(choice.index)
             if not self.has_content:
                 self.has_content = _says_something(choice)
+
+
+def is_answer(body: bytes) -> bool:
+    """Tell whether an unstreamed body is an object in JSON that tells of no error; a damaged one is no answer."""
+    try:
+        if not body.isascii():
+            body.decode()
+        return _read_answer(body).error == _NOTHING
+    except _UNREADABLE:
+        return False
 
 
 def read_reply(body: bytes) -> Told:

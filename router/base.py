@@ -22,7 +22,7 @@ from typing import ClassVar, Protocol
 
 from msgspec import Raw, Struct
 
-from backends.base import BackendError, ConnectFailed, OutOfService, Overloaded, TimedOut, Usage
+from backends.base import BackendError, ConnectFailed, OutOfService, Overloaded, QueueFull, TimedOut, Usage
 from cache.base import NOTHING_HELD, Holding, PrefixKeys
 from classifier.base import Prompt, Score
 
@@ -131,13 +131,13 @@ class RoutesFailed(GatewayError):
 
     Attributes:
         causes: what each attempt failed with, in order; at least one.
-        is_overload: all of them for lack of room.
+        is_overload: all of them for lack of room in queues of our own, which do not empty at once.
     """
 
     def __init__(self, causes: tuple[BackendError, ...]) -> None:
         waits = [cause.retry_after for cause in causes if isinstance(cause, (OutOfService, Overloaded))]
-        self.is_overload = all(isinstance(cause, Overloaded) for cause in causes)
-        if self.is_overload:
+        self.is_overload = all(isinstance(cause, QueueFull) for cause in causes)
+        if all(isinstance(cause, Overloaded) for cause in causes):
             self.status, message, code = 503, "every backend is full", "overloaded"
         elif all(isinstance(cause, (ConnectFailed, Overloaded)) for cause in causes):
             self.status, message, code = 503, "no backend can be reached", "upstream_away"

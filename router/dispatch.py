@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from backends.base import BackendError, Broken, Call, Rejected, Reply, StreamBroken
+from backends.sse import is_answer
 from router.base import Request, RoutesFailed
 from router.routes import Route
 
-_BLANKS = b" \t\r\n"
 _TAKES_USAGE = Raw(b'{"include_usage":true}')
 
 
@@ -53,10 +53,13 @@ async def begin(
     """
     causes = [*tried]
     for route in routes:
+        reply: Reply | None = None
         try:
             reply = await route.backend.send(call_for(request, route))
             return Begun(route, reply, await _first(reply, is_whole=not request.stream), is_makeshift=bool(causes))
         except BaseException as error:  # also when the caller leaves: the backend was at work
+            if reply is not None and isinstance(error, BackendError):
+                error.before = reply.before  # who was asked before it has its price, too
             failed(route, error)
             if not isinstance(error, BackendError) or isinstance(error, Rejected):
                 raise
@@ -75,8 +78,8 @@ async def _first(reply: Reply, *, is_whole: bool) -> bytes:
     first = await anext(reply.chunks, b"")
     if not first:
         raise Broken("the backend answered 2xx without a body")
-    if is_whole and not first.startswith(b"{") and not first.lstrip(_BLANKS).startswith(b"{"):
-        raise Broken("the backend answered 2xx with no JSON object")  # a page of a proxy, or of another server
+    if is_whole and not is_answer(first):  # a page of a proxy, half an answer, or an error that calls itself a success
+        raise Broken("the backend answered 2xx with what is no answer")
     return first
 
 

@@ -6,6 +6,7 @@ answers in as few writes as they need.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ MAX_HEADERS = 100
 MAX_HEAD = 32 * 1024  # bytes
 MAX_URL = 8 * 1024  # bytes
 
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_HIDDEN = re.compile(rb"^[^?]*%(?:2[ef]|5c|00)", re.IGNORECASE)
 _BODILESS = frozenset((204, 304))
 
 
@@ -187,6 +190,13 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._awaits_head = False
         version = self.parser.get_http_version()
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if (len(hosts) != 1 and (hosts or version == "1.1")) or (hosts and _HOST.fullmatch(hosts[0]) is None):
+            self._refuse(400, "a request names one host, without a path or a user", "invalid_host")
+        if not self.url.startswith(b"/"):
+            self._refuse(400, "the target must be a path", "invalid_target")
+        if b"%" in self.url and _HIDDEN.search(self.url) is not None and not self.url.startswith(b"/v1/models/"):
+            self._refuse(400, "the path hides a slash, a dot or a NUL", "invalid_target")
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
         self.scope["method"] = self.parser.get_method().decode("ascii")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
-from backends.base import Backend, BackendError, Call, DeadlineExceeded, OutOfService, Overloaded, Reply
+from backends.base import Backend, BackendError, Call, DeadlineExceeded, OutOfService, Overloaded, QueueFull, Reply
 from backends.replicas.base import Figure, counted
 from backends.replicas.endings import Followed
 from backends.replicas.fair_queue import FairQueue
@@ -163,7 +163,7 @@ class Limited:
 
     def _overloaded(self, cause: str, message: str) -> Overloaded:
         self._shed[cause] += 1
-        return Overloaded(message, retry_after=max(LEAST_RETRY_AFTER, self._wait))
+        return QueueFull(message, retry_after=max(LEAST_RETRY_AFTER, self._wait))
 
     def _refuse(self, waiting: _Waiting, error: BackendError) -> None:
         if not waiting.admitted.done():

@@ -89,9 +89,9 @@ class Retried:
     async def _elsewhere(self, call: Call, error: BackendError) -> Reply:
         spent = 0
         while _may_help(error) and monotonic() < call.deadline:
-            is_free = self._group.is_out(error.replica)
+            is_free = isinstance(error, ConnectFailed) or self._group.is_out(error.replica)
             if not is_free:
-                spent += not isinstance(error, ConnectFailed)  # that cost no time: all may be asked
+                spent += 1
                 if spent > self._more or not self._affords_one():
                     self._refused[type(error).__name__] += 1
                     break

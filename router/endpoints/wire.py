@@ -17,7 +17,9 @@ from msgspec import Meta, Raw, Struct
 from classifier.base import Prompt, Turn
 from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, TooLarge, TooSlow, Unsupported
 from router.endpoints.routing_headers import wanted_quality, wanted_tier
+from router.guards.contents import refuse_addresses
 from router.guards.parameters import read_document
+from router.guards.schemas import refuse_schemas
 from router.model_names import DEFAULT_NAMES, ModelNames
 from router.stalled import is_stalled
 
@@ -64,6 +66,7 @@ class _Message(Struct):
     content: str | list[_Part] | None = None
     tool_calls: Any = None
     function_call: Any = None
+    tool_call_id: str | None = None
 
 
 class _StreamOptions(Struct):
@@ -159,6 +162,11 @@ def read_chat(
         UnknownModel: the model is none of ours.
     """
     chat = read_typed(body, _Chat)
+    fields = _read_fields(body)
+    if any(isinstance(message.content, list) for message in chat.messages):
+        refuse_addresses(msgspec.json.decode(fields["messages"]))
+    if chat.tools or chat.response_format is not None:
+        refuse_schemas({"tools": chat.tools, "response_format": chat.response_format}, size=len(body))
     named = names.answering(chat.model)
     prompt = _prompt(chat, tenant)
     return Request(
@@ -171,7 +179,7 @@ def read_chat(
         prompt=prompt,
         stream=bool(chat.stream),
         wants_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        fields=_read_fields(body),
+        fields=fields,
         cacheable=b"x-tandem-no-cache" not in headers
         and (keep_sampled or chat.temperature == 0)
         and chat.n in (None, 1),
@@ -219,7 +227,10 @@ def _prompt(chat: _Chat, tenant: str) -> Prompt:
 def _needs(chat: _Chat) -> Needs:
     """Return what only some backends can do; a field of a shape that we do not know is left to the backend."""
     found: list[str] = []
-    for message in chat.messages:
+    for number, message in enumerate(chat.messages):
+        if message.role == "tool" and message.tool_call_id is None:
+            path = f"messages[{number}].tool_call_id"
+            raise BadRequest(f"the field {path} is missing", code="missing_required_parameter", param=path)
         if isinstance(message.content, list):
             found += [_FEATURE_OF_PART[part.type] for part in message.content if part.type in _FEATURE_OF_PART]
     media = len(found)

@@ -1,26 +1,31 @@
 """Tests router/bench/endurance.py and router/bench/goals.py."""
 
-from router.bench.endurance import measure_endurance
+from pathlib import Path
+
+import pytest
+
+from router.bench.companions import Cores
+from router.bench.endurance import _overload, _streams
 from router.bench.goals import at_least, at_most, stated
 
 
-def test_each_part_gives_its_figures() -> None:
-    said: list[str] = []
-    report = measure_endurance(streams=10, minutes=0.05, requests=200, seconds=0.5, say=said.append)
-    assert {goal.name for goal in report.goals} == {
-        "added_p50_ms_at_500_rps",
-        "goodput_share_at_3x",
-        "health_p99_s_at_3x",
-        "neither_answered_nor_refused_at_3x",
-        "chunks_lost",
-        "kb_per_open_stream",
-        "mb_per_minute_with_open_streams",
-        "mb_grown_after_warm_up",
-        "failed_requests",
-    }
-    values = {goal.name: goal.value for goal in report.goals}
-    assert values["chunks_lost"] == values["failed_requests"] == 0
-    assert len(said) == 4
+@pytest.fixture
+def cores() -> Cores:
+    return Cores(gateway=0, others=0)
+
+
+def test_what_is_too_much_is_refused_and_health_is_told_meanwhile(tmp_path: Path, cores: Cores) -> None:
+    goals, told = _overload(tmp_path, cores, 0.5)
+    values = {goal.name: goal.value for goal in goals}
+    assert set(values) == {"goodput_share_at_3x", "health_p99_s_at_3x", "neither_answered_nor_refused_at_3x"}
+    assert values["neither_answered_nor_refused_at_3x"] == 0
+    assert told["refused"]
+
+
+def test_no_chunk_of_a_held_stream_is_lost(tmp_path: Path, cores: Cores) -> None:
+    goals, told = _streams(tmp_path, cores, streams=10, minutes=0.03)
+    assert {goal.name for goal in goals} >= {"chunks_lost", "kb_per_open_stream"}
+    assert (told["errors"], goals[0].value) == (0, 0)
 
 
 def test_a_goal_says_what_it_wants() -> None:
