@@ -93,7 +93,7 @@ class Opened:
             timeout=config.server.request_timeout,
             keep_sampled=config.cache.sampled,
             config=config.version,
-            read=partial(read_chat, names=gateway.names),
+            read=partial(read_chat, names=gateway.names, addresses=config.server.content_urls),
             priorities=Priorities({name: tenant.priority for name, tenant in config.tenants.items()}),
             storing=Storing(gateway.objects, count=gateway.metrics.store),
         )

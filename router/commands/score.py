@@ -256,4 +256,6 @@ def _request(row: dict[str, Any]) -> Request:
         body = msgspec.json.encode({"model": AUTO, **said})
     except (UnicodeEncodeError, OverflowError, RecursionError) as error:
         raise Unscored("holds half a surrogate pair, a number beyond 64 bits, or too deep a nesting") from error
-    return read_chat(body, {}, tenant=tenant or "", received=time.monotonic(), timeout=0.0, keep_sampled=False)
+    return read_chat(
+        body, {}, tenant=tenant or "", received=time.monotonic(), timeout=0.0, keep_sampled=False, addresses=True
+    )

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,8 +24,8 @@ STEPS = (
     ("contracts", ("-c", _CONTRACTS)),
     ("tests", ("-m", "pytest")),
 )
-HALVES = (("tests/backends", "tests/cache"), ("tests", "--ignore=tests/backends", "--ignore=tests/cache"))
-"""Of the tests, about as long as each other."""
+AT_ONCE = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile")
+"""All tests, a file for each process at a time, and one process more than cores, since many tests wait for others."""
 
 
 def run_steps(
@@ -46,7 +45,7 @@ def run_steps(
         elif pytest_arguments:
             passes = _run((*arguments, *pytest_arguments), root) == 0
         else:
-            passes = _both_halves_pass(arguments, root)
+            passes = _run((*arguments, *AT_ONCE), root) == 0
         if not passes:
             raise Exit(1)
 
@@ -62,29 +61,10 @@ def _run(arguments: tuple[str, ...], root: Path) -> int:
     return subprocess.run([sys.executable, *arguments], cwd=root, env=_environment(), check=False).returncode
 
 
-def _both_halves_pass(arguments: tuple[str, ...], root: Path) -> bool:
-    """Run one half in sight and the other beside it; what the other says follows, so that nothing is mixed up."""
-    beside, in_sight = HALVES
-    with tempfile.TemporaryFile("w+") as said:
-        other = subprocess.Popen(
-            [sys.executable, *arguments, *beside],
-            cwd=root,
-            env=_environment(),
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            code = _run((*arguments, *in_sight), root)
-            other_code = other.wait()
-        finally:
-            other.kill()
-            other.wait()
-            said.seek(0)
-            print(said.read(), end="", flush=True)
-    return code == other_code == 0
-
-
 def _environment() -> dict[str, str]:
-    """Return ours without what the launcher set, and with the environment's own programs first on PATH."""
+    """Return ours without what the launcher set, and with the environment's own programs first on PATH.
+
+    What computes takes one thread for each process: the processes are as many as the cores already.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONSAFEPATH"}}
-    return {**kept, "PATH": os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))}
+    return {"OMP_NUM_THREADS": "1", **kept, "PATH": os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))}

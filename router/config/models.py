@@ -65,6 +65,8 @@ class ServerOptions(Options):
         host: an address or name; anything but loopback needs keys.
         port: 0 lets the system choose one.
         max_body_bytes: a longer request is refused.
+        content_urls: messages may name addresses of pictures and files, which backends fetch from where they stand;
+            else only what is sent itself, as `data:`, is taken.
         request_timeout: seconds for a whole request, all attempts together.
         drain_timeout: seconds that running replies get to finish when the gateway stops.
         workers: processes that answer; "auto", or 0, takes one for each core.
@@ -77,6 +79,7 @@ class ServerOptions(Options):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: Annotated[int, Field(ge=0, le=65_535), _Number] = 8080
     max_body_bytes: Annotated[int, Field(ge=1_024, le=1 << 30), _Number] = 4 << 20
+    content_urls: bool = False
     request_timeout: Seconds = 600.0
     drain_timeout: Seconds = 10.0
     workers: Annotated[int, Field(ge=0, le=256), BeforeValidator(_one_for_each_core), _Number] = 1

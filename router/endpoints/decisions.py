@@ -44,6 +44,7 @@ class Decisions:
             received=time.monotonic(),
             timeout=0.0,
             keep_sampled=False,
+            addresses=True,  # nobody is asked, so nothing is fetched
             names=self.names,
         )
         decision = self.pipeline.decide(asked)

@@ -148,6 +148,7 @@ def read_chat(
     timeout: float,
     keep_sampled: bool,
     names: ModelNames = DEFAULT_NAMES,
+    addresses: bool = False,
 ) -> Request:
     """Return the request.
 
@@ -156,6 +157,7 @@ def read_chat(
         timeout: seconds that the whole answer may take.
         keep_sampled: whether an answer drawn with a temperature may be kept for the next equal request.
         names: the models that can be asked for.
+        addresses: parts of messages may name what a backend would have to fetch.
 
     Raises:
         BadRequest: it cannot be understood; `param` says which field.
@@ -163,7 +165,7 @@ def read_chat(
     """
     chat = read_typed(body, _Chat)
     fields = _read_fields(body)
-    if any(isinstance(message.content, list) for message in chat.messages):
+    if not addresses and any(isinstance(message.content, list) for message in chat.messages):
         refuse_addresses(msgspec.json.decode(fields["messages"]))
     if chat.tools or chat.response_format is not None:
         refuse_schemas({"tools": chat.tools, "response_format": chat.response_format}, size=len(body))

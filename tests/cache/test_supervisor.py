@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,11 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files of this test alone."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files of this test alone; its path is short, since a socket stands in it."""
+    with tempfile.TemporaryDirectory(prefix="redis-") as short:
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        yield Path(short)
 
 
 def binary() -> Path:
@@ -102,10 +104,10 @@ async def test_closing_ends_the_server_and_removes_its_directory(folder: Path) -
     await server.aclose()
 
 
-def test_a_killed_parent_leaves_no_server(tmp_path: Path) -> None:
+def test_a_killed_parent_leaves_no_server(folder: Path) -> None:
     binary()
     with subprocess.Popen(
-        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(folder)}
     ) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())

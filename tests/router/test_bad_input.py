@@ -193,3 +193,17 @@ async def test_one_of_our_headers_twice_is_refused(path: str, open_house: OpenHo
         assert answer.json()["error"]["param"] == "x-tandem-quality"
         other = await house.client.post(path, json=chat(), headers=[("x-other", "a"), ("x-other", "b")])
         assert other.status_code == 200
+
+
+async def test_addresses_in_messages_are_refused_unless_the_file_lets_backends_fetch_them(
+    open_house: OpenHouse,
+) -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
+    body = chat(model="mini", messages=[{"role": "user", "content": [part]}])
+    async with open_house() as house:
+        refused = await house.client.post(CHAT, json=body)
+        route = await house.client.post("/v1/route", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "url_not_allowed")
+    assert route.status_code == 200
+    async with open_house(server={"content_urls": True}) as house:
+        assert (await house.client.post(CHAT, json=body)).status_code == 200

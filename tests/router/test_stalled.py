@@ -155,7 +155,15 @@ JSON = st.recursive(
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["assistant", "tool", "function", "user"]), JSON, JSON), max_size=8))
 def test_calls_of_any_shape_are_survived(parts: list[tuple[str, object, object]]) -> None:
-    is_stalled([ASK, *({"role": role, "tool_calls": calls, "function_call": call} for role, calls, call in parts)])
+    is_stalled(
+        [
+            ASK,
+            *(
+                {"role": role, "tool_calls": calls, "function_call": call, "tool_call_id": "c"}
+                for role, calls, call in parts
+            ),
+        ]
+    )
 
 
 async def test_a_stalled_agent_goes_to_large_unless_a_tier_was_named(open_house: OpenHouse) -> None:

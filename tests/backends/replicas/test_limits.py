@@ -198,4 +198,4 @@ async def test_whatever_happens_all_room_comes_back() -> None:
     assert min(ended[word] for word in ("answered", "Broken", "QueueFull")) > 0
     found = figures_of(backend)
     assert (found["in_flight"], found["queued"], server.flying, server.most) == ({(): 0}, {(): 0}, 0, 3)
-    assert sum(found["shed"].values()) == ended["Overloaded"]
+    assert sum(found["shed"].values()) == ended["QueueFull"]

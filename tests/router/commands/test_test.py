@@ -70,14 +70,11 @@ def test_without_the_development_set_it_says_what_to_do(
     assert "./tandem test from a checkout" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("broken", ["tests", "tests/backends", ""])
-def test_all_tests_run_in_two_halves_of_which_neither_may_fail(
-    broken: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("code", [0, 1])
+def test_all_tests_run_several_at_a_time(
+    code: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    half = f"import sys; print(*sys.argv[1:], sep='|'); raise SystemExit(sys.argv[1] == {broken!r})"
-    put(monkeypatch, ("tests", ("-c", half)))
-    assert run(["test"]) == int(broken != "")
-    assert capfd.readouterr().out.splitlines() == [
-        "== tests",
-        *("|".join(half) for half in reversed(test_command.HALVES)),
-    ]
+    tell = f"import sys; print(*sys.argv[1:], sep='|'); raise SystemExit({code})"
+    put(monkeypatch, ("tests", ("-c", tell)))
+    assert run(["test"]) == code
+    assert capfd.readouterr().out.splitlines() == ["== tests", "|".join(test_command.AT_ONCE)]

@@ -38,7 +38,7 @@ def losses(recipe: training.Recipe, tokenizer: Any) -> list[float]:
 
 
 def test_a_short_training_lowers_the_loss_and_repeats_itself(tokenizer: Any) -> None:
-    recipe = dataclasses.replace(training.MINI, steps=100)
+    recipe = dataclasses.replace(training.MINI, steps=80)
     first, again = losses(recipe, tokenizer), losses(recipe, tokenizer)
     assert first == again
     assert first[-1] < first[0] - 1
@@ -64,7 +64,7 @@ def test_digits_stand_alone_and_text_survives_the_tokenizer(tokenizer: Any) -> N
 
 @pytest.mark.parametrize("name", ["mini", "large"])
 def test_the_engine_answers_as_the_trained_model_does(name: str, tokenizer: Any, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(training.RECIPES[name], steps=30)
+    recipe = dataclasses.replace(training.RECIPES[name], steps=25)
     model: Any = training.train(recipe, tokenizer, seed=0, report=lambda _: None)
     gguf_file.write(tmp_path / "m.gguf", name="trial", model=model, tokenizer=tokenizer)
     questions = list(unseen("trial", Difficulty.SIMPLE, 6))
@@ -97,11 +97,11 @@ def test_the_engine_answers_as_the_trained_model_does(name: str, tokenizer: Any,
 def test_one_command_trains_examines_and_writes_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backends.engines.desk.building.UNSEEN", 50)
     said: list[str] = []
-    build(tmp_path, seeds=(0,), steps=20, say=said.append)
+    build(tmp_path, seeds=(0,), steps=5, say=said.append)
     card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
     assert "| mini | **0** |" in card
     assert "| large | **0** |" in card
     assert (tmp_path / "desk-mini.gguf").stat().st_size < 200_000
     before = len(said)
-    build(tmp_path, seeds=(0,), steps=20, say=said.append)  # what is trained is not trained again
+    build(tmp_path, seeds=(0,), steps=5, say=said.append)  # what is trained is not trained again
     assert not any("step" in line for line in said[before:])
