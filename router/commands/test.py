@@ -67,4 +67,8 @@ def _environment() -> dict[str, str]:
     What computes takes one thread for each process: the processes are as many as the cores already.
     """
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONSAFEPATH"}}
-    return {"OMP_NUM_THREADS": "1", **kept, "PATH": os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)))}
+    return {
+        "OMP_NUM_THREADS": "1",
+        **kept,
+        "PATH": os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath))),
+    }
