@@ -27,7 +27,7 @@ def events_of(response: Fields, *, after: int = -1) -> bytes:
     if response["usage"] is not None:
         writer.use(response["usage"])
     why = (response["incomplete_details"] or {}).get("reason", "")
-    writer.end(_FINISH_REASONS.get(why, "stop"))
+    writer.end(_FINISH_REASONS.get(why, "stop"), completed=response["completed_at"])
     writer.close()
     return writer.take()
 

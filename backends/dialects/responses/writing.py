@@ -120,12 +120,14 @@ class ResponseWriter:
         """Take what it took."""
         self._usage = usage
 
-    def end(self, finish_reason: str) -> None:
+    def end(self, finish_reason: str, *, completed: int | None = None) -> None:
         """Close what is open: the model has stopped.
 
         Args:
             finish_reason: as a chat tells it.
+            completed: when it was whole, seconds since 1970; None: now.
         """
+        self._completed = completed
         self._why = _REASONS.get(finish_reason)
         self.status = COMPLETED if self._why is None else INCOMPLETE
         for at, item in enumerate(self._items):
