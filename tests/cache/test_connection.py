@@ -172,11 +172,13 @@ async def test_tls_is_spoken_with_a_server_that_proves_its_name_and_no_other(
 
     async def unwrap(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_unix_connection(read_address(server.url).path)
-        while data := await reader.read(4096):
-            inner_writer.write(data)
-            writer.write(await inner_reader.read(4096))
-        inner_writer.close()
-        writer.close()
+        try:
+            while data := await reader.read(4096):
+                inner_writer.write(data)
+                writer.write(await inner_reader.read(4096))
+        finally:  # also where the test has ended
+            inner_writer.close()
+            writer.close()
 
     listener = await asyncio.start_server(unwrap, "127.0.0.1", 0, ssl=proof)
     async with listener:

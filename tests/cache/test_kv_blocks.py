@@ -471,11 +471,13 @@ async def slow_front(server: PrivateRedis, bytes_per_second: float) -> AsyncGene
                 writer.write(data)
 
         answering = asyncio.create_task(answer())
-        while data := await reader.read(65536):
-            inner_writer.write(data)
-        answering.cancel()
-        inner_writer.close()
-        writer.close()
+        try:
+            while data := await reader.read(65536):
+                inner_writer.write(data)
+        finally:  # also where the test has ended
+            answering.cancel()
+            inner_writer.close()
+            writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listener:

@@ -65,10 +65,12 @@ async def slow_front(server: PrivateRedis, delay: list[float]) -> AsyncGenerator
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_unix_connection(path)
-        with suppress(OSError):
-            await asyncio.gather(pass_on(reader, inner_writer, delay), pass_on(inner_reader, writer, [0.0]))
-        inner_writer.close()
-        writer.close()
+        try:
+            with suppress(OSError):
+                await asyncio.gather(pass_on(reader, inner_writer, delay), pass_on(inner_reader, writer, [0.0]))
+        finally:  # also where the test has ended
+            inner_writer.close()
+            writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listener:
