@@ -50,12 +50,7 @@ def bench_gateway(
             report = measure(seconds=seconds, connections=connections, rounds=rounds, say=say)
         except BenchError as error:
             raise CommandFailed(str(error)) from error
-    if as_json:
-        print(json.dumps(asdict(report)))
-    else:
-        _show(report)
-    if not all(goal.met for goal in report.goals):
-        raise typer.Exit(1)
+    _tell(report, as_json=as_json)
 
 
 @bench.command("endurance")
@@ -72,12 +67,7 @@ def bench_endurance(
         report = measure_endurance(streams=streams, minutes=minutes, requests=requests, say=console.print)
     except BenchError as error:
         raise CommandFailed(str(error)) from error
-    if as_json:
-        print(json.dumps(asdict(report)))
-    else:
-        _show(report)
-    if not all(goal.met for goal in report.goals):
-        raise typer.Exit(1)
+    _tell(report, as_json=as_json)
 
 
 @bench.command("routing")
@@ -110,6 +100,16 @@ def bench_routing(
             table.add_row(goal.name, f"{goal.value:.3g}", goal.wanted, "yes" if goal.met else "NO")
         Console().print(table)
     if not all(goal.met for goal in goals):
+        raise typer.Exit(1)
+
+
+def _tell(report: Report, *, as_json: bool) -> None:
+    """Print the report, and exit with 1 where a goal is missed."""
+    if as_json:
+        print(json.dumps(asdict(report)))
+    else:
+        _show(report)
+    if not all(goal.met for goal in report.goals):
         raise typer.Exit(1)
 
 

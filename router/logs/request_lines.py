@@ -9,52 +9,34 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 
-from router.base import Attempt, Intent, Label, Ledger, Outcome, Rating, Record
+from router.base import Intent, Ledger, Outcome, Record
 from router.logs.lines import FIELDS
+from router.wrapped_ledger import WrappedLedger
 
 _FAILED: Final = frozenset({Outcome.FAILED, Outcome.BROKEN, Outcome.INTERRUPTED})
 _log = logging.getLogger("router.requests")
 
 
-class LoggedLedger:
+class LoggedLedger(WrappedLedger):
     """A ledger whose records are told, too; see `router.base.Ledger`."""
 
     def __init__(self, ledger: Ledger, *, tells_all: bool) -> None:
-        self._ledger, self._tells_all = ledger, tells_all
+        super().__init__(ledger)
+        self._tells_all = tells_all
         self._open: dict[str, Intent] = {}
 
     def open(self, intent: Intent) -> Awaitable[None]:
         """Hand over an intent, and remember it until its record comes."""
         self._open[intent.id] = intent
-        return self._ledger.open(intent)
+        return super().open(intent)
 
     def settle(self, record: Record) -> None:
         """Hand over a record, and tell of it."""
-        self._ledger.settle(record)
+        super().settle(record)
         intent = self._open.pop(record.id, None)
         if intent is not None and (self._tells_all or record.outcome in _FAILED):
             level = logging.WARNING if record.outcome in _FAILED else logging.INFO
             _log.log(level, "request %s", record.outcome, extra={FIELDS: partial(fields_of, intent, record)})
-
-    def shadow(self, request_id: str, attempt: Attempt) -> None:
-        """Hand over a shadow call."""
-        self._ledger.shadow(request_id, attempt)
-
-    def label(self, label: Label) -> None:
-        """Hand over a label."""
-        self._ledger.label(label)
-
-    def rate(self, rating: Rating) -> Awaitable[str | None]:
-        """Keep a rating."""
-        return self._ledger.rate(rating)
-
-    def forget(self, before: float) -> None:
-        """Erase old text."""
-        self._ledger.forget(before)
-
-    async def aclose(self) -> None:
-        """Close the ledger."""
-        await self._ledger.aclose()
 
 
 def fields_of(intent: Intent, record: Record) -> dict[str, object]:

@@ -13,9 +13,10 @@ from backends.base import Backend, Call, Reply
 from backends.optional import figures_of, start
 from backends.replicas.base import Figure
 from backends.replicas.endings import Followed
-from router.base import Attempt, Intent, Label, Ledger, Rating, Record, Tier
+from router.base import Intent, Record, Tier
 from router.tracing.base import Spans
 from router.tracing.traced_requests import SYSTEM, TracedCall, TracedRequest, at_hand
+from router.wrapped_ledger import WrappedLedger
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,45 +71,22 @@ class TracedApplication:
             span.end()
 
 
-class TracedLedger:
+class TracedLedger(WrappedLedger):
     """A ledger that tells the request at hand, too; see `router.base.Ledger`."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
 
     def open(self, intent: Intent) -> Awaitable[None]:
         """Hand over an intent."""
         request = at_hand.get()
         if request is not None:
             request.choose(intent)
-        return self._ledger.open(intent)
+        return super().open(intent)
 
     def settle(self, record: Record) -> None:
         """Hand over a record."""
-        self._ledger.settle(record)
+        super().settle(record)
         request = at_hand.get()
         if request is not None:
             request.settle(record)
-
-    def shadow(self, request_id: str, attempt: Attempt) -> None:
-        """Hand over a shadow call."""
-        self._ledger.shadow(request_id, attempt)
-
-    def label(self, label: Label) -> None:
-        """Hand over a label."""
-        self._ledger.label(label)
-
-    def rate(self, rating: Rating) -> Awaitable[str | None]:
-        """Keep a rating."""
-        return self._ledger.rate(rating)
-
-    def forget(self, before: float) -> None:
-        """Erase old text."""
-        self._ledger.forget(before)
-
-    async def aclose(self) -> None:
-        """Close the ledger."""
-        await self._ledger.aclose()
 
 
 class TracedBackend:

@@ -1,4 +1,4 @@
-"""router/logs/lines.py, router/logs/redaction.py, router/logs/request_lines.py.
+"""router/logs/lines.py, router/logs/redaction.py, router/logs/request_lines.py, router/wrapped_ledger.py.
 
 One line each, without secrets, never in the way.
 """

@@ -1,0 +1,43 @@
+"""A ledger around a ledger, which hands on all that it is given: for those that watch some of it.
+
+Knows nothing of what is watched, or why.
+"""
+
+from collections.abc import Awaitable
+
+from router.base import Attempt, Intent, Label, Ledger, Rating, Record
+
+
+class WrappedLedger:
+    """A ledger that hands on everything; see `router.base.Ledger`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def open(self, intent: Intent) -> Awaitable[None]:
+        """Hand over an intent."""
+        return self._ledger.open(intent)
+
+    def settle(self, record: Record) -> None:
+        """Hand over a record."""
+        self._ledger.settle(record)
+
+    def shadow(self, request_id: str, attempt: Attempt) -> None:
+        """Hand over a shadow call."""
+        self._ledger.shadow(request_id, attempt)
+
+    def label(self, label: Label) -> None:
+        """Hand over a label."""
+        self._ledger.label(label)
+
+    def rate(self, rating: Rating) -> Awaitable[str | None]:
+        """Keep a rating."""
+        return self._ledger.rate(rating)
+
+    def forget(self, before: float) -> None:
+        """Erase old text."""
+        self._ledger.forget(before)
+
+    async def aclose(self) -> None:
+        """Close the ledger."""
+        await self._ledger.aclose()
