@@ -38,7 +38,7 @@ def losses(recipe: training.Recipe, tokenizer: Any) -> list[float]:
 
 
 def test_a_short_training_lowers_the_loss_and_repeats_itself(tokenizer: Any) -> None:
-    recipe = dataclasses.replace(training.MINI, steps=80)
+    recipe = dataclasses.replace(training.MINI, steps=60)
     first, again = losses(recipe, tokenizer), losses(recipe, tokenizer)
     assert first == again
     assert first[-1] < first[0] - 1
@@ -95,7 +95,7 @@ def test_the_engine_answers_as_the_trained_model_does(name: str, tokenizer: Any,
 
 @pytest.mark.slow
 def test_one_command_trains_examines_and_writes_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.engines.desk.building.UNSEEN", 50)
+    monkeypatch.setattr("backends.engines.desk.building.UNSEEN", 6)
     said: list[str] = []
     build(tmp_path, seeds=(0,), steps=5, say=said.append)
     card = (tmp_path / "CARD.md").read_text(encoding="utf-8")
