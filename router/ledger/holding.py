@@ -1,56 +1,76 @@
-"""A ledger file -> one gateway's own: locked, of this program's layout, with nothing left open.
+"""A ledger -> one gateway's own: locked, of this program's layout, with nothing left open.
 
 Whoever holds it may let several writers of one gateway write at the same time; those of another gateway are refused
-for as long as a process lives that has the lock, be it by inheritance.
+for as long as a process lives that has the lock, be it by inheritance: of a file's lock, or of the connection to a
+server that has given one. Where the server has forgotten, since it was started anew, writers that are there still keep
+another gateway out; one that comes first leaves its mark, and none of those before it writes any more.
 """
 
 import fcntl
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import IO, Final
+from types import TracebackType
+from typing import Final, Protocol, Self
+from uuid import uuid4
 
-from router.base import Outcome, Unavailable
+from router.base import Unavailable
+from router.ledger.engines.opening import engine_of, unavailable
+from router.ledger.engines.sqlite import SqliteEngine, connected
 from router.ledger.layout import prepare
+from router.ledger.place import LedgerPlace, LedgerUnreadable, PostgresPlace, as_place, in_words, load_psycopg
+from router.ledger.posting import Poster
 
-CHECKPOINT_PAGES: Final = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
+GIVEN_BACK_WITHIN: Final = 1_000  # milliseconds that a server takes to notice that a connection was closed
 
 _TIMED: Final = slice(4, 16)  # of an id of ours: milliseconds since 1970, 12 hexadecimal digits
-_MAKER: Final = slice(16, 26)  # likewise: the process that made it
+_MAKER: Final = slice(16, 26)  # likewise: the process that made it; `_LEFT` says the same
+
+_OPEN: Final = "SELECT id FROM requests WHERE outcome IS NULL"
+# Looked for before anything is locked: it takes a while, and other processes go on writing.
+_LEFT: Final = "SELECT id FROM requests WHERE id >= :first AND outcome IS NULL AND substr(id, 17, 10) = :maker"
 
 
-def hold(path: Path) -> IO[bytes]:
-    """Return what holds the file until it is closed, here and wherever it was inherited.
+class Held(Protocol):
+    """What holds a ledger until it is closed, here and wherever its descriptor was inherited."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that keeps it held."""
+        ...
+
+    def close(self) -> None:
+        """Give the ledger back."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+
+def hold(place: LedgerPlace | Path) -> Held:
+    """Return what holds a ledger; one that is not there yet is made, an older one brought up to date.
 
     What an earlier gateway left open is closed as interrupted.
 
     Raises:
-        Unavailable: the file is in use by another gateway, or cannot be written.
+        Unavailable: the ledger is in use by another gateway, is of a version that is not known, or cannot be written.
     """
-    lock = _locked(path)
-    try:
-        with closing(connected(path)) as connection:
-            prepare(connection)
-            connection.execute("UPDATE requests SET outcome = ? WHERE outcome IS NULL", (Outcome.INTERRUPTED,))
-    except sqlite3.Error as error:
-        lock.close()
-        raise Unavailable(f"the ledger {path} cannot be opened: {error}", code="ledger_unavailable") from error
-    return lock
-
-
-def connected(path: Path) -> sqlite3.Connection:
-    """Return a connection that writes ahead; one that finds another one writing waits for five seconds."""
-    for plain in (bool, type(None)):  # of a type without an adapter sqlite3 asks each value, at the price of its row
-        sqlite3.register_adapter(plain, _as_it_is)
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    place = as_place(place)
+    if isinstance(place, PostgresPlace):
+        return _hold_database(place)
+    with ExitStack() as failed:
+        lock = _lock(place.path)
+        failed.callback(lock.close)
+        try:
+            with closing(connected(place.path)) as connection:
+                prepare(connection)
+                Poster(SqliteEngine(connection)).interrupt(_OPEN, {})
+        except sqlite3.Error as error:
+            raise unavailable(place, "opened", str(error)) from error
+        failed.pop_all()
+        return lock
 
 
 def maker_of(identifier: str) -> str:
@@ -58,7 +78,7 @@ def maker_of(identifier: str) -> str:
     return identifier[_MAKER]
 
 
-def interrupt(path: Path, maker: str, *, since: float) -> int:
+def interrupt(place: LedgerPlace | Path, maker: str, *, since: float) -> int:
     """Close as interrupted what a process left open that has ended; returns how many requests that were.
 
     Args:
@@ -66,45 +86,67 @@ def interrupt(path: Path, maker: str, *, since: float) -> int:
         since: wall time, seconds since 1970, from which on they may have begun.
 
     Raises:
-        Unavailable: the file cannot be written.
+        Unavailable: the ledger cannot be written.
     """
-    first = f"req_{max(0, int(since * 1000)):012x}"
-    begin, end = _MAKER.start + 1, _MAKER.stop - _MAKER.start
-    try:
-        with closing(connected(path)) as connection:
-            # Looked for before anything is locked: it takes a while, and other processes go on writing.
-            left = connection.execute(
-                f"SELECT id FROM requests WHERE id >= ? AND outcome IS NULL AND substr(id, {begin}, {end}) = ?",  # noqa: S608 - two numbers of ours
-                (first, maker),
-            ).fetchall()
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(
-                    "UPDATE requests SET outcome = ? WHERE id = ? AND outcome IS NULL",
-                    [(Outcome.INTERRUPTED.value, identifier) for (identifier,) in left],
-                )
-    except sqlite3.Error as error:
-        raise Unavailable(f"the ledger {path} cannot be written: {error}", code="ledger_unavailable") from error
-    return len(left)
+    place = as_place(place)
+    with closing(engine_of(place)) as engine:
+        try:
+            return Poster(engine).interrupt(_LEFT, {"first": first_id(since), "maker": maker})
+        except engine.errors as error:
+            raise unavailable(place, "written", in_words(error)) from error
 
 
-def _locked(path: Path) -> IO[bytes]:
+def first_id(since: float) -> str:
+    """Return what no id is below that was made from a time on, seconds since 1970."""
+    return f"req_{max(0, int(since * 1000)):0{_TIMED.stop - _TIMED.start}x}"
+
+
+def _lock(path: Path) -> Held:
     lock_path = path.with_name(f"{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = lock_path.open("ab")
     except OSError as error:
-        raise Unavailable(f"the ledger {path} cannot be written: {error}", code="ledger_unavailable") from error
+        raise unavailable(as_place(path), "written", str(error)) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise Unavailable(
-            f"the ledger {path} is in use by another gateway: stop it or choose another path",
-            code="ledger_unavailable",
-        ) from error
+        raise _in_use(as_place(path), "path") from error
     return lock
 
 
-def _as_it_is(value: bool | None, /) -> bool | None:  # noqa: FBT001 - sqlite3 calls it, with nothing else
-    return value
+def _hold_database(place: PostgresPlace) -> Held:
+    try:
+        psycopg = load_psycopg()
+    except LedgerUnreadable as error:
+        raise unavailable(place, "opened", str(error)) from error
+    from router.ledger.engines.postgres import GATEWAY, HOLDER, MARK, WRITERS, connected_to  # noqa: PLC0415 - needs psycopg
+    from router.ledger.layout import prepare_database  # noqa: PLC0415 - likewise
+
+    with ExitStack() as failed:
+        try:
+            held = failed.enter_context(connected_to(place, name="gateway"))
+            held.execute(f"SET lock_timeout = {GIVEN_BACK_WITHIN}")
+            for lock in (GATEWAY, WRITERS):
+                held.execute("SELECT pg_advisory_lock(%s, %s)", lock)
+            prepare_database(place)
+            held.execute("SET synchronous_commit = on")  # whatever the server is told: a mark must not be forgotten
+            held.execute(MARK, (HOLDER, uuid4().hex))
+            held.execute("SELECT pg_advisory_unlock(%s, %s)", WRITERS)
+            with closing(engine_of(place)) as engine:
+                Poster(engine).interrupt(_OPEN, {})
+        except psycopg.errors.LockNotAvailable as error:
+            raise _in_use(place, "database") from error
+        except psycopg.Error as error:
+            raise unavailable(place, "opened", in_words(error)) from error
+        failed.pop_all()
+        kept: Held = held
+        return kept
+
+
+def _in_use(place: LedgerPlace, choice: str) -> Unavailable:
+    return Unavailable(
+        f"the ledger {place} is in use by another gateway: stop it or choose another {choice}",
+        code="ledger_unavailable",
+    )

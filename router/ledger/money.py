@@ -6,8 +6,10 @@ rounded once, half to even, and a total is the sum of its buckets, so that a bre
 """
 
 import re
+from fractions import Fraction
+from typing import Final
 
-from backends.base import Usage
+from backends.base import INPUT_BUCKETS, OUTPUT_BUCKETS, Usage
 from router.base import Price
 
 PICO_PER_NANO = 1_000
@@ -16,31 +18,67 @@ NANO_PER_USD = 1_000_000_000
 HIGHEST_PRICE = 1_000_000  # USD per million tokens; above it is a slip of the decimal point
 CENTS = 2  # decimals that are always shown
 
-_DECIMAL = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,30}))?", re.ASCII)
+BUCKETS: Final = (*INPUT_BUCKETS, *OUTPUT_BUCKETS)
+_OFTEN: Final = ("fresh_input", "cached_input", "output")
+_SELDOM: Final = tuple(name for name in BUCKETS if name not in _OFTEN)
+
+_DECIMAL = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,30})?", re.ASCII)
 
 
-def cost(price: Price, usage: Usage) -> int:
-    """Return what an attempt cost, in nano-USD: the sum of its buckets."""
-    fresh, cached, output = buckets(price, usage)
-    return fresh + cached + output
+def cost(price: Price, usage: Usage) -> int | None:
+    """Return what an attempt cost, in nano-USD: the sum of its buckets.
 
-
-def buckets(price: Price, usage: Usage) -> tuple[int, int, int]:
-    """Return what fresh input, cached input and output cost, each in nano-USD.
-
-    Where the backend does not say how much of the prompt it had cached, all of it is priced as fresh.
+    None where its service tier has no price that is known; it is never charged as the usual one in silence.
 
     Raises:
         ValueError: a bucket is below zero; it is never clamped, since the sum would then be wrong in silence.
     """
-    cached = usage.cached_input or 0
-    if usage.fresh_input < 0 or cached < 0 or usage.output < 0:
-        raise ValueError(f"tokens below zero cannot be priced: {usage}")
-    return (
-        _nano(usage.fresh_input * price.fresh_input),
-        _nano(cached * price.cached_input),
-        _nano(usage.output * price.output),
+    held = price.held_for(usage.service_tier, usage.total_input)
+    if held is None:
+        return None
+    _check(usage)
+    total = (
+        held.per_request
+        + _nano(usage.fresh_input * held.fresh_input)
+        + _nano((usage.cached_input or 0) * held.cached_input)
+        + _nano(usage.output * held.output)
     )
+    for name in _SELDOM:
+        tokens = getattr(usage, name)
+        if tokens:
+            total += _nano(tokens * held.rate(name))
+    return total
+
+
+def breakdown(price: Price, usage: Usage) -> dict[str, int] | None:
+    """Return what each of `BUCKETS` cost in nano-USD, and `per_request`; they add up to `cost`, and are None with it.
+
+    Where the backend does not say how much of the prompt it had cached, all of it is priced as fresh.
+    """
+    held = price.held_for(usage.service_tier, usage.total_input)
+    if held is None:
+        return None
+    _check(usage)
+    parts = {name: _nano((getattr(usage, name) or 0) * held.rate(name)) for name in BUCKETS}
+    return {**parts, "per_request": held.per_request}
+
+
+def prefix_saved(price: Price, usage: Usage) -> int:
+    """Return nano-USD that cached input would have cost more, had it been computed anew; 0 where that is not known."""
+    held = price.held_for(usage.service_tier, usage.total_input)
+    if held is None or not usage.cached_input:
+        return 0
+    return _nano(usage.cached_input * held.fresh_input) - _nano(usage.cached_input * held.cached_input)
+
+
+def _check(usage: Usage) -> None:
+    if (
+        usage.fresh_input < 0
+        or usage.output < 0
+        or (usage.cached_input or 0) < 0
+        or any(getattr(usage, name) < 0 for name in _SELDOM)
+    ):
+        raise ValueError(f"tokens below zero cannot be priced: {usage}")
 
 
 def pico_per_token(text: str) -> int:
@@ -49,16 +87,38 @@ def pico_per_token(text: str) -> int:
     Raises:
         ValueError: no plain decimal, finer than 0.000001, or implausibly high.
     """
-    match = _DECIMAL.fullmatch(text)
-    if match is None:
-        raise ValueError('is no plain decimal; write USD per million tokens such as "0.05"')
-    whole, fraction = match[1], (match[2] or "").rstrip("0")
-    if len(fraction) > len("000001"):
+    pico = plain_decimal(text, such_as='USD per million tokens such as "0.05"') * PICO_PER_PRICE_UNIT
+    if pico.denominator != 1:
         raise ValueError("is finer than 0.000001 USD per million tokens; round it")
-    pico = int(whole) * PICO_PER_PRICE_UNIT + int(fraction.ljust(6, "0"))
     if pico > HIGHEST_PRICE * PICO_PER_PRICE_UNIT:
         raise ValueError(f"is over {HIGHEST_PRICE} USD per million tokens; check the decimal point")
-    return pico
+    return int(pico)
+
+
+def nano_of(text: str) -> int:
+    """Return an amount in nano-USD, read exactly from USD, such as "0.005".
+
+    Raises:
+        ValueError: no plain decimal, or finer than a nano-USD.
+    """
+    nano = plain_decimal(text, such_as='USD such as "0.005"') * NANO_PER_USD
+    if nano.denominator != 1:
+        raise ValueError("is finer than 0.000000001 USD; round it")
+    return int(nano)
+
+
+def plain_decimal(text: str, *, such_as: str = 'a number such as "0.05"') -> Fraction:
+    """Return exactly what a decimal says; no number on the way is a float.
+
+    Raises:
+        ValueError: it is none, or is below zero.
+    """
+    match = _DECIMAL.fullmatch(text)
+    if match is None:
+        if text.startswith("-") and _DECIMAL.fullmatch(text[1:]):
+            raise ValueError(f"is below zero; write {such_as}")
+        raise ValueError(f"is no plain decimal; write {such_as}")
+    return Fraction(text)
 
 
 def usd(nano: int) -> str:

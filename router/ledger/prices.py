@@ -1,29 +1,27 @@
 """Price book (YAML) -> the price of a model on a day.
 
-Rows are only ever appended. A row holds from its day (UTC) until a later row of the same model begins, and
-its version is a digest of what it says, so that a record names the very price it was charged at. A model
-that stands in no row has no price: it is counted as unpriced, never as free.
+Rows are only ever appended. A row holds from its day (UTC) until its end or until a later row of the same kind begins,
+and its version is a digest of what it says, so that a record names the very price it was charged at. A model that
+stands in no row has no price: it is counted as unpriced, never as free. A clock that goes back finds older prices.
 """
 
-import hashlib
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 import yaml
 
 from router.base import Price
-from router.ledger.money import pico_per_token
+from router.ledger.hosting import Hosting, Standing
+from router.ledger.price_order import Finding, findings_between
+from router.ledger.price_rows import BOOK_VERSION, Row, line_of, mapping_of, read_row
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
-BOOK_VERSION = "1"
-
-_DAYS = ("valid_from", "captured_at")
-_PRICES = ("fresh_input", "cached_input", "output")
-_FIELDS = ("model", *_DAYS, *_PRICES, "source")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SECONDS_A_DAY: Final = 86_400
+_REMEMBERED: Final = 1_024  # names whose price of today is kept at hand
 
 
 class PriceBookError(Exception):
@@ -31,30 +29,103 @@ class PriceBookError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One price of one model, from a day on."""
+class Checked:
+    """A price book that was read, and what is to be said of it.
 
-    valid_from: date
-    price: Price
+    Attributes:
+        findings: by line.
+        rows: those that are right by themselves.
+    """
+
+    file: Path
+    findings: tuple[Finding, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Return why it cannot be used, as "file:line: message"."""
+        return tuple(f"{self.file}:{each.line}: {each.message}" for each in self.findings if each.is_fault)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is odd, as "file:line: message"."""
+        return tuple(f"{self.file}:{each.line}: {each.message}" for each in self.findings if not each.is_fault)
 
 
 class PriceBook:
     """Prices by the model's name."""
 
-    def __init__(self, rows: tuple[Row, ...], *, today: Callable[[], date]) -> None:
+    def __init__(self, rows: Sequence[Row], *, today: Callable[[], date]) -> None:
         """Take the rows, and what tells the day."""
         self._today = today
-        self._latest_first: dict[str, list[Row]] = {}
-        for row in sorted(rows, key=lambda row: row.valid_from, reverse=True):
-            self._latest_first.setdefault(row.price.model, []).append(row)
+        self._by_name: dict[str, list[Row]] = {}
+        self._patterns: list[Row] = []
+        for row in sorted(rows, key=lambda row: row.valid_from):
+            if row.pattern is None:
+                self._by_name.setdefault(row.name, []).append(row)
+            else:
+                self._patterns.append(row)
+        self._day: date | None = None
+        self._known: dict[str, Price | None] = {}
 
     def price_of(self, name: str) -> Price | None:
-        """Return today's price, or None where the book has none."""
-        rows = self._latest_first.get(name)
-        if rows is None:
-            return None
+        """Return today's price with its variants, or None where the book has none, or two that contradict."""
         today = self._today()
-        return next((row.price for row in rows if row.valid_from <= today), None)
+        if today != self._day:
+            self._day, self._known = today, {}
+        if name in self._known:
+            return self._known[name]
+        price = self.price_on(name, today)
+        if len(self._known) < _REMEMBERED:
+            self._known[name] = price
+        return price
+
+    def price_on(self, name: str, day: date) -> Price | None:
+        """Return the price of another day; see `price_of`."""
+        rows = self.rows_of(name, day)
+        usual = next((row.price for row in rows if not row.price.service_tier and not row.price.above_input), None)
+        if usual is None:
+            return None
+        others = [replace(row.price, model=name) for row in rows if row.price is not usual]
+        return replace(usual, model=name, variants=tuple(others))
+
+    def rows_of(self, name: str, day: date) -> list[Row]:
+        """Return the rows that hold on a day: those of the name itself, else those of the one expression it matches."""
+        found = _holding(self._by_name.get(name, ()), day)
+        if not found:
+            found = _holding([row for row in self._patterns if row.covers(name)], day)
+        return found if len({row.name for row in found}) <= 1 else []
+
+    def hosting_of(self, name: str, day: date) -> Hosting | None:
+        """Return what a model's price of a day was computed from; None where it is a list price, or unknown."""
+        return next((row.hosting for row in self.rows_of(name, day) if row.hosting is not None), None)
+
+    def loaded(self, name: str, since: float, until: float) -> int | None:
+        """Return nano-USD that a model's GPUs cost, asked or idle; None where it has none of ours in that time.
+
+        Args:
+            since, until: wall time, seconds since 1970.
+        """
+        total, has_any = Fraction(0), False
+        start, end = Fraction(since), Fraction(until)
+        while start < end:
+            midnight = Fraction((start // _SECONDS_A_DAY + 1) * _SECONDS_A_DAY)
+            hosting = self.hosting_of(name, datetime.fromtimestamp(float(start), UTC).date())
+            if hosting is not None:
+                has_any = True
+                total += hosting.loaded(min(midnight, end) - start)
+            start = midnight
+        return round(total) if has_any else None
+
+    def standings(self, allocated: Mapping[str, int], *, since: float, until: float) -> tuple[Standing, ...]:
+        """Return what the GPUs of each model cost, of those that are ours.
+
+        Args:
+            allocated: nano-USD that each model's tokens cost in that time; 0 for one that nobody asked.
+            since, until: wall time, seconds since 1970.
+        """
+        loaded = {name: self.loaded(name, since, until) for name in allocated}
+        return tuple(Standing(name, allocated[name], cost) for name, cost in loaded.items() if cost is not None)
 
 
 def utc_today() -> date:
@@ -68,111 +139,47 @@ def load(path: Path | None, *, today: Callable[[], date] = utc_today) -> PriceBo
     Raises:
         PriceBookError: the file cannot be read, or rows are wrong; names all of them.
     """
+    checked = check_book(path)
+    if checked.faults:
+        raise PriceBookError("\n".join(checked.faults))
+    return PriceBook(checked.rows, today=today)
+
+
+def check_book(path: Path | None) -> Checked:
+    """Return what a file says, and what is wrong with it; None means the shipped one.
+
+    Raises:
+        PriceBookError: the file cannot be read.
+    """
     file = path or SHIPPED
     try:
-        # Nodes, not values: a price that passed through a float would no longer be the one written.
         root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise PriceBookError(f"{file}: cannot be read: {type(error).__name__}") from error
     except yaml.YAMLError as error:
         raise PriceBookError(f"{file}: not YAML: {error}") from error
-    reader = _Reader()
-    rows = reader.book(root)
-    if reader.faults:
-        raise PriceBookError("\n".join(f"{file}:{line}: {fault}" for line, fault in sorted(reader.faults)))
-    return PriceBook(rows, today=today)
+    found: list[Finding] = []
+
+    def fault(node: yaml.Node | None, message: str) -> None:
+        found.append(Finding(line_of(node), message, is_fault=True))
+
+    rows = _rows(root, fault)
+    found += findings_between(rows)
+    return Checked(file, tuple(sorted(found, key=lambda each: (each.line, each.message))), tuple(rows))
 
 
-class _Reader:
-    """Nodes -> rows; gathers what is wrong by line."""
-
-    def __init__(self) -> None:
-        self.faults: list[tuple[int, str]] = []
-
-    def book(self, root: yaml.Node | None) -> tuple[Row, ...]:
-        """Return the rows; the ones at fault are left out."""
-        fields = self._fields(root, known=("version", "prices"))
-        version, prices = fields.get("version"), fields.get("prices")
-        if version is None or version.value != BOOK_VERSION:
-            self._fault(
-                version or root, f'version is not {BOOK_VERSION}; begin the book with "version: {BOOK_VERSION}"'
-            )
-        if not isinstance(prices, yaml.SequenceNode):
-            self._fault(prices or root, "prices is not a list; give one row for each price")
-            return ()
-        rows: list[Row] = []
-        lines: dict[tuple[str, date], int] = {}
-        for node in prices.value:
-            row = self._row(node)
-            if row is None:
-                continue
-            key = row.price.model, row.valid_from
-            if key in lines:
-                self._fault(node, f"{key[0]} has a price from {key[1]} already, in line {lines[key]}; remove one")
-            lines.setdefault(key, _line(node))
-            rows.append(row)
-        return tuple(rows)
-
-    def _row(self, node: yaml.Node) -> Row | None:
-        before = len(self.faults)
-        fields = self._fields(node, known=_FIELDS)
-        for name in _FIELDS:
-            if name not in fields and name != "cached_input" and isinstance(node, yaml.MappingNode):
-                self._fault(node, f"{name} is missing")
-        texts = {name: self._text(name, field) for name, field in fields.items()}
-        days = {name: self._day(name, fields[name], texts[name]) for name in _DAYS if texts.get(name)}
-        pico = {name: self._pico(name, fields[name], texts[name]) for name in _PRICES if texts.get(name)}
-        if len(self.faults) > before:
-            return None
-        said = "\n".join(f"{name}={texts[name]}" for name in sorted(texts))
-        price = Price(
-            model=texts["model"],
-            version=hashlib.sha256(said.encode()).hexdigest()[:12],
-            fresh_input=pico["fresh_input"],
-            cached_input=pico.get("cached_input", pico["fresh_input"]),
-            output=pico["output"],
-        )
-        return Row(days["valid_from"], price)
-
-    def _fields(self, node: yaml.Node | None, *, known: tuple[str, ...]) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            self._fault(node, f"not a mapping; give it {', '.join(known)}")
-            return {}
-        fields: dict[str, yaml.Node] = {}
-        for key, value in node.value:
-            if key.value not in known:
-                self._fault(key, f"unknown field; known are {', '.join(known)}")
-            elif key.value in fields:
-                self._fault(key, f"{key.value} is given twice; remove one")
-            else:
-                fields[key.value] = value
-        return fields
-
-    def _text(self, name: str, node: yaml.Node) -> str:
-        if isinstance(node, yaml.ScalarNode) and node.value.strip():
-            return str(node.value)
-        self._fault(node, f"{name} is empty or not a single value")
-        return ""
-
-    def _day(self, name: str, node: yaml.Node, text: str) -> date:
-        try:
-            if _DAY.fullmatch(text):
-                return date.fromisoformat(text)
-        except ValueError:  # such as the 30th of February
-            pass
-        self._fault(node, f"{name} is no day; write it as 2026-01-31")
-        return date.min
-
-    def _pico(self, name: str, node: yaml.Node, text: str) -> int:
-        try:
-            return pico_per_token(text)
-        except ValueError as error:
-            self._fault(node, f"{name} {error}")
-            return 0
-
-    def _fault(self, node: yaml.Node | None, message: str) -> None:
-        self.faults.append((_line(node), message))
+def _rows(root: yaml.Node | None, fault: Callable[[yaml.Node | None, str], None]) -> list[Row]:
+    fields = mapping_of(root, known=("version", "prices"), fault=fault)
+    version, prices = fields.get("version"), fields.get("prices")
+    if version is None or version.value != BOOK_VERSION:
+        fault(version or root, f'version is not {BOOK_VERSION}; begin the book with "version: {BOOK_VERSION}"')
+    if not isinstance(prices, yaml.SequenceNode):
+        fault(prices or root, "prices is not a list; give one row for each price")
+        return []
+    return [row for node in prices.value if (row := read_row(node, fault)) is not None]
 
 
-def _line(node: yaml.Node | None) -> int:
-    return 1 if node is None else int(node.start_mark.line) + 1
+def _holding(rows: Sequence[Row], day: date) -> list[Row]:
+    """Return the last of each kind that has begun, where it has not ended; rows come by the day of their beginning."""
+    latest = {row.kind: row for row in rows if row.valid_from <= day}
+    return [row for row in latest.values() if row.valid_to is None or day < row.valid_to]

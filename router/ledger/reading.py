@@ -1,150 +1,86 @@
-"""Ledger file -> totals, spreads and latest rows, read-only.
+"""Ledger -> what a window of time shows, read-only, on either engine.
 
-Knows the tables and their SQL; what the figures mean is for `router.insight` to say. Every reading opens
-its own short-lived connection, so it neither holds the writer up nor keeps its log from being folded in.
+Sums come out of the cubes that the writer keeps beside the rows; only what is still open and the latest requests are
+looked up among the rows themselves, by index. Knows the tables; what the figures mean is for `router.insight` to say.
+Every reading opens a short-lived connection of its own, so it neither holds the writer up nor keeps its log from being
+folded in.
 """
 
-import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from router.base import Outcome
+from router.ledger import place
+from router.ledger.assessed import read_assessed
+from router.ledger.percentiles import Binned, Counts, Histogram
+from router.ledger.place import LedgerPlace, LedgerUnreadable, PostgresPlace, reading
+from router.ledger.retention import FROM
+from router.ledger.stretches import Run, cover, finest, whole
+from router.ledger.views import Line, Reading, Source, Spread, Total, Window
 
-_PAGE = 500  # requests held in memory at once by an export
-_STEPS = 100_000  # virtual machine steps between two looks at the clock, about a millisecond
+_PAGE: Final = 500  # requests held in memory at once by an export
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_LONG: Final = 2 * _DAY  # windows from here on are compared to the hour: minutes are not kept for so long
+_SOURCES: Final = tuple(Source)
 
+# Vectors come of no tier, and say nothing of routing: what was decided on is neither large nor mini there.
+_TOTALS: Final = """
+SELECT bucket, source, outcome, model, CAST(sum(requests) AS BIGINT) AS requests, CAST(sum(moved) AS BIGINT) AS moved,
+    CAST(sum(cost) AS BIGINT) AS cost, CAST(sum(unpriced) AS BIGINT) AS unpriced,
+    CAST(sum(priced_cost) AS BIGINT) AS priced_cost, CAST(sum(baseline) AS BIGINT) AS baseline,
+    CAST(sum(learning) AS BIGINT) AS learning, CAST(sum(overhead_cost) AS BIGINT) AS overhead,
+    CAST(sum(prefix_saved) AS BIGINT) AS prefix_saved, CAST(sum(cache_avoided) AS BIGINT) AS cache_avoided,
+    CAST(sum(estimated_usage) AS BIGINT) AS estimated, CAST(sum(contradictory) AS BIGINT) AS contradictory
+FROM totals WHERE width = :width AND bucket >= :first AND bucket < :after AND decided IN ('large', 'mini')
+GROUP BY bucket, source, outcome, model
+"""
+_FIELDS: Final = tuple(field.name for field in fields(Total))[3:]  # as the sums are called, in their order
 
-class LedgerUnreadable(Exception):
-    """The ledger could not be read; the message says why and names no path."""
+# A bucket has hundreds of bins: one row for all of them costs a tenth of what as many rows cost.
+_BINS_IN_SQLITE: Final = """
+SELECT bucket, source, group_concat(bin) AS bins, group_concat(n) AS counts FROM spreads
+WHERE width = :width AND bucket >= :first AND bucket < :after AND kind = 'first_token' GROUP BY bucket, source
+"""
+_BINS_IN_POSTGRES: Final = """
+SELECT bucket, source, string_agg(CAST(bin AS TEXT), ',') AS bins, string_agg(CAST(n AS TEXT), ',') AS counts
+FROM spreads
+WHERE width = :width AND bucket >= :first AND bucket < :after AND kind = 'first_token' GROUP BY bucket, source
+"""
+_WHOLE_BINS: Final = """
+SELECT bin, CAST(sum(n) AS BIGINT) AS n FROM spreads
+WHERE width = :width AND bucket >= :first AND bucket < :after AND kind = 'first_token' GROUP BY bin
+"""
 
+_MARKS: Final = "SELECT name, value FROM marks"
+_BEGUN: Final = """
+SELECT (SELECT min(started) FROM requests) AS first, (SELECT min(bucket) FROM totals WHERE width = 86400) AS day
+"""
+_OPEN: Final = """
+SELECT minute, tier, count(*) AS requests FROM requests
+WHERE outcome IS NULL AND tier IN ('large', 'mini') GROUP BY minute, tier
+"""
+_LATEST: Final = """
+SELECT id, tenant, model, stream, started, CASE WHEN source = '' THEN tier ELSE source END AS source, tier AS decided,
+    reason, score, threshold, scorer, policy, moved, outcome, status, first_byte, duration, cost, error, verify, p_wrong
+FROM requests WHERE tier IN ('large', 'mini') ORDER BY started DESC, id DESC LIMIT :latest
+"""
 
-class Source(StrEnum):
-    """Where an answer came from."""
-
-    LARGE = "large"
-    MINI = "mini"
-    CACHE = "cache"
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of wall time cut into equal buckets.
-
-    Attributes:
-        start: seconds since 1970, where the first bucket begins.
-        width: seconds in a bucket.
-        buckets: how many.
-        now: seconds since 1970, inside the last bucket.
-    """
-
-    start: float
-    width: float
-    buckets: int
-    now: float
-
-    @property
-    def length(self) -> float:
-        """Seconds from the first bucket's start to the last one's end."""
-        return self.width * self.buckets
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """Requests of one bucket that came from one source and ended in one way.
-
-    Attributes:
-        bucket: 0 for the window's first.
-        source: who answered; where nobody did, the tier that was decided on.
-        outcome: None while they are open.
-        requests: how many.
-        moved: how many of them tried a second tier.
-        cost: nano-USD of those whose cost is known.
-        unpriced: how many lack their cost or their baseline.
-        priced_cost: nano-USD of those that have both.
-        baseline: nano-USD that the same ones would have cost on Large.
-        learning: nano-USD of their shadow calls, which are no part of `cost`; those of unknown cost are left out.
-    """
-
-    bucket: int
-    source: Source
-    outcome: Outcome | None
-    requests: int
-    moved: int
-    cost: int
-    unpriced: int
-    priced_cost: int
-    baseline: int
-    learning: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """First-token times of streamed answers, seconds, by nearest rank.
-
-    Attributes:
-        bucket: None for the whole window.
-        source: None for all of them together.
-        answers: how many the percentiles rest on.
-    """
-
-    bucket: int | None
-    source: Source | None
-    answers: int
-    p50: float
-    p95: float
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One request as a list shows it; fields as in `router.base`, `source` as in `Total`."""
-
-    id: str
-    tenant: str
-    model: str
-    stream: bool
-    started: float
-    source: Source
-    decided: str
-    reason: str
-    score: float | None
-    threshold: float | None
-    scorer: str | None
-    policy: str
-    moved: bool
-    outcome: Outcome | None
-    status: int | None
-    first_byte: float | None
-    duration: float | None
-    cost: int | None
-    error: str
-    verify: float | None = None
-    p_wrong: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one look into the ledger shows, all of it from the same moment.
-
-    Attributes:
-        begun: when the oldest request came, seconds since 1970; None while there is none.
-        totals: of the window.
-        earlier: the same for as long a time just before it, each in bucket 0.
-        spreads: by bucket and source, by bucket, by source, and of all.
-        earlier_spread: of all, for the time before; None where nothing was streamed.
-        latest: newest first.
-    """
-
-    begun: float | None
-    totals: tuple[Total, ...]
-    earlier: tuple[Total, ...]
-    spreads: tuple[Spread, ...]
-    earlier_spread: Spread | None
-    latest: tuple[Line, ...]
+# count(x) skips unknowns, so a sum is whole only where it counted all of them.
+_BY_CALLER: Final = """
+SELECT caller_id, count(*) AS requests, CAST(CASE WHEN count(cost) = count(*) THEN sum(cost) END AS BIGINT) AS cost,
+    CAST(CASE WHEN count(baseline) = count(*) THEN sum(baseline) END AS BIGINT) AS baseline
+FROM requests WHERE caller_id <> '' GROUP BY caller_id
+"""
+_REQUESTS: Final = """
+SELECT * FROM requests WHERE id > :last AND started >= :since AND started < :until ORDER BY id LIMIT :page
+"""
+_ATTEMPTS: Final = """
+SELECT * FROM attempts WHERE request_id >= :first AND request_id <= :last ORDER BY request_id, position
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,182 +92,180 @@ class CallerCost:
     baseline: int | None
 
 
-# A view of this connection alone: each request with who answered it. One that changed tiers was answered by the
-# last attempt that went well, not by the tier that was decided on; a shadow call and what only judged or was thrown
-# away answered nobody. Vectors come of no tier, and say nothing of routing.
-_SEEN = """
-CREATE TEMP VIEW seen AS SELECT r.*,
-    CASE WHEN r.outcome = 'kept' THEN 'cache' ELSE coalesce(
-        (SELECT a.tier FROM attempts a WHERE a.request_id = r.id AND a.error = '' AND a.kind IN ('primary', 'failover')
-            ORDER BY a.position DESC LIMIT 1),
-        r.tier) END AS source,
-    (SELECT sum(a.cost) FROM attempts a WHERE a.request_id = r.id AND a.kind = 'shadow') AS learning,
-    EXISTS (SELECT 1 FROM attempts a WHERE a.request_id = r.id AND a.kind = 'failover') AS moved
-FROM requests r WHERE r.tier IN ('large', 'mini')
-"""
-
-# Only what may have run up a cost can lack its price: what failed or was rejected is left aside.
-_TOTALS = """
-SELECT CAST((started - :start) / :width AS INTEGER) AS bucket, source, outcome, count(*), sum(moved),
-    coalesce(sum(cost), 0),
-    coalesce(sum((cost IS NULL OR baseline IS NULL) AND outcome NOT IN ('failed', 'rejected')), 0),
-    coalesce(sum(CASE WHEN baseline IS NOT NULL THEN cost END), 0),
-    coalesce(sum(CASE WHEN cost IS NOT NULL THEN baseline END), 0), coalesce(sum(learning), 0)
-FROM seen WHERE started >= :start AND started < :end
-GROUP BY bucket, source, outcome ORDER BY bucket, source, outcome
-"""
-
-# The first byte of an answer that is not streamed is its last as well: it says nothing of a first token.
-# Nearest rank: of n in order, number n/2 and number 0.95 n, both rounded up.
-_SPREADS = """
-WITH streamed AS (
-    SELECT iif(:by_bucket, CAST((started - :start) / :width AS INTEGER), -1) AS bucket,
-        iif(:by_source, source, '') AS source, first_byte
-    FROM seen WHERE started >= :start AND started < :end
-        AND outcome IN ('answered', 'kept') AND stream AND first_byte IS NOT NULL
-), ranked AS (
-    SELECT *, row_number() OVER (PARTITION BY bucket, source ORDER BY first_byte) AS place,
-        count(*) OVER (PARTITION BY bucket, source) AS n
-    FROM streamed
-)
-SELECT bucket, source, n, min(first_byte), max(first_byte) FROM ranked
-WHERE place IN ((n + 1) / 2, (n * 95 + 99) / 100) GROUP BY bucket, source, n ORDER BY bucket, source
-"""
-
-_LATEST = """
-SELECT id, tenant, model, stream, started, source, tier AS decided, reason, score, threshold, scorer, policy, moved,
-    outcome, status, first_byte, duration, cost, error, verify, p_wrong
-FROM seen ORDER BY started DESC, id DESC LIMIT ?
-"""
-
-
-def read_window(path: Path, window: Window, *, latest: int, timeout: float = 5.0) -> Reading:
+def read_window(ledger: LedgerPlace | Path, window: Window, *, latest: int, timeout: float = 5.0) -> Reading:
     """Return what the ledger says of a window, all from one snapshot.
 
     Args:
-        path: the database file.
+        ledger: where it is; a path is that of an SQLite file.
         window: which time, in which buckets.
         latest: how many of the newest requests to list, whether inside the window or not.
         timeout: seconds after which the reading is given up.
 
     Raises:
-        LedgerUnreadable: no such file, not a ledger, or too much to be read in time.
+        LedgerUnreadable: there is none, it is no ledger, sums of the window have been erased, or it cannot be read in
+            time.
     """
-    end, before = window.start + window.length, window.start - window.length
-    now_before = window.now - window.length
-    try:
-        with closing(_open(path, timeout=timeout)) as connection:
-            connection.execute(_SEEN)
-            connection.execute("BEGIN")
-            (begun,) = connection.execute("SELECT min(started) FROM requests").fetchone()
-            return Reading(
-                begun=begun,
-                totals=_totals(connection, start=window.start, end=end, width=window.width),
-                earlier=_totals(connection, start=before, end=now_before, width=window.length),
-                spreads=tuple(
-                    spread
-                    for by_bucket, by_source in ((True, True), (True, False), (False, True), (False, False))
-                    for spread in _spreads(
-                        connection,
-                        start=window.start,
-                        end=end,
-                        width=window.width,
-                        by_bucket=by_bucket,
-                        by_source=by_source,
-                    )
-                ),
-                earlier_spread=next(
-                    _spreads(
-                        connection,
-                        start=before,
-                        end=now_before,
-                        width=window.length,
-                        by_bucket=False,
-                        by_source=False,
-                    ),
-                    None,
-                ),
-                latest=tuple(map(_line, connection.execute(_LATEST, (latest,)))),
-            )
-    except sqlite3.Error as error:
-        raise _unreadable(error, timeout=timeout) from error
+    runs, before = cover(*_reach(window), (finest(window.width),)), cover(*_reach_before(window))
+    with reading(ledger, within=timeout) as opened:
+        bins = _BINS_IN_POSTGRES if isinstance(ledger, PostgresPlace) else _BINS_IN_SQLITE
+        kept_from = {row["name"]: float(row["value"]) for row in opened.rows(_MARKS) if row["name"] in FROM.values()}
+        if not _are_kept(runs, kept_from):
+            raise LedgerUnreadable("some of this span has been erased; choose another span")
+        sums, can_compare = list(_sums(opened, runs)), _are_kept(before, kept_from)
+        return Reading(
+            begun=_begun(opened),
+            totals=(*_totals(sums, window), *_open(opened, window)),
+            earlier=tuple(_totals(_sums(opened, before), None)) if can_compare else None,
+            spreads=tuple(_spreads(_binned(opened, bins, runs, window), window)),
+            earlier_spread=_earlier_spread(opened, before) if can_compare else None,
+            latest=tuple(map(_line, opened.rows(_LATEST, latest=latest))),
+            costs=_costs(sums),
+            assessed=read_assessed(opened, start=window.start, end=window.start + window.length),
+        )
 
 
-def iter_requests(path: Path) -> Iterator[dict[str, Any]]:
+def iter_requests(
+    ledger: LedgerPlace | Path, *, since: float = float("-inf"), until: float = float("inf")
+) -> Iterator[dict[str, Any]]:
     """Yield each request with every column and its attempts as a list, oldest id first.
 
     Money stays in whole nano-USD. Each page of requests is a snapshot of its own, so that a long export does
     not hold the writer's log; a request that ends meanwhile is told as it stood when its page was read.
 
+    Args:
+        ledger: where it is.
+        since, until: when the requests came, seconds since 1970; the latter is exclusive.
+
     Raises:
-        LedgerUnreadable: no such file, or not a ledger.
+        LedgerUnreadable: there is none, or it is no ledger.
     """
     last = ""
-    while page := _page_after(path, last):
+    while page := _page_after(ledger, last, since=since, until=until):
         yield from page
         last = page[-1]["id"]
 
 
-def costs_by_caller_id(path: Path) -> dict[str, CallerCost]:
+def costs_by_caller_id(ledger: LedgerPlace | Path) -> dict[str, CallerCost]:
     """Return the money of the requests under each caller's own id; those that sent none are left out.
 
     Raises:
-        LedgerUnreadable: no such file, or not a ledger.
+        LedgerUnreadable: there is none, or it is no ledger.
     """
-    # count(x) skips unknowns, so a sum is whole only where it counted all of them.
-    statement = (
-        "SELECT caller_id, count(*), iif(count(cost) = count(*), sum(cost), NULL),"
-        " iif(count(baseline) = count(*), sum(baseline), NULL)"
-        " FROM requests WHERE caller_id <> '' GROUP BY caller_id"
+    with reading(ledger) as opened:
+        return {row.pop("caller_id"): CallerCost(**row) for row in opened.rows(_BY_CALLER)}
+
+
+def _reach(window: Window) -> tuple[int, int]:
+    return int(window.start), int(window.start + window.length)
+
+
+def _reach_before(window: Window) -> tuple[int, int]:
+    """Return the time before, which ends as far into its last bucket as now is in the window's."""
+    width = _HOUR if window.length >= _LONG else _MINUTE
+    return int(window.start - window.length), whole(window.now - window.length, width)
+
+
+def _are_kept(runs: tuple[Run, ...], kept_from: dict[str, float]) -> bool:
+    """Tell whether no sum of these has been erased."""
+    marks = {width: kept_from.get(name, float("-inf")) for width, name in FROM.items()}
+    return all(run.first * run.width >= marks.get(run.width, float("-inf")) for run in runs)
+
+
+def _begun(opened: place.Reading) -> float | None:
+    """Return when the oldest request came; of one whose row is erased the day is still known."""
+    row = opened.one(_BEGUN) or {}
+    first, day = row["first"], row["day"]
+    if day is None or (first is not None and first < (day + 1) * _DAY):
+        return None if first is None else float(first)
+    return float(day * _DAY)
+
+
+def _sums(opened: place.Reading, runs: tuple[Run, ...]) -> Iterator[dict[str, Any]]:
+    """Yield rows of sums, each with the time at which it begins."""
+    for run in runs:
+        for row in opened.rows(_TOTALS, **run._asdict()):
+            yield {**row, "begins": row["bucket"] * run.width}
+
+
+def _totals(sums: Iterable[dict[str, Any]], window: Window | None) -> Iterator[Total]:
+    """Yield totals by the window's buckets, each of which may hold several cubes; all in one where there is none."""
+    found: dict[tuple[int, str, str], list[int]] = {}
+    for row in sums:
+        bucket = 0 if window is None else _bucket(row["begins"], window)
+        key, values = (bucket, row["source"], row["outcome"]), [row[name] for name in _FIELDS]
+        known = found.get(key)
+        found[key] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
+    for (bucket, source, outcome), values in sorted(found.items()):
+        yield Total(bucket, Source(source), Outcome(outcome), *values)
+
+
+def _bucket(moment: float, window: Window) -> int:
+    return int((moment - window.start) // window.width)
+
+
+def _open(opened: place.Reading, window: Window) -> Iterator[Total]:
+    """Yield what has not ended; all of it is few, and is looked up by an index that holds nothing else."""
+    found: dict[tuple[int, str], int] = {}
+    for row in opened.rows(_OPEN):
+        bucket = _bucket(row["minute"] * _MINUTE, window)
+        if 0 <= bucket < window.buckets:
+            key = bucket, row["tier"]
+            found[key] = found.get(key, 0) + row["requests"]
+    for (bucket, tier), requests in sorted(found.items()):
+        yield Total(bucket, Source(tier), None, requests, moved=0, cost=0, unpriced=0, priced_cost=0, baseline=0)
+
+
+def _binned(opened: place.Reading, statement: str, runs: tuple[Run, ...], window: Window) -> Histogram:
+    return Histogram(
+        (
+            Binned(
+                bucket=_bucket(row["bucket"] * run.width, window),
+                source=_SOURCES.index(Source(row["source"])),
+                bins=_numbers(row["bins"]),
+                counts=_numbers(row["counts"]),
+            )
+            for run in runs
+            for row in opened.rows(statement, **run._asdict())
+        ),
+        buckets=window.buckets,
+        sources=len(_SOURCES),
     )
-    try:
-        with closing(_open(path, timeout=None)) as connection:
-            return {caller_id: CallerCost(*rest) for caller_id, *rest in connection.execute(statement)}
-    except sqlite3.Error as error:
-        raise _unreadable(error, timeout=None) from error
 
 
-def _open(path: Path, *, timeout: float | None) -> sqlite3.Connection:
-    """Connect for reading alone; whoever calls closes. `timeout` in seconds, None for an export."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    if timeout is not None:
-        until = time.monotonic() + timeout
-        connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
-    return connection
+def _numbers(text: str) -> Counts:
+    return np.fromstring(text, dtype=np.int64, sep=",")
 
 
-def _unreadable(error: sqlite3.Error, *, timeout: float | None) -> LedgerUnreadable:
-    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
-        return LedgerUnreadable(f"the reading took longer than {timeout:g} s; choose a shorter span")
-    return LedgerUnreadable(f"the ledger cannot be read: {error}")
+def _spreads(binned: Histogram, window: Window) -> Iterator[Spread]:
+    for bucket in (*range(window.buckets), None):
+        for number, source in (*enumerate(_SOURCES), (None, None)):
+            found = binned.of(bucket=bucket, source=number)
+            if found is not None:
+                yield Spread(bucket, source, found.answers, p50=found.p50, p95=found.p95)
 
 
-def _totals(connection: sqlite3.Connection, *, start: float, end: float, width: float) -> tuple[Total, ...]:
-    return tuple(
-        Total(bucket, Source(source), Outcome(outcome) if outcome else None, *rest)
-        for bucket, source, outcome, *rest in connection.execute(_TOTALS, {"start": start, "end": end, "width": width})
-    )
+def _earlier_spread(opened: place.Reading, before: tuple[Run, ...]) -> Spread | None:
+    bins: dict[int, int] = {}
+    for run in before:
+        for row in opened.rows(_WHOLE_BINS, **run._asdict()):
+            bins[row["bin"]] = bins.get(row["bin"], 0) + row["n"]
+    if not bins:
+        return None
+    found = Histogram([Binned(0, 0, np.array(list(bins)), np.array(list(bins.values())))], buckets=1, sources=1).of()
+    return None if found is None else Spread(None, None, found.answers, p50=found.p50, p95=found.p95)
 
 
-def _spreads(
-    connection: sqlite3.Connection, *, start: float, end: float, width: float, by_bucket: bool, by_source: bool
-) -> Iterator[Spread]:
-    bound = {"start": start, "end": end, "width": width, "by_bucket": by_bucket, "by_source": by_source}
-    for bucket, source, answers, p50, p95 in connection.execute(_SPREADS, bound):
-        yield Spread(
-            bucket=bucket if by_bucket else None,
-            source=Source(source) if by_source else None,
-            answers=answers,
-            p50=p50,
-            p95=p95,
-        )
+def _costs(sums: Iterable[dict[str, Any]]) -> dict[str, int]:
+    costs: dict[str, int] = {}
+    for row in sums:
+        if row["model"]:
+            costs[row["model"]] = costs.get(row["model"], 0) + row["cost"]
+    return costs
 
 
-def _line(row: sqlite3.Row) -> Line:
-    fields = dict(row)
+def _line(row: dict[str, Any]) -> Line:
     return Line(
-        **fields
+        **row
         | {
             "stream": bool(row["stream"]),
             "moved": bool(row["moved"]),
@@ -341,20 +275,14 @@ def _line(row: sqlite3.Row) -> Line:
     )
 
 
-def _page_after(path: Path, last: str) -> list[dict[str, Any]]:
+def _page_after(ledger: LedgerPlace | Path, last: str, *, since: float, until: float) -> list[dict[str, Any]]:
     """Return the next requests by id, each with its attempts; empty at the end."""
-    try:
-        with closing(_open(path, timeout=None)) as connection:
-            connection.execute("BEGIN")
-            rows = connection.execute("SELECT * FROM requests WHERE id > ? ORDER BY id LIMIT ?", (last, _PAGE))
-            page = {row["id"]: {**row, "stream": bool(row["stream"]), "attempts": []} for row in map(dict, rows)}
-            if page:
-                attempts = connection.execute(
-                    "SELECT * FROM attempts WHERE request_id BETWEEN ? AND ? ORDER BY request_id, position",
-                    (next(iter(page)), next(reversed(page))),
-                )
-                for attempt in map(dict, attempts):
-                    page[attempt.pop("request_id")]["attempts"].append(attempt)
-            return list(page.values())
-    except sqlite3.Error as error:
-        raise _unreadable(error, timeout=None) from error
+    with reading(ledger) as opened:
+        rows = opened.rows(_REQUESTS, last=last, since=since, until=until, page=_PAGE)
+        page = {row["id"]: {**row, "stream": bool(row["stream"]), "attempts": []} for row in rows}
+        if page:
+            for attempt in opened.rows(_ATTEMPTS, first=next(iter(page)), last=next(reversed(page))):
+                owner = page.get(attempt.pop("request_id"))
+                if owner is not None:
+                    owner["attempts"].append(attempt)
+        return list(page.values())

@@ -1,59 +1,114 @@
-"""Intents, records, shadow calls, labels, ratings -> statements and the rows that they take."""
+"""What is handed over -> rows, and the shapes that they are written in.
 
-from router.base import Attempt, Intent, Label, Rating, Record
-
-Row = tuple[object, ...]
-
-SHADOW_POSITION = 1_000
-"""Of a request's one shadow call: behind all attempts that a request can make, whichever is written first."""
-
-INSERT_INTENT = """
-INSERT INTO requests (id, caller_id, tenant, model, stream, started, tier, reason, score, threshold, scorer,
-                      policy, arm, propensity, verify, stay_cost, switch_cost, reserved)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+Plain values alone, since sqlite3 asks any other one how to adapt it. Knows no engine.
 """
-CLOSE = """
-UPDATE requests SET outcome = ?, status = ?, first_byte = ?, duration = ?, cost = ?, baseline = ?, error = ?,
-                    p_wrong = ?
-WHERE id = ? AND outcome IS NULL
-"""
-INSERT_ATTEMPT = """
-INSERT OR IGNORE INTO attempts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
-WHERE EXISTS (SELECT 1 FROM requests WHERE id = ?1)
-"""
-PUT_SHADOW = INSERT_ATTEMPT.replace("OR IGNORE", "OR REPLACE")
-INSERT_LABEL = "INSERT OR IGNORE INTO labels VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-# The id may be ours or the caller's own; of several requests under one of the caller's, the latest is meant.
-RATE = """
-INSERT INTO ratings SELECT id, tenant, ?3, ?4, ?5 FROM requests WHERE id = coalesce(
-    (SELECT id FROM requests WHERE id = ?1 AND tenant = ?2),
-    (SELECT id FROM requests WHERE caller_id = ?1 AND caller_id <> '' AND tenant = ?2 ORDER BY id DESC LIMIT 1))
-ON CONFLICT (request_id) DO UPDATE SET given = excluded.given, score = excluded.score, comment = excluded.comment
-RETURNING request_id
-"""
-FORGET = (
-    """UPDATE labels SET prompt = NULL
-    WHERE request_id IN (SELECT request_id FROM labels WHERE made < ? AND prompt IS NOT NULL LIMIT ?)""",
-    """UPDATE ratings SET comment = NULL
-    WHERE request_id IN (SELECT request_id FROM ratings WHERE given < ? AND comment IS NOT NULL LIMIT ?)""",
+from binascii import crc32
+from hashlib import sha256
+from typing import Final
+
+from backends.base import Usage
+from router.base import Assessment, Attempt, Intent, Label, Outcome, Rating, Record, Signal
+from router.ledger.cubes import Ended, Facts, Signs
+from router.ledger.engines.base import Row, Shape
+
+AFTERWARDS: Final = 1_000
+"""First position of what is asked after a request, for learning: behind all attempts that a request can make, whichever
+is written first."""
+
+REQUEST: Final = Shape(
+    "requests",
+    tuple(
+        "id caller_id tenant model stream started tier reason score threshold scorer policy arm propensity verify"
+        " stay_cost switch_cost reserved user_hash conversation_hash unit experiment sampled inputs config source"
+        " minute hour day".split()
+    ),
+)
+CLOSING: Final = Shape(
+    "requests",
+    tuple(
+        "id outcome status first_byte duration cost baseline error p_wrong cache overhead finish source served"
+        " moved".split()
+    ),
+)
+_ATTEMPT: Final = tuple(
+    "request_id position kind tier model replica fresh_input cached_input output cost price_version error cache_write"
+    " cache_write_1h audio_input image_input reasoning audio_output image_output service_tier usage_source"
+    " prefix_saved".split()
+)
+ATTEMPT: Final = Shape("attempts", _ATTEMPT, 2)
+AFTERTHOUGHT: Final = Shape("attempts", _ATTEMPT, 2, "replace")
+LABEL: Final = Shape(
+    "labels",
+    tuple(
+        "request_id tenant made prompt answered strong_score weak_score score scorer threshold propensity"
+        " grader".split()
+    ),
+    clash="keep",
+)
+RATING: Final = Shape("ratings", tuple("request_id tenant given score comment".split()), clash="replace")
+ASSESSMENT: Final = Shape(
+    "assessments",
+    tuple(
+        "request_id made tier finish tokens repetition compression is_repetitive is_empty is_truncated is_refusal"
+        " checks failed_checks logprob agreement judge".split()
+    ),
+    clash="replace",
 )
 
+# What is given again takes the place of what was given before, and is counted.
+SIGNAL: Final = """
+INSERT INTO signals (id, request_id, tenant, given, kind, value, source)
+VALUES (:id, :request_id, :tenant, :given, :kind, :value, :source)
+ON CONFLICT (id) DO UPDATE SET given = excluded.given, value = excluded.value, repeats = signals.repeats + 1
+"""
 
-def intent_row(intent: Intent) -> Row:
-    """Return what `INSERT_INTENT` takes: plain values alone, since sqlite3 asks any other one how to adapt it."""
+# The id may be ours or the caller's own; of several requests under one of the caller's, the latest is meant.
+FIND: Final = """
+SELECT coalesce(
+    (SELECT id FROM requests WHERE id = :identifier AND tenant = :tenant),
+    (SELECT id FROM requests WHERE caller_id = :identifier AND caller_id <> '' AND tenant = :tenant
+        ORDER BY id DESC LIMIT 1))
+"""
+
+_NONE: Final = Usage(0, None, 0)
+
+
+def facts_of(intent: Intent) -> Facts:
+    """Return what the cubes need of an intent."""
     decision = intent.decision
+    return Facts(
+        intent.tenant,
+        decision.tier.value,
+        decision.experiment,
+        decision.arm,
+        int(intent.started // 60),
+        intent.unit or intent.user or intent.conversation or anonymous(intent.id),
+        None if decision.score is None else decision.score.value,
+        intent.stream,
+        intent.reserved,
+    )
+
+
+def anonymous(identifier: str) -> str:
+    """Return the unit of a request of which nobody knows whose it is: one of 256, so that they stay few."""
+    return f"~{crc32(identifier.encode('utf-8', 'replace')) & 0xFF:02x}"
+
+
+def intent_row(intent: Intent, facts: Facts) -> Row:
+    """Return what `REQUEST` takes."""
+    decision, minute = intent.decision, facts.minute
     score = decision.score
     return (
         intent.id,
         intent.caller_id,
         intent.tenant,
         intent.model,
-        intent.stream,
+        int(intent.stream),
         intent.started,
-        decision.tier.value,
+        facts.tier,
         decision.reason,
-        None if score is None else score.value,
+        facts.score,
         decision.threshold,
         None if score is None else score.source,
         decision.policy,
@@ -63,55 +118,84 @@ def intent_row(intent: Intent) -> Row:
         decision.stay_cost,
         decision.switch_cost,
         intent.reserved,
+        intent.user,
+        intent.conversation,
+        facts.unit,
+        decision.experiment,
+        intent.sampled,
+        intent.inputs,
+        intent.config,
+        facts.tier,
+        minute,
+        minute // 60,
+        minute // 1_440,
     )
 
 
-def closing_row(record: Record) -> Row:
-    """Return what `CLOSE` takes."""
+def closing_row(record: Record, ended: Ended) -> Row:
+    """Return what `CLOSING` takes."""
     return (
-        record.outcome.value,
+        record.id,
+        ended.outcome,
         record.status,
         record.first_byte,
         record.duration,
-        record.cost,
+        ended.cost,
         record.baseline,
         record.error,
         record.p_wrong,
-        record.id,
+        record.cache,
+        record.overhead,
+        record.finish,
+        ended.source,
+        ended.served,
+        ended.moved,
     )
 
 
-def attempt_rows(record: Record) -> list[Row]:
-    """Return what `INSERT_ATTEMPT` takes, for each attempt of a record."""
-    return [attempt_row(record.id, position, attempt) for position, attempt in enumerate(record.attempts)]
+def interrupted_row(identifier: str, ended: Ended) -> Row:
+    """Return what `CLOSING` takes for a request that nobody will settle any more."""
+    outcome, none = Outcome.INTERRUPTED.value, None
+    return (identifier, outcome, none, none, none, none, none, "", none, "", none, "", ended.source, "", 0)
 
 
 def attempt_row(request_id: str, position: int, attempt: Attempt) -> Row:
-    """Return what `INSERT_ATTEMPT` and `PUT_SHADOW` take."""
+    """Return what `ATTEMPT` and `AFTERTHOUGHT` take."""
+    usage = attempt.usage or _NONE
     return (
         request_id,
         position,
         attempt.kind,
-        attempt.tier.value,
+        str(attempt.tier),
         attempt.model,
         attempt.replica,
-        None if attempt.usage is None else attempt.usage.fresh_input,
-        None if attempt.usage is None else attempt.usage.cached_input,
-        None if attempt.usage is None else attempt.usage.output,
+        None if usage is _NONE else usage.fresh_input,
+        usage.cached_input,
+        None if usage is _NONE else usage.output,
         attempt.cost,
         attempt.price_version,
         attempt.error,
+        usage.cache_write,
+        usage.cache_write_1h,
+        usage.audio_input,
+        usage.image_input,
+        usage.reasoning,
+        usage.audio_output,
+        usage.image_output,
+        usage.service_tier,
+        attempt.usage_source or ("none" if usage is _NONE else "provider"),
+        attempt.prefix_saved,
     )
 
 
 def label_row(label: Label) -> Row:
-    """Return what `INSERT_LABEL` takes."""
+    """Return what `LABEL` takes."""
     return (
         label.id,
         label.tenant,
         label.made,
         label.prompt,
-        label.answered,
+        label.answered.value,
         label.strong_score,
         label.weak_score,
         label.score,
@@ -122,6 +206,51 @@ def label_row(label: Label) -> Row:
     )
 
 
-def rating_row(rating: Rating) -> Row:
-    """Return what `RATE` takes."""
-    return (rating.request_id, rating.tenant, rating.given, rating.score, rating.comment)
+def rating_row(request_id: str, rating: Rating) -> Row:
+    """Return what `RATING` takes."""
+    return (request_id, rating.tenant, rating.given, rating.score, rating.comment)
+
+
+def assessment_row(assessment: Assessment) -> Row:
+    """Return what `ASSESSMENT` takes."""
+    return (
+        assessment.request_id,
+        assessment.made,
+        assessment.tier.value,
+        assessment.finish,
+        assessment.tokens,
+        assessment.repetition,
+        assessment.compression,
+        int(assessment.is_repetitive),
+        int(assessment.is_empty),
+        int(assessment.is_truncated),
+        int(assessment.is_refusal),
+        assessment.checks,
+        assessment.failed_checks,
+        assessment.logprob,
+        assessment.agreement,
+        assessment.judge,
+    )
+
+
+def signs_of(assessment: Assessment) -> Signs:
+    """Return what the cubes need of an assessment."""
+    return Signs(
+        int(assessment.is_repetitive),
+        int(assessment.is_refusal),
+        int(assessment.is_empty),
+        int(assessment.is_truncated),
+    )
+
+
+def signal_parameters(request_id: str, signal: Signal) -> dict[str, object]:
+    """Return what `SIGNAL` takes."""
+    return {
+        "id": sha256(f"{request_id}\0{signal.kind}\0{signal.source}".encode()).hexdigest()[:32],
+        "request_id": request_id,
+        "tenant": signal.tenant,
+        "given": signal.given,
+        "kind": signal.kind,
+        "value": signal.value,
+        "source": signal.source,
+    }

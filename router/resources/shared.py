@@ -14,9 +14,12 @@ from msgspec import Struct
 
 from backends.base import Backend
 from cache.options import CacheOptions, Shared, open_shared
+from router.alerts.opening import Alerts
 from router.base import Ledger
 from router.config.kinds import BackendOptions
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.place import LedgerPlace
+from router.ledger.retention import Retention
+from router.ledger.writer import LedgerWriter
 from router.quotas import Quotas
 from router.resources.engines import Engines, engine_key, is_engine
 
@@ -41,14 +44,20 @@ class Resources:
     Attributes:
         ledger: what all records go to.
         quotas: what tenants have used.
+        alerts: what watches requests.
         inherited: of what a parent has opened, which it may tell anew; None where this process opens everything.
     """
 
     def __init__(
-        self, ledger: Ledger, quotas: Quotas, owned: AsyncExitStack, inherited: Inherited | None = None
+        self,
+        ledger: Ledger,
+        quotas: Quotas,
+        alerts: Alerts,
+        owned: AsyncExitStack,
+        inherited: Inherited | None = None,
     ) -> None:
         """Take what closes the servers that will be started, too."""
-        self.ledger, self.quotas, self.inherited = ledger, quotas, inherited
+        self.ledger, self.quotas, self.alerts, self.inherited = ledger, quotas, alerts, inherited
         self._cache = SharedCache(owned)
         self._engines = Engines()
 
@@ -73,21 +82,28 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(ledger: Path, inherited: Inherited | None = None) -> AsyncGenerator[Resources, None]:
+async def open_resources(
+    ledger: LedgerPlace | Path, inherited: Inherited | None = None, *, retention: Retention | None = None
+) -> AsyncGenerator[Resources, None]:
     """Yield resources; engines and servers are started when a gateway wants them.
 
     Args:
+        ledger: where it is; a path is that of an SQLite file.
+        retention: for how long what of it is kept; None keeps everything.
         inherited: of what the parent of this process has opened; the ledger is then held by the parent, too.
 
     Raises:
         Unavailable: the ledger is in use or cannot be written.
     """
     async with AsyncExitStack() as owned:
-        writer = SqliteLedger(ledger, loop=asyncio.get_running_loop(), is_held=inherited is not None)
+        loop = asyncio.get_running_loop()
+        writer = LedgerWriter(ledger, loop=loop, is_held=inherited is not None, retention=retention)
         owned.push_async_callback(writer.aclose)
         quotas = Quotas(ledger)
         owned.push_async_callback(quotas.aclose)
-        yield Resources(writer, quotas, owned, inherited)
+        alerts = Alerts(ledger, quotas.budgets)
+        owned.push_async_callback(alerts.aclose)
+        yield Resources(writer, quotas, alerts, owned, inherited)
 
 
 class SharedCache:

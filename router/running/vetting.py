@@ -1,7 +1,7 @@
 """Configuration -> what is wrong with the files that it names.
 
-Reads what the gateway reads when it opens: weights, calibration, verifier, registry, price book; creates and changes
-nothing. Faults have the key of the value to blame; where it is written, `router.config.reading.placed` knows.
+Reads what the gateway reads when it opens: weights, calibration, verifier, certificate, registry, price book; creates
+and changes nothing. Faults have the key of the value to blame; `router.config.reading.placed` knows where that is.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from classifier.base import Classifier, ClassifierError, WeightsError
 from router.config.faults import ConfigError, Fault
 from router.config.models import CertifiedOptions, Config
-from router.deciding import cascade_of, policy_of
+from router.deciding import cascade_of, gate_of, policy_of
 from router.learning.registry import Registry, RegistryError
 from router.ledger.prices import PriceBookError
 from router.ledger.prices import load as load_prices
@@ -58,6 +58,10 @@ def _faults_of_files(chosen: Config) -> Iterator[Fault]:
         cascade_of(chosen)
     except WeightsError as error:
         yield Fault("", 1, 1, "policy.verifier", str(error))
+    try:
+        gate_of(chosen)
+    except ConfigError as error:
+        yield from error.faults
     try:
         load_prices(chosen.prices)
     except PriceBookError as error:

@@ -36,7 +36,7 @@ async def _run(chosen: Chosen, path: Path | None, listening: Listening) -> Excep
         loop.add_signal_handler(number, stopping.set)
     try:
         async with AsyncExitStack() as owned:
-            lock = owned.enter_context(hold(chosen.config.ledger.path))
+            lock = owned.enter_context(hold(chosen.config.ledger.place))
             sockets = sockets_for(chosen.config.server.host, chosen.config.server.port, chosen.config.server.processes)
             pool = await owned.enter_async_context(open_pool(lock))
             begun = asyncio.create_task(pool.begin(chosen, sockets))

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from router.base import Unavailable
 from router.config.models import Config
 from router.config.reading import Chosen
-from router.ledger.holding import interrupt
+from router.ledger.holding import Held, interrupt
 from router.metrics.event_loop import LoopMonitor
 from router.metrics.families import Family, families_of, lasting, total
 from router.metrics.reloads import Reloads
@@ -79,7 +79,7 @@ class WorkerPool(Collector):
         restarts: workers that are no more, by cause.
     """
 
-    def __init__(self, cache: SharedCache, lock: IO[bytes]) -> None:
+    def __init__(self, cache: SharedCache, lock: Held) -> None:
         self.reloads, self.loop_monitor = Reloads(), LoopMonitor()
         self.restarts: Counter[Cause] = Counter()
         self._cache, self._engines, self._lock = cache, Engines(), lock
@@ -269,7 +269,7 @@ class WorkerPool(Collector):
         """Close what a worker that was killed has left open in the ledger."""
         since = time.time() - self.config.server.request_timeout - BEYOND
         try:
-            closed = await asyncio.to_thread(interrupt, self.config.ledger.path, maker, since=since)
+            closed = await asyncio.to_thread(interrupt, self.config.ledger.place, maker, since=since)
         except Unavailable as error:  # what stays open is closed at the next start
             _log.warning("what a worker has left open stays so: %s", error)
         else:
@@ -302,7 +302,7 @@ async def _follow(worker: WorkerProcess, order: Change) -> None:
 
 
 @asynccontextmanager
-async def open_pool(lock: IO[bytes]) -> AsyncGenerator[WorkerPool, None]:
+async def open_pool(lock: Held) -> AsyncGenerator[WorkerPool, None]:
     """Yield a pool that has no workers yet; ends all that it has when the block ends.
 
     Args:

@@ -1,19 +1,33 @@
-"""Tests router/ledger/layout.py: an older file is brought up to date in place."""
+"""router/ledger/layout.py: a new file is laid out as the tables say, an older one brought up to date in place.
+
+router/ledger/layout.py, router/ledger/migrations/running.py, router/ledger/migrations/env.py,
+router/ledger/migrations/versions/step_1_requests.py, router/ledger/migrations/versions/step_2_verified.py,
+router/ledger/migrations/versions/step_3_stayed.py, router/ledger/migrations/versions/step_4_reserved.py,
+router/ledger/migrations/versions/step_5_cubes.py
+"""
 
 import asyncio
+import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from backends.base import Usage
 from classifier.base import Score
 from router.base import Attempt, Decision, Intent, Outcome, Record, Tier
 from router.insight.overview import SPANS
-from router.ledger.layout import VERSION, prepare
+from router.ledger.layout import REVISION, VERSION, prepare
+from router.ledger.place import reading
 from router.ledger.reading import iter_requests, read_window
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.rollup import verify
+from router.ledger.tables import METADATA
+from router.ledger.writer import LedgerWriter
 
 # As the first version made it.
 FIRST = """
@@ -59,8 +73,73 @@ def names(path: Path, table: str) -> list[str]:
         return [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
 
 
+def columns(path: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {table: names(path, table) for table in sorted(tables)}
+
+
+def details(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [
+            (table, *row)
+            for table in METADATA.tables
+            for row in connection.execute(f"PRAGMA table_info({table})").fetchall()
+        ]
+
+
+def indexes(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+        return {name: " ".join(sql.replace("(", " (").split()) for name, sql in found}
+
+
+def test_a_new_file_is_laid_out_as_the_tables_say(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as connection:
+        prepare(connection)
+        layout = [
+            tuple(row[1:6]) for table in METADATA.tables for row in connection.execute(f"PRAGMA table_info({table})")
+        ]
+    engine = create_engine(f"sqlite:///{tmp_path / 'tables.db'}", poolclass=NullPool)
+    METADATA.create_all(engine)
+    with closing(sqlite3.connect(tmp_path / "tables.db")) as connection:
+        told = [
+            tuple(row[1:6]) for table in METADATA.tables for row in connection.execute(f"PRAGMA table_info({table})")
+        ]
+    assert layout == told
+    assert indexes(tmp_path / "new.db") == indexes(tmp_path / "tables.db")
+    assert columns(tmp_path / "new.db").keys() - columns(tmp_path / "tables.db").keys() == {"alembic_version"}
+    with closing(sqlite3.connect(tmp_path / "new.db")) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(REVISION,)]
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,) == (int(REVISION),)
+
+
+def test_neither_a_new_nor_an_up_to_date_file_needs_what_makes_and_upgrades_ledgers(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib; from router.ledger.holding import hold; import router.ledger.writer\n"
+        "for _ in range(2): hold(pathlib.Path(sys.argv[1])).close()\n"
+        "print(*sorted({'sqlalchemy', 'alembic', 'psycopg'} & sys.modules.keys()))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "l.db")],
+        capture_output=True,
+        check=True,
+        timeout=30,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    assert told.stdout.strip() == b""
+
+
+def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "l.db", isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE songs (name TEXT)")
+        with pytest.raises(sqlite3.DatabaseError, match="tables of another program"):
+            prepare(connection)
+    assert list(columns(tmp_path / "l.db")) == ["songs"]
+
+
 async def test_an_old_ledger_keeps_its_rows_and_takes_new_ones(old: Path) -> None:
-    ledger = SqliteLedger(old, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(old, loop=asyncio.get_running_loop())
     decision = Decision(Tier.MINI, "between", Score(0.4, "linear@1"), 0.5, "cascade@1", verify=0.3)
     await ledger.open(Intent("c", "", "acme", "auto", stream=False, started=6.0, decision=decision))
     attempt = Attempt("primary", Tier.MINI, "s", "h:1", Usage(1, None, 2), 3, "v")
@@ -69,7 +148,7 @@ async def test_an_old_ledger_keeps_its_rows_and_takes_new_ones(old: Path) -> Non
     rows = {row["id"]: row for row in iter_requests(old)}
     assert [(row["cost"], row["outcome"], row["verify"], row["p_wrong"]) for row in rows.values()] == [
         (7, "answered", None, None),
-        (7, "interrupted", None, None),
+        (None, "interrupted", None, None),
         (3, "answered", 0.3, 0.1),
     ]
     assert len(rows["a"]["attempts"]) == 1
@@ -79,11 +158,17 @@ async def test_an_old_ledger_keeps_its_rows_and_takes_new_ones(old: Path) -> Non
 
 async def test_an_upgraded_file_is_laid_out_as_a_new_one_and_opens_again(old: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        await SqliteLedger(old, loop=asyncio.get_running_loop()).aclose()
+        await LedgerWriter(old, loop=asyncio.get_running_loop()).aclose()
     fresh = tmp_path / "new.db"
-    await SqliteLedger(fresh, loop=asyncio.get_running_loop()).aclose()
-    for table in ("requests", "attempts", "labels", "ratings"):
-        assert names(old, table) == names(fresh, table) != []
+    await LedgerWriter(fresh, loop=asyncio.get_running_loop()).aclose()
+    assert columns(old) == columns(fresh)
+    assert indexes(old) == indexes(fresh)
+    assert verify(old) == []
+    with reading(old) as ledger:
+        assert list(ledger.rows("SELECT source, outcome, requests, cost FROM totals WHERE width = 60")) == [
+            {"source": "mini", "outcome": "answered", "requests": 1, "cost": 7},
+            {"source": "mini", "outcome": "interrupted", "requests": 1, "cost": 0},
+        ]
     with closing(sqlite3.connect(old)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
         plan = connection.execute(

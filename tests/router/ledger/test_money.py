@@ -1,21 +1,24 @@
 """Tests of router/ledger/money.py."""
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from backends.base import Usage
 from router.base import Price
-from router.ledger.money import buckets, cost, pico_per_token, usd
+from router.ledger.money import BUCKETS, breakdown, cost, pico_per_token, usd
 
 pico = st.integers(0, 10**12)
 tokens = st.integers(0, 10**7)
-prices = st.builds(Price, st.just("m"), st.just("v"), pico, pico, pico)
-usages = st.builds(Usage, tokens, st.none() | tokens, tokens)
+own = st.none() | pico
+prices = st.builds(Price, st.just("m"), st.just("v"), pico, pico, pico, own, own, own, own, own, own, own, pico)
+usages = st.builds(Usage, tokens, st.none() | tokens, tokens, *[tokens] * 7)
 LARGE = Price("desk-large", "v", 500_000, 50_000, 1_500_000)
 
 
@@ -37,19 +40,17 @@ def test_a_bucket_is_rounded_half_to_even(pico: int, nano: int) -> None:
 
 @given(prices, usages)
 def test_a_breakdown_adds_up_and_is_the_exact_value_rounded(price: Price, usage: Usage) -> None:
-    parts = buckets(price, usage)
-    assert sum(parts) == cost(price, usage)
-    exact = (
-        Fraction(usage.fresh_input * price.fresh_input, 1_000),
-        Fraction((usage.cached_input or 0) * price.cached_input, 1_000),
-        Fraction(usage.output * price.output, 1_000),
-    )
-    assert parts == tuple(round(value) for value in exact)
+    parts = breakdown(price, usage)
+    assert parts is not None
+    assert list(parts) == [*BUCKETS, "per_request"]
+    assert sum(parts.values()) == cost(price, usage)
+    exact = [Fraction((getattr(usage, name) or 0) * price.rate(name), 1_000) for name in BUCKETS]
+    assert list(parts.values()) == [*map(round, exact), price.per_request]
 
 
 @given(st.lists(usages, max_size=40), prices, st.integers())
 def test_a_sum_does_not_depend_on_its_order(attempts: list[Usage], price: Price, seed: int) -> None:
-    costs = [cost(price, usage) for usage in attempts]
+    costs = [cost(price, usage) or 0 for usage in attempts]
     shuffled = random.Random(seed).sample(costs, len(costs))
     half = len(costs) // 2
     assert sum(shuffled) == sum(costs) == sum(costs[:half]) + sum(costs[half:])
@@ -59,19 +60,86 @@ def test_a_sum_does_not_depend_on_its_order(attempts: list[Usage], price: Price,
 def test_ten_times_the_price_of_whole_nano_units_is_ten_times_the_cost(usage: Usage, fresh: int, output: int) -> None:
     mini = Price("mini", "v", fresh * 1_000, fresh * 1_000, output * 1_000)
     large = Price("large", "v", fresh * 10_000, fresh * 10_000, output * 10_000)
-    assert cost(large, usage) == 10 * cost(mini, usage)
+    assert cost(large, usage) == 10 * (cost(mini, usage) or 0)
 
 
 @given(prices, usages)
 def test_more_tokens_never_cost_less(price: Price, usage: Usage) -> None:
-    more = Usage(usage.fresh_input + 1, usage.cached_input, usage.output + 1)
-    assert cost(price, more) >= cost(price, usage)
+    more = structs.replace(usage, fresh_input=usage.fresh_input + 1, reasoning=usage.reasoning + 1)
+    assert (cost(price, more) or 0) >= (cost(price, usage) or 0)
 
 
-@pytest.mark.parametrize("usage", [Usage(-1, 0, 0), Usage(0, -1, 0), Usage(0, 0, -1), Usage(5, -1, 5)])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(-1, 0, 0),
+        Usage(0, -1, 0),
+        Usage(0, 0, -1),
+        Usage(5, -1, 5),
+        *[structs.replace(Usage(1, 1, 1), **{name: -1}) for name in BUCKETS],
+    ],
+)
 def test_tokens_below_zero_are_an_error_and_never_a_refund(usage: Usage) -> None:
     with pytest.raises(ValueError, match="below zero"):
         cost(LARGE, usage)
+
+
+def test_a_bucket_without_a_price_costs_as_much_as_what_it_stands_beside() -> None:
+    assert {name: LARGE.rate(name) for name in BUCKETS} == {
+        "fresh_input": 500_000,
+        "cached_input": 50_000,
+        "cache_write": 500_000,
+        "cache_write_1h": 500_000,
+        "audio_input": 500_000,
+        "image_input": 500_000,
+        "output": 1_500_000,
+        "reasoning": 1_500_000,
+        "audio_output": 1_500_000,
+        "image_output": 1_500_000,
+    }
+    assert replace(LARGE, cache_write=625_000).rate("cache_write_1h") == 625_000
+    assert replace(LARGE, reasoning=0).rate("reasoning") == 0, "no price is not the same as nothing to pay"
+
+
+FLEX = replace(LARGE, version="f", fresh_input=250_000, service_tier="flex")
+LONG = replace(LARGE, version="l", fresh_input=1_000_000, output=3_000_000, above_input=200_000)
+LONGER = replace(LONG, version="ll", fresh_input=2_000_000, above_input=500_000)
+TIERED = replace(LARGE, variants=(LONGER, FLEX, LONG))
+
+
+@pytest.mark.parametrize(
+    ("tier", "prompt", "version"),
+    [
+        ("", 10, "v"),
+        ("default", 10, "v"),
+        ("standard", 200_000, "v"),
+        ("", 200_001, "l"),
+        ("", 500_000, "l"),
+        ("", 500_001, "ll"),
+        ("flex", 10, "f"),
+        ("flex", 900_000, "f"),
+        ("priority", 10, None),
+        ("auto", 10, None),
+        ("?", 10, None),
+    ],
+)
+def test_the_answers_service_tier_and_the_prompts_length_choose_the_price(
+    tier: str, prompt: int, version: str | None
+) -> None:
+    usage = Usage(prompt // 2, prompt - prompt // 2, 3, service_tier=tier)
+    held = TIERED.held_for(tier, prompt)
+    assert (held and held.version) == version
+    assert cost(TIERED, usage) == (None if held is None else cost(replace(held, variants=()), usage))
+    assert (breakdown(TIERED, usage) is None) == (version is None)
+
+
+def test_a_tier_that_no_price_is_known_for_is_never_charged_as_the_usual_one() -> None:
+    assert cost(LARGE, Usage(10, 0, 1, service_tier="priority")) is None
+    assert cost(LARGE, Usage(10, 0, 1, service_tier="default")) == cost(LARGE, Usage(10, 0, 1))
+
+
+def test_a_price_of_each_request_is_added_once() -> None:
+    assert cost(replace(LARGE, per_request=5), Usage(0, 0, 0)) == 5
 
 
 @pytest.mark.parametrize(

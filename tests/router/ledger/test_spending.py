@@ -10,9 +10,10 @@ import pytest
 from backends.base import Usage
 from router.base import Attempt, Decision, Intent, Outcome, Record, Tier
 from router.ledger.holding import interrupt, maker_of
-from router.ledger.reading import LedgerUnreadable, iter_requests
+from router.ledger.place import LedgerUnreadable
+from router.ledger.reading import iter_requests
 from router.ledger.spending import read_spending
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 DECISION = Decision(Tier.MINI, "score", None, None, "p@1")
 MAKERS = ("0123456789", "abcdef0123")
@@ -24,7 +25,7 @@ def identifier(started: float, number: int, maker: str = MAKERS[0]) -> str:
 
 async def write(path: Path, *, now: float) -> None:
     """Write requests of two tenants by two processes, some of which never ended."""
-    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     made = (
         ("shop", 0, 10, 5, 100),
         ("shop", 1, 10, 7, 100),

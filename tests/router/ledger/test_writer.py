@@ -1,4 +1,7 @@
-"""router/ledger/sqlite.py and router/ledger/rows.py: one record for each request, whatever happens."""
+"""router/ledger/writer.py, posting.py and rows.py: one record for each request, whatever happens, on each engine.
+
+router/ledger/writer.py, router/ledger/posting.py, router/ledger/rows.py, router/ledger/engines/sqlite.py
+"""
 
 import asyncio
 import os
@@ -6,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +17,12 @@ import pytest
 
 from backends.base import Usage
 from router.base import Attempt, Decision, Intent, Label, Outcome, Rating, Record, Tier, Unavailable
+from router.ledger.engines.sqlite import SqliteEngine
 from router.ledger.labels import iter_labels
+from router.ledger.place import LedgerPlace, reading
+from router.ledger.posting import Batch, Found
 from router.ledger.reading import iter_requests
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 
 def intent(name: str) -> Intent:
@@ -24,51 +31,55 @@ def intent(name: str) -> Intent:
     )
 
 
+def by_hand(ledger: LedgerWriter) -> sqlite3.Connection:
+    assert isinstance(ledger._engine, SqliteEngine)
+    return ledger._engine.connection
+
+
 def record(name: str, *, cost: int | None = 5) -> Record:
     attempt = Attempt("primary", Tier.MINI, "small", "h:1", Usage(1, None, 2), cost, "v")
     return Record(name, Outcome.ANSWERED, 200, (attempt,), 0.1, 0.2, 50)
 
 
-async def test_an_intent_is_in_the_file_before_its_wait_ends(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_an_intent_is_in_the_file_before_its_wait_ends(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
-    with sqlite3.connect(tmp_path / "l.db") as reader:
-        assert reader.execute("SELECT id, outcome FROM requests").fetchall() == [("a", None)]
-    reader.close()
+    with reading(place) as reader:
+        assert list(reader.rows("SELECT id, outcome FROM requests")) == [{"id": "a", "outcome": None}]
     ledger.settle(record("a"))
     await ledger.aclose()
-    (row,) = iter_requests(tmp_path / "l.db")
+    (row,) = iter_requests(place)
     assert (row["outcome"], row["cost"], row["baseline"]) == ("answered", 5, 50)
 
 
-async def test_ten_thousand_settled_at_once_are_all_kept(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
-    waits = [ledger.open(intent(f"r{i}")) for i in range(10_000)]
-    for i in range(10_000):
+async def test_thousands_settled_at_once_are_all_kept(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
+    waits = [ledger.open(intent(f"r{i}")) for i in range(2_000)]
+    for i in range(2_000):
         ledger.settle(record(f"r{i}"))
     await asyncio.gather(*waits)
     await ledger.aclose()
-    assert sum(row["outcome"] == "answered" for row in iter_requests(tmp_path / "l.db")) == 10_000
+    assert sum(row["outcome"] == "answered" for row in iter_requests(place)) == 2_000
 
 
-async def test_a_second_settlement_changes_nothing(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_a_second_settlement_changes_nothing(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
     ledger.settle(record("a", cost=5))
     ledger.settle(record("a", cost=7))
     await ledger.aclose()
-    (row,) = iter_requests(tmp_path / "l.db")
+    (row,) = iter_requests(place)
     assert row["cost"] == 5
     assert len(row["attempts"]) == 1
 
 
-async def test_a_second_gateway_on_the_same_file_is_refused(tmp_path: Path) -> None:
+async def test_a_second_gateway_on_the_same_file_is_refused(place: LedgerPlace) -> None:
     loop = asyncio.get_running_loop()
-    first = SqliteLedger(tmp_path / "l.db", loop=loop)
+    first = LedgerWriter(place, loop=loop)
     with pytest.raises(Unavailable, match="in use by another gateway"):
-        SqliteLedger(tmp_path / "l.db", loop=loop)
+        LedgerWriter(place, loop=loop)
     await first.aclose()
-    await SqliteLedger(tmp_path / "l.db", loop=loop).aclose()
+    await LedgerWriter(place, loop=loop).aclose()
 
 
 async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
@@ -76,22 +87,22 @@ async def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version=99")
     connection.close()
     with pytest.raises(Unavailable, match="version 99"):
-        SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+        LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
 
 
 async def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "l.db").write_bytes(b"not a database" * 100)
     with pytest.raises(Unavailable, match="cannot be opened"):
-        SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+        LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
 
 
 _KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from router.ledger.sqlite import SqliteLedger
-from tests.router.ledger.test_sqlite import intent, record
+from router.ledger.writer import LedgerWriter
+from tests.router.ledger.test_writer import intent, record
 async def main():
-    ledger = SqliteLedger(Path(sys.argv[1]), loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(Path(sys.argv[1]), loop=asyncio.get_running_loop())
     for i in range(200):
         await ledger.open(intent(f"r{i:03d}"))
         print(f"r{i:03d}", flush=True)
@@ -113,21 +124,21 @@ async def test_a_kill_loses_no_intent_and_the_next_start_closes_the_open_ones(tm
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     acknowledged = killed.stdout.decode().split()
     assert len(acknowledged) == 200
-    await SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop()).aclose()
+    await LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop()).aclose()
     rows = {row["id"]: row["outcome"] for row in iter_requests(tmp_path / "l.db")}
     assert set(rows) == set(acknowledged)
     assert set(rows.values()) <= {"answered", "interrupted"}
 
 
 async def test_a_ledger_that_refuses_writes_fails_the_wait_and_recovers(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
     await ledger.open(intent("before"))
-    ledger._connection.execute("PRAGMA query_only=ON")
+    by_hand(ledger).execute("PRAGMA query_only=ON")
     with pytest.raises(Unavailable, match="cannot be written"):
         await ledger.open(intent("refused"))
     ledger.settle(record("before"))  # its answer was given: it must get in as soon as the file takes it
     await asyncio.sleep(0.1)
-    ledger._connection.execute("PRAGMA query_only=OFF")
+    by_hand(ledger).execute("PRAGMA query_only=OFF")
     await asyncio.sleep(1.0)
     await ledger.open(intent("after"))
     await ledger.aclose()
@@ -135,14 +146,14 @@ async def test_a_ledger_that_refuses_writes_fails_the_wait_and_recovers(tmp_path
     assert rows == {"before": "answered", "after": None}
 
 
-async def test_one_record_that_cannot_be_held_does_not_stop_the_others(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_one_record_that_cannot_be_held_does_not_stop_the_others(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await asyncio.gather(*(ledger.open(intent(name)) for name in "abc"))
     for name, cost in (("a", 1), ("b", 1 << 70), ("c", 3)):
         ledger.settle(record(name, cost=cost))
     await ledger.open(intent("d"))
     await ledger.aclose()
-    rows = {row["id"]: row["cost"] for row in iter_requests(tmp_path / "l.db")}
+    rows = {row["id"]: row["cost"] for row in iter_requests(place)}
     assert rows == {"a": 1, "b": None, "c": 3, "d": None}
 
 
@@ -163,43 +174,64 @@ def raw_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("l.db*"))
 
 
-async def test_a_shadow_call_has_one_row_that_its_end_replaces_and_no_part_in_the_request(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_what_cannot_be_held_does_not_keep_the_rest_from_being_written_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    post = ledger._poster.post
+
+    def slow(batch: Batch) -> Found:
+        time.sleep(0.05)
+        return post(batch)
+
+    monkeypatch.setattr(ledger._poster, "post", slow)
+    refused = ledger.open(intent("a"))
+    await asyncio.sleep(0.02)  # it is being refused
+    ledger.settle(record("a"))
+    await ledger.aclose()
+    with pytest.raises(Unavailable):
+        await refused
+    assert [row["outcome"] for row in iter_requests(tmp_path / "l.db")] == ["answered"]
+
+
+async def test_a_shadow_call_has_one_row_that_its_end_replaces_and_no_part_in_the_request(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
     ledger.settle(record("a"))
     ledger.shadow("a", shadow(cost=None, error="Interrupted"))
     ledger.shadow("nobody", shadow())
     await asyncio.sleep(0.1)
-    (row,) = iter_requests(tmp_path / "l.db")
+    (row,) = iter_requests(place)
     assert [attempt["error"] for attempt in row["attempts"]] == ["", "Interrupted"]
     ledger.shadow("a", shadow())
     await ledger.aclose()
-    (row,) = iter_requests(tmp_path / "l.db")
+    (row,) = iter_requests(place)
     assert [(attempt["kind"], attempt["cost"]) for attempt in row["attempts"]] == [("primary", 5), ("shadow", 70)]
     assert (row["cost"], row["outcome"]) == (5, "answered")
 
 
-async def test_a_shadow_that_is_written_before_its_request_is_settled_takes_nobody_s_place(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_a_shadow_that_is_written_before_its_request_is_settled_takes_nobody_s_place(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
     ledger.shadow("a", shadow())
     await asyncio.sleep(0.1)
     ledger.settle(record("a"))
     await ledger.aclose()
-    (row,) = iter_requests(tmp_path / "l.db")
+    (row,) = iter_requests(place)
     assert [attempt["kind"] for attempt in row["attempts"]] == ["primary", "shadow"]
 
 
-async def test_a_request_has_one_label_the_first(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_a_request_has_one_label_the_first(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     ledger.label(label("a"))
     ledger.label(label("a", made=9.0))
     await ledger.aclose()
-    assert [rated.label for rated in iter_labels(tmp_path / "l.db")] == [label("a")]
+    assert [rated.label for rated in iter_labels(place)] == [label("a")]
 
 
-async def test_a_rating_finds_the_tenant_s_own_request_alone(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_a_rating_finds_the_tenant_s_own_request_alone(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     for name in ("a", "b"):
         ledger.open(intent(name))  # a rating that follows at once finds it
     found = await asyncio.gather(
@@ -212,13 +244,15 @@ async def test_a_rating_finds_the_tenant_s_own_request_alone(tmp_path: Path) -> 
     await ledger.rate(rating("a", score=0.5, comment="words"))
     ledger.label(label("a"))
     await ledger.aclose()
-    with closing(sqlite3.connect(tmp_path / "l.db")) as reader:
-        assert reader.execute("SELECT * FROM ratings").fetchall() == [("a", "acme", 2.0, 0.5, "words")]
-    assert [rated.rating for rated in iter_labels(tmp_path / "l.db")] == [0.5]
+    with reading(place) as reader:
+        assert [tuple(row.values()) for row in reader.rows("SELECT * FROM ratings")] == [
+            ("a", "acme", 2.0, 0.5, "words")
+        ]
+    assert [rated.rating for rated in iter_labels(place)] == [0.5]
 
 
-async def test_one_rating_that_cannot_be_held_fails_alone(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+async def test_one_rating_that_cannot_be_held_fails_alone(place: LedgerPlace) -> None:
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
     found = await asyncio.gather(
         ledger.rate(rating("a")),
@@ -232,16 +266,16 @@ async def test_one_rating_that_cannot_be_held_fails_alone(tmp_path: Path) -> Non
 
 
 async def test_shadows_and_labels_wait_for_a_disk_that_refuses_and_ratings_do_not(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
-    ledger._connection.execute("PRAGMA query_only=ON")
+    by_hand(ledger).execute("PRAGMA query_only=ON")
     ledger.settle(record("a"))
     ledger.shadow("a", shadow())
     ledger.label(label("a"))
     with pytest.raises(Unavailable, match="cannot be written now"):
         await ledger.rate(rating("a"))
     await asyncio.sleep(0.1)
-    ledger._connection.execute("PRAGMA query_only=OFF")
+    by_hand(ledger).execute("PRAGMA query_only=OFF")
     await asyncio.sleep(0.8)
     await ledger.aclose()
     (row,) = iter_requests(tmp_path / "l.db")
@@ -250,7 +284,7 @@ async def test_shadows_and_labels_wait_for_a_disk_that_refuses_and_ratings_do_no
 
 
 async def test_old_text_is_erased_from_every_byte_and_new_text_stays(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
     ledger.label(label("a", made=1.0, prompt=b"CANARY-OLD " * 2_000))
     ledger.label(label("b", made=9.0, prompt=b"CANARY-NEW"))
@@ -270,8 +304,8 @@ async def test_old_text_is_erased_from_every_byte_and_new_text_stays(tmp_path: P
 async def test_much_old_text_is_erased_in_parts_between_which_requests_get_their_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.ledger.sqlite.ERASED", 10)
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    monkeypatch.setattr("router.ledger.writer.ERASED", 10)
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
     for number in range(95):
         ledger.label(label(f"r{number}"))
     await ledger.open(intent("a"))
@@ -284,7 +318,7 @@ async def test_much_old_text_is_erased_in_parts_between_which_requests_get_their
 
 
 async def test_a_reader_does_not_hold_up_the_erasing_nor_requests(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
     ledger.label(label("a"))
     await ledger.open(intent("a"))
     with closing(sqlite3.connect(tmp_path / "l.db", isolation_level=None)) as reader:
@@ -303,13 +337,13 @@ async def test_a_reader_does_not_hold_up_the_erasing_nor_requests(tmp_path: Path
 async def test_erasing_that_fails_is_said_and_the_ledger_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
-    ledger._connection.execute("PRAGMA query_only=ON")
+    by_hand(ledger).execute("PRAGMA query_only=ON")
     ledger.label(label("a"))
     ledger.forget(5.0)
     await asyncio.sleep(0.1)
     assert "cannot be erased" in caplog.text
-    ledger._connection.execute("PRAGMA query_only=OFF")
+    by_hand(ledger).execute("PRAGMA query_only=OFF")
     await ledger.open(intent("b"))
     await ledger.aclose()

@@ -1,0 +1,326 @@
+"""Intents and records -> a ledger, by one thread that writes.
+
+Everything is handed to that thread, which commits whatever has gathered since its last commit. Several processes of one
+gateway may write, each its own requests. Rows and sums live in `posting.py`, engines in `engines`, reading in
+`place.py` and `reading.py`, who may write in `holding.py`.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from router.base import Assessment, Attempt, Intent, Label, Rating, Record, Signal, Unavailable
+from router.ledger.engines.opening import engine_of
+from router.ledger.holding import hold
+from router.ledger.place import LedgerPlace, as_place, in_words
+from router.ledger.posting import Batch, Found, Poster, Shadow
+from router.ledger.retention import Eraser, Retention
+
+SETTLED_WITHIN = 0.02  # seconds until a record is written, for which nobody waits: they share the pages of their sums
+MANY = 512  # things that nobody waits for, from which on they are written with the next intent
+BUSY = 8  # rows in a batch, from which on the next one may gather more: a commit costs more than its rows
+GATHER = 0.002  # seconds; no backend answers so soon that a caller would wait for it
+ERASED = 500  # texts at once, between which requests get their turn
+RETRY = 0.5  # seconds between tries when the place refuses a settled record
+
+_ENDLESS = float("inf")
+_log = logging.getLogger(__name__)
+
+_Asked = TypeVar("_Asked")
+_Told = TypeVar("_Told")
+
+
+class LedgerWriter:
+    """A writer of a ledger that this gateway holds; those of another gateway are refused."""
+
+    def __init__(
+        self,
+        place: LedgerPlace | Path,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        is_held: bool = False,
+        retention: Retention | None = None,
+    ) -> None:
+        """Open the ledger and start the thread.
+
+        Args:
+            place: a path is that of an SQLite file.
+            is_held: somebody has the ledger held for this gateway, such as the parent of several workers; otherwise it
+                is held from here on, and what an earlier gateway left open is closed.
+            retention: for how long what is kept; None keeps everything.
+
+        Raises:
+            Unavailable: the ledger is in use by another gateway, or cannot be written.
+        """
+        self._place, self._loop = as_place(place), loop
+        self._held = None if is_held else hold(self._place)
+        try:
+            self._engine = engine_of(self._place)
+        except Unavailable:
+            if self._held is not None:
+                self._held.close()
+            raise
+        self._poster = Poster(self._engine)
+        self._eraser = None if retention is None else Eraser(self._engine, retention)
+        self._waiting = _Waiting()
+        self._forget_before: float | None = None
+        self._holds_erased = False  # a log may hold text that is erased in the ledger
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._closing = self._waking = self._is_due = False
+        self._later: asyncio.TimerHandle | None = None
+        self._said = ""  # of what fails, so that a full disk is said once, not for each batch
+        self._again = _ENDLESS  # on the clock that does not jump: when to try what was put back
+        self._thread = threading.Thread(target=self._write_until_closed, name="ledger", daemon=True)
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        waiting = self._waiting
+        return f"<LedgerWriter {self._place} waiting: {len(waiting.intents)} intents, {len(waiting.records)} records>"
+
+    @property
+    def thread(self) -> int:
+        """Return the identity of the thread that writes."""
+        return self._thread.ident or 0
+
+    def open(self, intent: Intent) -> Awaitable[None]:
+        """Hand over an intent; see `router.base.Ledger`."""
+        written: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.intents.append((intent, written))
+        if not self._waking:  # once for all that is handed over in this round of the loop
+            self._waking = True
+            self._loop.call_soon(self._ring)
+        return written
+
+    def settle(self, record: Record) -> None:
+        """Hand over the end of a request; see `router.base.Ledger`."""
+        self._waiting.records.append(record)
+        if self._later is None:
+            self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
+
+    def shadow(self, request_id: str, attempt: Attempt) -> None:
+        """Hand over a shadow call, begun or ended; see `router.base.Ledger`."""
+        self._waiting.shadows.append(Shadow(request_id, attempt))
+        self._wake_later()
+
+    def label(self, label: Label) -> None:
+        """Hand over a label; see `router.base.Ledger`."""
+        self._waiting.labels.append(label)
+        self._wake_later()
+
+    def assess(self, assessment: Assessment) -> None:
+        """Hand over what a reply looks like; see `router.base.Ledger`."""
+        self._waiting.assessments.append(assessment)
+        self._wake_later()
+
+    def rate(self, rating: Rating) -> Awaitable[str | None]:
+        """Keep a rating; see `router.base.Ledger`."""
+        found: asyncio.Future[str | None] = self._loop.create_future()
+        self._waiting.ratings.append((rating, found))
+        self._wake()
+        return found
+
+    def signal(self, signal: Signal) -> Awaitable[str | None]:
+        """Keep a signal; see `router.base.Ledger`."""
+        found: asyncio.Future[str | None] = self._loop.create_future()
+        self._waiting.signals.append((signal, found))
+        self._wake()
+        return found
+
+    def forget(self, before: float) -> None:
+        """Erase old text; see `router.base.Ledger`."""
+        self._forget_before = before
+        self._wake()
+
+    def _wake_later(self) -> None:
+        if self._later is None:
+            self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
+
+    def _ring(self) -> None:
+        """Have the intents written."""
+        self._waking = False
+        self._bell.put(None)
+
+    def _wake(self) -> None:
+        """Have everything written."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        self._is_due = True
+        self._bell.put(None)
+
+    async def aclose(self) -> None:
+        """Write what was handed over, close the ledger."""
+        self._closing = True
+        self._wake()
+        await asyncio.to_thread(self._thread.join)
+        self._engine.close()
+        if self._held is not None:
+            self._held.close()
+
+    def _write_until_closed(self) -> None:
+        handed_over = 0
+        while True:
+            self._hear()
+            if handed_over >= BUSY and not self._closing:
+                time.sleep(GATHER)
+            is_due = self._is_due or len(self._waiting.records) >= MANY
+            if is_due:
+                self._is_due = False  # before anything is taken: what comes after that rings again
+            taken = self._waiting.take(all_of_it=is_due)
+            handed_over = len(taken)
+            written = self._write(taken) if handed_over else True
+            self._forget()
+            if self._closing and (not written or not len(self._waiting)):
+                return  # what could not be written stays open in the ledger and is closed at the next start
+            self._erase()
+
+    def _hear(self) -> None:
+        """Return when something was handed over, or rows are old enough to be erased."""
+        waits = self._again - time.monotonic()
+        if self._eraser is not None and not self._said:
+            waits = min(waits, self._eraser.waits)
+        with suppress(Empty):
+            self._bell.get(timeout=None if waits == _ENDLESS else max(0.0, waits))
+        if time.monotonic() >= self._again:
+            self._again, self._is_due = _ENDLESS, True
+
+    def _write(self, taken: "_Waiting") -> bool:
+        """Commit what was taken; tells whether the place takes anything."""
+        found, error, is_passing = Found(), None, False
+        try:
+            found = self._poster.post(taken.batch())
+        except self._engine.errors as raised:
+            error = raised
+        if error is not None:
+            is_passing = self._engine.is_passing(error)
+            if not is_passing and len(taken) > 1:  # one row is to blame, not its neighbours
+                written = [self._write(one) for one in taken.ones()]
+                return all(written)
+            if in_words(error) != self._said:
+                _log.error("the ledger %s cannot be written: %s", self._place, in_words(error))
+            if is_passing and self._waiting.put_back(taken):
+                self._again = time.monotonic() + RETRY
+        self._said = "" if error is None else in_words(error)
+        self._tell(taken.intents, [None] * len(taken.intents), error, "written, so nothing is answered")
+        self._tell(taken.ratings, found.ratings, error, "written now")
+        self._tell(taken.signals, found.signals, error, "written now")
+        return not is_passing
+
+    def _tell(
+        self,
+        asked: "deque[tuple[_Asked, asyncio.Future[_Told]]]",
+        answers: Sequence[_Told],
+        error: Exception | None,
+        what: str,
+    ) -> None:
+        """Tell those who wait what became of it."""
+        if asked:
+            self._loop.call_soon_threadsafe(_resolve, [future for _, future in asked], answers, error, what)
+
+    def _forget(self) -> None:
+        """Erase some of the text that is due, so that its bytes are in no part of the ledger any more."""
+        before, self._forget_before = self._forget_before, None
+        if before is None:
+            return
+        try:
+            erased = self._poster.forget(before, ERASED)
+            self._holds_erased |= erased > 0
+            if erased == ERASED:  # the rest after whatever has gathered meanwhile
+                self._forget_before = before
+                self._bell.put(None)
+            elif self._holds_erased:
+                self._holds_erased = not self._engine.fold()
+        except self._engine.errors as error:
+            _log.error("old text in the ledger %s cannot be erased, it is tried again later: %s", self._place, error)
+
+    def _erase(self) -> None:
+        """Erase some of the rows that are due; the rest after whatever has gathered meanwhile."""
+        if self._eraser is None or self._said:
+            return
+        try:
+            self._eraser.step()
+        except self._engine.errors as error:
+            _log.error("old rows of the ledger %s cannot be erased, it is tried again later: %s", self._place, error)
+
+
+class _Waiting:
+    """What was handed over and is not written; the loop appends, the thread takes."""
+
+    def __init__(self) -> None:
+        self.intents: deque[tuple[Intent, asyncio.Future[None]]] = deque()
+        self.records: deque[Record] = deque()
+        self.shadows: deque[Shadow] = deque()
+        self.labels: deque[Label] = deque()
+        self.assessments: deque[Assessment] = deque()
+        self.ratings: deque[tuple[Rating, asyncio.Future[str | None]]] = deque()
+        self.signals: deque[tuple[Signal, asyncio.Future[str | None]]] = deque()
+
+    def __len__(self) -> int:
+        return sum(map(len, self.everything()))
+
+    def take(self, *, all_of_it: bool) -> "_Waiting":
+        """Return the intents that have gathered, or all that has.
+
+        Last things first: what they belong to was handed over before them, so that it is in this batch or in an
+        earlier one.
+        """
+        taken = _Waiting()
+        pairs = list(zip(self.everything(), taken.everything(), strict=True))
+        for waiting, theirs in reversed(pairs if all_of_it else pairs[:1]):
+            theirs.extend(waiting.popleft() for _ in range(len(waiting)))
+        return taken
+
+    def put_back(self, taken: "_Waiting") -> bool:
+        """Keep what an answer was given for, until it is recorded; tells whether that is anything."""
+        kept = False
+        for mine, theirs in zip(self.everything()[1:5], taken.everything()[1:5], strict=True):
+            mine.extendleft(reversed(theirs))
+            kept |= bool(theirs)
+        return kept
+
+    def ones(self) -> "list[_Waiting]":
+        """Return each thing on its own, in the order in which they may be written."""
+        ones = []
+        for index, waiting in enumerate(self.everything()):
+            for each in waiting:
+                one = _Waiting()
+                one.everything()[index].append(each)
+                ones.append(one)
+        return ones
+
+    def batch(self) -> Batch:
+        """Return what is to be committed."""
+        return Batch(
+            [intent for intent, _ in self.intents],
+            self.records,
+            self.shadows,
+            self.labels,
+            self.assessments,
+            [rating for rating, _ in self.ratings],
+            [signal for signal, _ in self.signals],
+        )
+
+    def everything(self) -> tuple[deque[Any], ...]:
+        """Return everything in the order in which it is written."""
+        return self.intents, self.records, self.shadows, self.labels, self.assessments, self.ratings, self.signals
+
+
+def _resolve(
+    waiting: "list[asyncio.Future[_Told]]", answers: Sequence[_Told], error: Exception | None, what: str
+) -> None:
+    """Tell those who wait; runs on the loop."""
+    for index, future in enumerate(waiting):
+        if future.done():
+            continue  # the caller left meanwhile
+        if error is None:
+            future.set_result(answers[index])
+        else:
+            future.set_exception(Unavailable(f"the ledger cannot be {what}", code="ledger_unavailable", retry_after=1))
+            future.exception()  # whoever failed before awaiting it has said why; nobody else need hear

@@ -1,0 +1,153 @@
+"""router/ledger/retention.py: what is old is erased a little at a time, and its sums stay."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+
+import pytest
+
+from router.base import Label, Rating, Signal, Tier
+from router.ledger.cubes import DAY
+from router.ledger.engines.base import Engine
+from router.ledger.engines.opening import engine_of
+from router.ledger.place import LedgerPlace, reading
+from router.ledger.retention import EVERY, Eraser, Retention
+from router.ledger.rollup import verify
+from router.ledger.spending import UNKNOWN, read_spending
+from router.ledger.writer import LedgerWriter
+from tests.router.ledger.test_rollup import MAKER, STARTED, assessment, attempt, intent, record
+
+TODAY = STARTED // DAY * DAY
+NOW = STARTED + 10.0
+
+
+async def write(place: LedgerPlace, days: int, *, today: float = TODAY) -> None:
+    """Write requests of today and the days before."""
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
+    asked = [
+        intent(-day * 86_400_000 + number, Tier.LARGE, started=today - day * DAY + 60.0 * number, user=f"u{day}")
+        for day in range(days)
+        for number in range(2)
+    ]
+    await asyncio.gather(*map(ledger.open, asked))
+    for one in asked:
+        ledger.settle(record(one, attempt(tier=Tier.LARGE)))
+        ledger.shadow(one.id, attempt("shadow", cost=1))
+        ledger.assess(assessment(one))
+    old = asked[-1].id
+    ledger.label(Label(old, "acme", 1.0, b"{}", Tier.LARGE, 1.0, 0.0, 0.2, "linear@1", 0.5, 0.02, "g@1"))
+    await ledger.rate(Rating(old, "acme", 1.0, 1.0, "words"))
+    await ledger.signal(Signal(old, "acme", 1.0, "thumb", 1.0))
+    await ledger.aclose()
+
+
+class Clocks:
+    """A wall clock that may jump, and one that does not."""
+
+    def __init__(self) -> None:
+        self.wall, self.ticks = NOW, 0.0
+
+
+@contextmanager
+def erasing(place: LedgerPlace, retention: Retention, clocks: Clocks | None = None) -> Iterator[tuple[Eraser, Engine]]:
+    told = clocks or Clocks()
+    with closing(engine_of(place)) as engine:
+        yield Eraser(engine, retention, clock=lambda: told.wall, ticks=lambda: told.ticks), engine
+
+
+def counts(place: LedgerPlace, *tables: str) -> list[int]:
+    with reading(place) as ledger:
+        return [(ledger.one(f"SELECT count(*) AS n FROM {table}") or {})["n"] for table in tables]  # noqa: S608 - ours
+
+
+async def test_rows_go_and_their_sums_stay(place: LedgerPlace) -> None:
+    await write(place, 6)
+    spent = read_spending(place, {"acme": TODAY - 5 * DAY})
+    with erasing(place, Retention(raw=2.5 * DAY, hours=4 * DAY)) as (eraser, _):
+        while eraser.step():
+            pass
+    assert counts(place, "requests", "attempts", "assessments", "signals", "labels", "ratings") == [6, 12, 6, 0, 1, 1]
+    with reading(place) as ledger:
+        days = {row["width"]: row["days"] for row in ledger.rows(
+            "SELECT width, count(DISTINCT bucket * width / 86400) AS days FROM totals GROUP BY width"
+        )}  # fmt: skip
+        marks = {
+            row["name"]: float(row["value"]) for row in ledger.rows("SELECT * FROM marks") if row["name"] != "holder"
+        }
+    assert days == {60: 3, 3_600: 5, 21_600: 5, 86_400: 6}
+    assert counts(place, "units") == [5]
+    assert marks == {
+        "raw_from": TODAY - 3 * DAY + DAY,
+        "minutes_from": TODAY - 2 * DAY,
+        "quarters_from": TODAY - 4 * DAY,
+        "hours_from": TODAY - 4 * DAY,
+        "units_from": TODAY - 4 * DAY,
+    }
+    assert verify(place) == []
+    assert read_spending(place, {"acme": TODAY - 5 * DAY})["acme"] == {MAKER: 60, UNKNOWN: 60}
+    assert sum(spent["acme"].values()) == 120
+
+
+async def test_what_is_erased_at_a_time_is_little_and_nothing_is_looked_for_again_so_soon(
+    place: LedgerPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.ledger.retention.AT_ONCE", 2)
+    await write(place, 4)
+    clocks = Clocks()
+    with erasing(place, Retention(raw=DAY), clocks) as (eraser, _):
+        steps = []
+        while erased := eraser.step():
+            steps.append(erased)
+        assert steps[-2:] == [2, 2]
+        assert 0 < eraser.waits <= EVERY
+        clocks.ticks = EVERY
+        assert (eraser.waits, eraser.step()) == (0.0, 0)
+
+
+async def test_a_clock_that_jumps_ahead_erases_nothing(place: LedgerPlace) -> None:
+    await write(place, 2)
+    clocks = Clocks()
+    with erasing(place, Retention(raw=3 * DAY, hours=3 * DAY), clocks) as (eraser, _):
+        clocks.wall += 1_000 * DAY
+        assert eraser.step() == 0
+    assert counts(place, "requests") == [4]
+
+
+async def test_what_is_open_stays_and_a_mark_never_goes_back(place: LedgerPlace) -> None:
+    await write(place, 3)
+    still_open = intent(-86_400_000 * 40, started=TODAY - 40 * DAY)
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
+    await ledger.open(still_open)
+    for raw in (DAY, 20 * DAY):
+        with erasing(place, Retention(raw=raw)) as (eraser, engine):
+            while eraser.step():
+                pass
+            assert engine.run("SELECT value FROM marks WHERE name = 'raw_from'", {})[0] == [(repr(TODAY - DAY),)]
+    assert counts(place, "requests") == [5]
+    await ledger.aclose()
+
+
+async def test_a_writer_erases_between_its_batches(place: LedgerPlace) -> None:
+    await write(place, 3, today=time.time() - 4 * DAY)
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop(), retention=Retention(raw=DAY))
+    answered = count(100)
+    while counts(place, "assessments") != [0]:
+        await ledger.open(intent(next(answered), started=time.time()))
+    await ledger.aclose()
+    assert counts(place, "requests") == [next(answered) - 100]
+
+
+async def test_erasing_that_fails_is_said_and_requests_go_on(
+    place: LedgerPlace, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(engine: Engine, _before: float) -> int:
+        raise engine.errors[0]("no more")
+
+    monkeypatch.setattr(Eraser, "_erase_rows", lambda self, before: fails(self._engine, before))
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop(), retention=Retention(raw=DAY))
+    for number in range(3):
+        await ledger.open(intent(number))
+    await ledger.aclose()
+    assert caplog.text.count("cannot be erased, it is tried again later: no more") == 1

@@ -1,0 +1,111 @@
+"""Tests router/ledger/savings.py and router/ledger/replays.py on both engines: each reads what the other one reads."""
+
+from pathlib import Path
+
+import pytest
+
+from router.base import Tier
+from router.ledger.engines.opening import engine_of
+from router.ledger.layout import REVISION
+from router.ledger.place import LedgerPlace, LedgerUnreadable
+from router.ledger.replays import iter_logged
+from router.ledger.savings import Found, read_savings
+from tests.router.ledger.copying import copied
+from tests.router.logged import BEGIN, DAY, Logged, price_of, write_ledger
+
+EVER = {"since": float("-inf"), "until": float("inf")}
+
+
+@pytest.fixture
+def ledger(place: LedgerPlace, tmp_path: Path) -> LedgerPlace:
+    """A ledger of a dozen requests on two days, every third of which was sent to the other tier too."""
+    logged = [
+        Logged(
+            number,
+            at=number * DAY / 6,
+            tier=Tier.LARGE if number % 4 == 0 else Tier.MINI,
+            tokens=(100 + number, 10),
+            score=number / 12,
+            user=f"{number % 3}bcd",
+            shadow=(100 + number, 30) if number % 3 == 0 else None,
+            labels=(1.0, 0.0) if number % 3 == 0 else None,
+            rating=0.5 if number == 5 else None,
+            kept=number == 10,
+        )
+        for number in range(12)
+    ]
+    (tmp_path / "made").mkdir()
+    return copied(write_ledger(tmp_path / "made" / "l.db", logged), place)
+
+
+def found_in(ledger: LedgerPlace, **span: float) -> Found:
+    found = read_savings(ledger, **{**EVER, **span})
+    assert found is not None
+    return found
+
+
+def test_sums_are_by_the_first_digits_of_who_asked(ledger: LedgerPlace) -> None:
+    found = found_in(ledger)
+    assert (found.first, found.after) == (BEGIN // DAY, BEGIN // DAY + 2)
+    assert [(group.tenant, group.part) for group in found.groups] == [("acme", f"{digit}bc") for digit in range(3)]
+    assert sum(group.rest for group in found.groups) == 8
+    assert sum(group.scored for group in found.groups) == 8
+    assert sum(group.large for group in found.groups) == sum(
+        price_of(Tier.LARGE, (100 + number, 10)) for number in (0, 4, 8)
+    )
+    assert sum(part.requests for part in found.parts) == 12
+    assert sum(answers for _, answers in found.hours) == 8
+
+
+def test_shadow_calls_come_with_the_tokens_of_the_answer(ledger: LedgerPlace) -> None:
+    shadows = found_in(ledger).shadows
+    assert [(each.input, each.output) for each in shadows] == [(100 + number, 10) for number in (0, 3, 6, 9)]
+    assert [each.tells_of_large for each in shadows] == [False, True, True, True]
+    assert shadows[1].cost == price_of(Tier.LARGE, (103, 30))
+
+
+def test_a_span_is_of_the_days_that_it_touches(ledger: LedgerPlace) -> None:
+    second = found_in(ledger, since=BEGIN + DAY + 5, until=BEGIN + DAY + 6)
+    assert sum(part.requests for part in second.parts) == 6
+    assert len(second.shadows) == 2
+    assert read_savings(ledger, since=BEGIN + 5 * DAY, until=float("inf")) is None
+
+
+def test_days_whose_rows_were_erased_are_left_out(ledger: LedgerPlace) -> None:
+    engine = engine_of(ledger)
+    engine.run("INSERT INTO marks VALUES ('raw_from', :value)", {"value": repr(float(BEGIN // DAY * DAY + DAY))})
+    engine.close()
+    assert found_in(ledger).first == BEGIN // DAY + 1
+
+
+def test_requests_come_with_all_that_was_said_of_them(ledger: LedgerPlace) -> None:
+    logged = list(iter_logged(ledger))
+    assert len(logged) == 12
+    assert [each.id for each in logged] == sorted(each.id for each in logged)
+    third, fifth, kept = logged[3], logged[5], logged[10]
+    assert [(call.kind, call.tier.value) for call in third.calls] == [("primary", "mini"), ("shadow", "large")]
+    assert (third.strong_score, third.weak_score, third.score, third.threshold) == (1.0, 0.0, 3 / 12, 0.5)
+    assert third.calls[1].usage is not None
+    assert third.calls[1].usage.output == 30
+    assert (fifth.rating, fifth.flaws) == (0.5, None)
+    assert (kept.source, kept.calls) == ("cache", ())
+
+
+def test_requests_of_a_span_alone_are_read(ledger: LedgerPlace) -> None:
+    assert len(list(iter_logged(ledger, since=BEGIN + DAY / 6, until=BEGIN + DAY / 2))) == 2
+
+
+def test_a_ledger_of_another_version_is_refused(ledger: LedgerPlace) -> None:
+    engine = engine_of(ledger)
+    engine.run("UPDATE alembic_version SET version_num = '0099'", {})
+    engine.close()
+    with pytest.raises(LedgerUnreadable, match=f"its layout is of version 0099, and this program replays {REVISION}"):
+        list(iter_logged(ledger))
+
+
+def test_a_ledger_before_versions_were_named_is_refused(ledger: LedgerPlace) -> None:
+    engine = engine_of(ledger)
+    engine.run("DROP TABLE alembic_version", {})
+    engine.close()
+    with pytest.raises(LedgerUnreadable, match="its layout is of an older version"):
+        list(iter_logged(ledger))
