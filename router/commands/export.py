@@ -1,35 +1,60 @@
-"""The ledger -> JSON lines or CSV on standard output, oldest request first.
+"""The ledger -> JSON lines, CSV or Parquet, in the order of each table's key, oldest request first.
 
-Money stays in whole nano-USD. Labels are written as labelled rows that training, evaluation and calibration read.
-Leaving with a reader that closed early is the program's business.
+Reads and writes a page at a time, so that a ledger of any size is written in the same memory. Labels are written as
+labelled rows that training, evaluation and calibration read. Leaving with a reader that closed early is the program's
+business.
 """
 
-import csv
-import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from typer import Argument, Option
 
-from router.commands.errors import CommandFailed
+from router.commands.errors import BadUsage, CommandFailed
+from router.commands.places import place_of
+from router.commands.row_files import write_csv, write_json_lines, write_parquet
 from router.commands.times import seconds_of
-from router.config.reading import read_config
+from router.commands.writing import writing
 from router.learning.pairs import labelled_row
+from router.ledger.extracts import Column, Table, columns_of, iter_rows
 from router.ledger.labels import iter_labels
-from router.ledger.reading import LedgerUnreadable, iter_requests
+from router.ledger.place import LedgerPlace, LedgerUnreadable
+from router.ledger.reading import iter_requests
 
-# What a spreadsheet would compute (OWASP, "CSV Injection"); the fullwidth forms are read alike by some.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Of a labelled row; see `router.learning.pairs.labelled_row`.
+_LABEL_COLUMNS = (
+    Column("request_id", "text"),
+    Column("tenant", "text"),
+    Column("made", "number", "seconds since 1970"),
+    Column("messages", "json"),
+    Column("tools", "json"),
+    Column("max_tokens", "whole", "tokens"),
+    Column("strong_score", "number"),
+    Column("weak_score", "number"),
+    Column("group", "text"),
+    Column("grader", "text"),
+    Column("rating", "number"),
+    Column("answered", "text"),
+    Column("score", "number"),
+    Column("scorer", "text"),
+    Column("threshold", "number"),
+    Column("propensity", "number"),
+)
 
 
-class Kind(StrEnum):
+class What(StrEnum):
     """What is written."""
 
     REQUESTS = "requests"
+    ATTEMPTS = "attempts"
+    TOTALS = "totals"
+    UNITS = "units"
     LABELS = "labels"
+    ASSESSMENTS = "assessments"
 
 
 class Format(StrEnum):
@@ -37,57 +62,95 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
-def export(
-    kind: Annotated[Kind, Argument(help="Every request, or what sampled ones taught.")],
+def export(  # noqa: PLR0913 - options of a command line
+    kind: Annotated[What | None, Argument(help="The same as --what.", show_default=False)] = None,
     *,
-    form: Annotated[Format, Option("--format", help="One JSON object a line, or CSV.")] = Format.JSONL,
-    ledger: Annotated[Path | None, Option(help="The ledger's file; else the configuration's.")] = None,
+    what: Annotated[
+        What | None,
+        Option(
+            help="Rows as they are (requests with their attempts, attempts, assessments), sums that are kept for longer"
+            " (totals, units of experiments), or what sampled requests taught (labels).",
+            show_default="requests",
+        ),
+    ] = None,
+    form: Annotated[
+        Format, Option("--format", help="One JSON object a line, CSV, or Parquet, which needs --out.")
+    ] = Format.JSONL,
+    ledger: Annotated[
+        str | None, Option(help="The ledger's file, or postgresql://...; else the configuration's.")
+    ] = None,
     config: Annotated[Path | None, Option(help="The configuration file that names the ledger.")] = None,
     since: Annotated[str | None, Option(help="ISO 8601, such as 2026-11-01 or 2026-11-01T08:00Z.")] = None,
+    until: Annotated[str | None, Option(help="Likewise; what came then or later is left out.")] = None,
+    out: Annotated[Path | None, Option(help="The file to write; else standard output.")] = None,
+    columns: Annotated[bool, Option("--columns", help="Print what each column is, and write nothing else.")] = False,
 ) -> None:
-    """Write every request of the ledger, or every label."""
-    path = ledger or read_config(config).ledger.path
-    if not path.is_file():
-        raise CommandFailed("there is no ledger", where=str(path), advice="name one with --ledger")
-    begin = seconds_of(since)
-    try:
-        if kind is Kind.LABELS:
-            _WRITERS[form](map(labelled_row, iter_labels(path, since=begin)))
-        else:
-            _WRITERS[form](request for request in iter_requests(path) if request["started"] >= begin)
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(path), advice="name a ledger with --ledger") from error
-
-
-def _write_json_lines(requests: Iterable[dict[str, Any]]) -> None:
-    for request in requests:
-        print(json.dumps(request, ensure_ascii=False))
-
-
-def _write_csv(requests: Iterable[dict[str, Any]]) -> None:
-    rows: Iterator[dict[str, Any]] = iter(requests)
-    first = next(rows, None)
-    if first is None:
+    """Write what the ledger holds; money is in whole nano-USD."""
+    wanted = _wanted(kind, what)
+    if columns:
+        _print_columns(_columns(wanted))
         return
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(first)
-    writer.writerow(_cells(first))
-    writer.writerows(map(_cells, rows))
+    if form is Format.PARQUET and out is None:
+        raise BadUsage("Parquet is no text", where="--format", advice="name a file with --out")
+    begin = seconds_of(since)
+    end = float("inf") if until is None else seconds_of(until, option="--until")
+    place = place_of(ledger, config)
+    try:
+        rows = _rows(place, wanted, begin, end)
+        if form is Format.PARQUET and out is not None:
+            with _replacing(out) as file:
+                write_parquet(rows, file, _columns(wanted))
+            return
+        write = write_csv if form is Format.CSV else write_json_lines
+        with _opened(out) as stream:
+            write(rows, stream)
+    except LedgerUnreadable as error:
+        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
 
 
-def _cells(request: dict[str, Any]) -> list[Any]:
-    return [_cell(value) for value in request.values()]
+def _wanted(kind: What | None, what: What | None) -> What:
+    if kind is not None and what is not None and kind is not what:
+        raise BadUsage(f"both {kind} and {what} are asked for", where="--what", advice="name one")
+    return kind or what or What.REQUESTS
 
 
-def _cell(value: object) -> object:
-    """Return what CSV can hold: attempts as JSON, and no text that a spreadsheet would compute."""
-    if isinstance(value, list):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+def _rows(place: LedgerPlace, what: What, since: float, until: float) -> Iterator[dict[str, Any]]:
+    if what is What.LABELS:
+        return (labelled_row(rated) for rated in iter_labels(place, since=since) if rated.label.made < until)
+    if what is What.REQUESTS:
+        return iter_requests(place, since=since, until=until)
+    return iter_rows(place, Table(what), since=since, until=until)
 
 
-_WRITERS = {Format.JSONL: _write_json_lines, Format.CSV: _write_csv}
+def _columns(what: What) -> tuple[Column, ...]:
+    return _LABEL_COLUMNS if what is What.LABELS else columns_of(Table(what))
+
+
+def _print_columns(columns: tuple[Column, ...], indent: str = "") -> None:
+    for column in columns:
+        print(f"{indent}{column.name:<{20 - len(indent)}} {column.kind:<7} {column.unit}".rstrip())
+        _print_columns(column.parts, indent + "  ")
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    if out is None:
+        yield sys.stdout
+        return
+    with _replacing(out) as file, file.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """Yield a file beside `out` that takes its place when the block ends; of one that fails nothing is left."""
+    beside = out.with_name(f".{out.name}.part")
+    with writing(out):
+        try:
+            yield beside
+            beside.replace(out)
+        finally:
+            beside.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
-"""Text of `--since` -> seconds since 1970."""
+"""Text of `--since` or `--until` -> seconds since 1970."""
 
 from datetime import datetime
 
 from router.commands.errors import BadUsage
 
 
-def seconds_of(since: str | None) -> float:
+def seconds_of(since: str | None, *, option: str = "--since") -> float:
     """Return when it is, minus infinity where nothing is said; a time without a zone is local time.
 
     Raises:
@@ -16,4 +16,4 @@ def seconds_of(since: str | None) -> float:
     try:
         return datetime.fromisoformat(since).timestamp()
     except (ValueError, OverflowError) as error:
-        raise BadUsage(f"{since!r} is no time", where="--since", advice="write it like 2026-11-01T08:00Z") from error
+        raise BadUsage(f"{since!r} is no time", where=option, advice="write it like 2026-11-01T08:00Z") from error

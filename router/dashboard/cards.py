@@ -11,34 +11,10 @@ from router.dashboard import wording
 from router.dashboard.base import BackendHealth
 from router.dashboard.charts import Chart, TimeAxis, answer_chart, latency_chart, spend_chart
 from router.dashboard.figures import Change
-from router.insight.overview import Overview, Saving, Span
-from router.ledger.reading import Reading, Source, Window
+from router.insight.overview import Overview, Span
+from router.ledger.views import Reading, Source, Window
 
 _PER_MILLION = 1_000  # pico-USD a token -> nano-USD per million tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a whole: `x` and `width` place it on a bar, per cent."""
-
-    kind: str
-    title: str
-    share: str
-    amount: str
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class SavedCard:
-    """The saving: `figure` is a dash where no request has both a cost and a baseline."""
-
-    figure: str
-    badge: Change | None
-    spent: str
-    baseline: str
-    parts: tuple[Part, ...]
-    unpriced: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +27,6 @@ class PartCard:
     ready: bool
     note: str
     figures: tuple[tuple[str, str], ...]
-
-
-def saved_card(saving: Saving) -> SavedCard:
-    """Return the saving and where it came from; shares are of what was saved, and only where all of it was."""
-    named = (
-        ("mini", "Answered by Mini", saving.mini),
-        ("cache", "Answered from cache", saving.cache),
-        ("large", "Large itself and second tries", saving.rest),
-    )
-    gained = sum(amount for *_, amount in named if amount > 0)
-    parts, x = [], 0.0
-    for kind, title, amount in named:
-        if kind == "large" and not amount:
-            continue
-        width = max(amount, 0) / gained * 100 if gained else 0.0
-        share = wording.share(amount / saving.saved) if saving.saved > 0 and amount >= 0 else wording.DASH
-        parts.append(Part(kind, title, share, wording.money(amount), x, width))
-        x += width
-    known = saving.share is not None
-    return SavedCard(
-        figure=wording.money(saving.saved) if known else wording.DASH,
-        badge=None if saving.share is None else _less(saving.share),
-        spent=wording.money(saving.spent),
-        baseline=wording.money(saving.baseline),
-        parts=tuple(parts) if known else (),
-        unpriced=saving.unpriced,
-    )
 
 
 def charts(seen: Overview, *, span: Span, window: Window) -> dict[str, Chart]:
@@ -96,7 +45,7 @@ def charts(seen: Overview, *, span: Span, window: Window) -> dict[str, Chart]:
             mini=series.cost[Source.MINI],
             baseline=series.baseline,
             label=f"Spend in the last {span.words}: {wording.money(saving.spent)}, against an estimated"
-            f" {wording.money(saving.baseline)} had Large answered everything",
+            f" {wording.money(saving.baseline)} had Large answered everything without caches",
         ),
         "answers": answer_chart(
             axis,
@@ -152,11 +101,6 @@ def health(backends: Sequence[BackendHealth]) -> Change:
     if not backends:
         return Change("Backends have not answered", "worse")
     return Change(f"{' and '.join(away)} away", "worse") if away else Change("All backends ready", "better")
-
-
-def _less(share: float) -> Change:
-    more = share < 0
-    return Change(f"{wording.share(abs(share))} {'more' if more else 'less'}", "worse" if more else "better")
 
 
 def _price(price: Price | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from router.dashboard import wording
 from router.dashboard.charts import Chart, spark_chart
 from router.insight.overview import Overview, Span
-from router.ledger.reading import Source
+from router.ledger.views import Source
 
 _OPPOSITE = {"better": "worse", "worse": "better", "": ""}
 

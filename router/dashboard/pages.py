@@ -17,12 +17,17 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
-from router.dashboard import cards, wording
+from router.dashboard import cards, trust, wording
 from router.dashboard.base import BackendHealth, DashboardView
+from router.dashboard.estimates import Estimated, Savings
 from router.dashboard.figures import figures
 from router.dashboard.rows import row
-from router.insight.overview import SPANS, Span, overview, span_for
-from router.ledger.reading import LedgerUnreadable, Reading, Window, read_window
+from router.dashboard.saved import saved_card
+from router.insight.overview import SPANS, Overview, Span, overview, span_for
+from router.ledger.hosting import Standing
+from router.ledger.place import LedgerUnreadable, PostgresPlace
+from router.ledger.reading import read_window
+from router.ledger.views import Reading, Window
 
 if TYPE_CHECKING:
     import jinja2
@@ -70,6 +75,7 @@ class _Pages:
         self._view = view
         self._shown: dict[str, _Shown] = {}
         self._reading = {name: asyncio.Lock() for name in SPANS}
+        self._savings = Savings(view.ledger)
         self._templates: jinja2.Environment | None = None
         self._static = StaticFiles(directory=_HERE / "static")
         self._vendor = StaticFiles(directory=_HERE / "vendor")
@@ -108,7 +114,9 @@ class _Pages:
             "spans": tuple(SPANS.values()),
             "version": self._view.version,
             "cache_kind": self._view.cache_kind,
+            "engine": "PostgreSQL" if isinstance(self._view.ledger, PostgresPlace) else "SQLite",
             "health": cards.health(backends),
+            "alarms": None if self._view.alarms is None else trust.alarm_lines(self._view.alarms()),
             "base_url": _base_url(request),
             "trouble": "",
             "empty": False,
@@ -116,18 +124,29 @@ class _Pages:
         if isinstance(shown.reading, LedgerUnreadable):
             words["trouble"] = str(shown.reading)
         else:
-            words |= self._sections(shown.reading, shown.window, span=span, backends=backends)
+            estimated = await self._savings.of(span.name, shown.window)
+            words |= self._sections(shown.reading, shown.window, estimated, span=span, backends=backends)
         page = self._environment().get_template(template).render(words)
         return HTMLResponse(page, headers=HEADERS | {"cache-control": "no-store"})
 
     def _sections(
-        self, reading: Reading, window: Window, *, span: Span, backends: Sequence[BackendHealth]
+        self,
+        reading: Reading,
+        window: Window,
+        estimated: Estimated | None,
+        *,
+        span: Span,
+        backends: Sequence[BackendHealth],
     ) -> dict[str, object]:
         seen = overview(reading, window)
+        doubts, quality = seen.now.doubts, seen.quality
         return {
             "empty": seen.empty,
             "since": wording.moment(window.start),
-            "saved": cards.saved_card(seen.now.saving),
+            "saved": saved_card(seen.now.saving, estimated, span=span),
+            "doubts": doubts,
+            "quality": {"words": trust.quality_words(quality), "lines": trust.quality_measures(quality)},
+            "money": trust.money_measures(doubts, self._standings(seen, window, backends)),
             "figures": figures(seen, span=span),
             "charts": cards.charts(seen, span=span, window=window),
             "shares": {source.value: wording.share(seen.now.share_of(source)) for source in seen.now.answers},
@@ -137,6 +156,12 @@ class _Pages:
             "policy": cards.policy_words(reading, policy=self._view.policy, threshold=self._view.threshold),
         }
 
+    def _standings(self, seen: Overview, window: Window, backends: Sequence[BackendHealth]) -> Sequence[Standing]:
+        """Return what GPUs of our own cost, for as much of the window as there was a ledger."""
+        since = window.start if seen.begun is None else max(window.start, seen.begun)
+        costs = trust.allocated(seen.costs, backends)
+        return self._view.standings(costs, since=since, until=window.now)
+
     async def _show(self, span: Span) -> _Shown:
         async with self._reading[span.name]:
             shown = self._shown.get(span.name)
@@ -144,7 +169,7 @@ class _Pages:
                 window, began = span.window(self._view.clock()), time.monotonic()
                 try:
                     reading: Reading | LedgerUnreadable = await asyncio.to_thread(
-                        read_window, self._view.ledger_path, window, latest=_LATEST
+                        read_window, self._view.ledger, window, latest=_LATEST
                     )
                 except LedgerUnreadable as error:
                     reading = error

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from router.base import Outcome
 from router.dashboard import wording
-from router.ledger.reading import Line, Source
+from router.ledger.views import Line, Source
 
 _ENDS = {
     Outcome.REJECTED: "rejected",

@@ -17,13 +17,16 @@ from router.endpoints.feedback import UnknownRequest
 from router.guards.keys import Keys
 from router.ledger.lookup import find_request
 from router.ledger.money import usd
-from router.ledger.reading import LedgerUnreadable
+from router.ledger.place import LedgerPlace, LedgerUnreadable
 
 AGAIN_AFTER: Final = 0.05  # seconds, in which a record that was just handed over is written
 LONGEST_ID: Final = 128  # characters; no id is longer
 
-_DECISION: Final = "tier reason score scorer threshold policy arm propensity verify p_wrong".split()
-_ATTEMPT: Final = "kind tier model fresh_input cached_input output price_version error".split()
+_DECISION: Final = "tier reason score scorer threshold policy experiment arm propensity verify p_wrong".split()
+_ATTEMPT: Final = (
+    "kind tier model fresh_input cached_input cache_write cache_write_1h audio_input image_input output reasoning"
+    " audio_output image_output service_tier usage_source price_version error".split()
+)
 _SHADOW: Final = "shadow"  # no part of the request, nor of its cost
 
 
@@ -31,7 +34,7 @@ _SHADOW: Final = "shadow"  # no part of the request, nor of its cost
 class Explain:
     """The endpoint."""
 
-    ledger_path: Path
+    ledger: LedgerPlace | Path
     keys: Keys
 
     async def one(self, request: Request) -> Response:
@@ -55,7 +58,7 @@ class Explain:
         if len(identifier) > LONGEST_ID:
             return None
         try:
-            return await asyncio.to_thread(find_request, self.ledger_path, identifier, tenant)
+            return await asyncio.to_thread(find_request, self.ledger, identifier, tenant)
         except LedgerUnreadable as error:
             raise Unavailable(str(error), code="ledger_unavailable", retry_after=1) from error
 
@@ -71,13 +74,15 @@ def _explained(row: Mapping[str, Any]) -> dict[str, object]:
         "outcome": row["outcome"],
         "status": row["status"],
         "error": row["error"] or None,
+        "cache": row["cache"] or None,
+        "finish": row["finish"] or None,
         "decision": {name: row[name] for name in _DECISION},
         "attempts": [
             {**{name: each[name] for name in _ATTEMPT}, "cost_usd": _usd(each["cost"])}
             for each in row["attempts"]
             if each["kind"] != _SHADOW
         ],
-        "seconds": {"first_byte": row["first_byte"], "duration": row["duration"]},
+        "seconds": {"overhead": row["overhead"], "first_byte": row["first_byte"], "duration": row["duration"]},
         "cost_usd": _usd(row["cost"]),
         "baseline_usd": _usd(row["baseline"]),
     }

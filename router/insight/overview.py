@@ -1,15 +1,16 @@
 """Reading of the ledger -> what the overview says.
 
-Pure arithmetic. A figure that the ledger cannot support is None, and stands beside the reason why. The saving is
-an estimate, "the same tokens at Large's price": Large's own answers might have been longer or shorter, and no
-request has been run on both, so that no interval can be given.
+Pure arithmetic. A figure that the ledger cannot support is None, and stands beside the reason why. The saving here is
+a point estimate, "the same tokens at Large's price": Large's own answers might have been longer or shorter, which only
+requests that were run on both can tell; `router.insight.savings` makes an estimate with its interval of those.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from router.base import Outcome
-from router.ledger.reading import Reading, Source, Spread, Total, Window
+from router.insight.quality import Quality, quality
+from router.ledger.views import Reading, Source, Spread, Total, Window
 
 ANSWERED = frozenset({Outcome.ANSWERED, Outcome.KEPT})
 TROUBLE = frozenset({Outcome.FAILED, Outcome.BROKEN, Outcome.INTERRUPTED})
@@ -56,19 +57,22 @@ SPANS = {
 class Saving:
     """What was not spent, nano-USD, over the requests whose cost and baseline are both known.
 
+    The baseline is all-Large without caches: every request calls Large, and every token of a prompt is computed. The
+    parts add up to what was saved, to the last nano-USD.
+
     Attributes:
-        spent: what they cost.
+        spent: what they cost, shadow calls included.
         baseline: what the same tokens would have cost on Large.
-        mini, cache, rest: parts of what was saved; `rest` is what Large itself and second tries add or take away.
-        unpriced: requests left out, since a price or their usage is unknown.
+        cache: part of what was saved: what Large would have taken for what was answered from the cache.
+        prefix: part of it: what tokens that a backend had cached would have cost more.
+        overhead: what takes away from it: attempts that answered nobody, and shadow calls.
     """
 
     spent: int
     baseline: int
-    mini: int
     cache: int
-    rest: int
-    unpriced: int
+    prefix: int
+    overhead: int
 
     @property
     def saved(self) -> int:
@@ -76,9 +80,59 @@ class Saving:
         return self.baseline - self.spent
 
     @property
+    def routing(self) -> int:
+        """Part of what was saved: what Large would have taken for the others, less what those who answered took."""
+        return self.saved - self.cache - self.prefix + self.overhead
+
+    @property
     def share(self) -> float | None:
         """Part of the baseline that was saved; None where there is no baseline."""
         return self.saved / self.baseline if self.baseline else None
+
+    @property
+    def baseline_with_caches(self) -> int:
+        """All-Large with the same caches: what was kept is kept there too, and prompts are discounted as they were."""
+        return self.baseline - self.cache - self.prefix
+
+    @property
+    def share_with_caches(self) -> float | None:
+        """Part of that baseline that was saved; None where there is none."""
+        least = self.baseline_with_caches
+        return (least - self.spent) / least if least > 0 else None
+
+
+MOST_UNPRICED = 0.001
+MOST_ESTIMATED = 0.01
+"""Shares from which on figures of money are marked as doubtful."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """How far figures of money are known.
+
+    Attributes:
+        unpriced: requests that are in no figure of money, since a price or their usage is unknown.
+        unpriced_share: of the requests that ended; None where none did.
+        estimated: attempts whose usage nobody told, so that it was estimated.
+        estimated_share: by request that a model worked on; None where there was none.
+        contradictory: attempts whose usage cannot be as it was told.
+    """
+
+    unpriced: int
+    unpriced_share: float | None
+    estimated: int
+    estimated_share: float | None
+    contradictory: int
+
+    @property
+    def too_many_unpriced(self) -> bool:
+        """Tell whether more lack a price than may."""
+        return (self.unpriced_share or 0.0) > MOST_UNPRICED
+
+    @property
+    def too_many_estimated(self) -> bool:
+        """Tell whether more are estimated than may be."""
+        return (self.estimated_share or 0.0) > MOST_ESTIMATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +162,7 @@ class Sums:
     learning: int
     mean_cost: dict[Source, int | None]
     saving: Saving
+    doubts: Doubts
     first_token: Spread | None
 
     @property
@@ -147,14 +202,23 @@ class Overview:
         now: the window in numbers.
         earlier: the time just before; None where the ledger does not reach back over the whole of it.
         first_tokens: of each source over the window; a source that streamed nothing is missing.
-        empty: the ledger holds no request at all.
+        quality: what its latest replies looked like.
+        costs: nano-USD of its requests by the model that answered.
+        begun: when the oldest request came, seconds since 1970; None where there is none.
     """
 
     now: Sums
     earlier: Sums | None
     series: Series
     first_tokens: dict[Source, Spread]
-    empty: bool
+    quality: Quality
+    costs: dict[str, int]
+    begun: float | None
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether the ledger holds no request at all."""
+        return self.begun is None
 
 
 def overview(reading: Reading, window: Window) -> Overview:
@@ -163,10 +227,14 @@ def overview(reading: Reading, window: Window) -> Overview:
     reaches_back = reading.begun is not None and reading.begun <= window.start - window.length
     return Overview(
         now=_sums(reading.totals, whole.get(None)),
-        earlier=_sums(reading.earlier, reading.earlier_spread) if reaches_back else None,
+        earlier=_sums(reading.earlier, reading.earlier_spread)
+        if reaches_back and reading.earlier is not None
+        else None,
         series=_series(reading, window),
         first_tokens={source: spread for source, spread in whole.items() if source is not None},
-        empty=reading.begun is None,
+        quality=quality(reading.assessed, answered=sum(_answers(reading.totals).values())),
+        costs=reading.costs,
+        begun=reading.begun,
     )
 
 
@@ -191,6 +259,7 @@ def _sums(totals: tuple[Total, ...], first_token: Spread | None) -> Sums:
         learning=sum(total.learning for total in totals),
         mean_cost={source: _mean_cost(totals, source) for source in Source},
         saving=_saving(totals),
+        doubts=_doubts(totals),
         first_token=first_token,
     )
 
@@ -218,16 +287,27 @@ def _mean_cost(totals: Iterable[Total], source: Source) -> int | None:
 
 
 def _saving(totals: tuple[Total, ...]) -> Saving:
-    parts = dict.fromkeys(Source, 0)
-    for total in totals:
-        parts[total.source] += total.baseline - total.priced_cost
+    prefix = sum(total.prefix_saved for total in totals)
+    learning = sum(total.learning for total in totals)
     return Saving(
-        spent=sum(total.priced_cost for total in totals),
-        baseline=sum(total.baseline for total in totals),
-        mini=parts[Source.MINI],
-        cache=parts[Source.CACHE],
-        rest=parts[Source.LARGE],
-        unpriced=sum(total.unpriced for total in totals),
+        spent=sum(total.priced_cost for total in totals) + learning,
+        baseline=sum(total.baseline for total in totals) + prefix,
+        cache=sum(total.cache_avoided for total in totals),
+        prefix=prefix,
+        overhead=sum(total.overhead for total in totals) + learning,
+    )
+
+
+def _doubts(totals: tuple[Total, ...]) -> Doubts:
+    ended = sum(total.requests for total in totals if total.outcome is not None)
+    worked_on = sum(total.requests for total in totals if total.outcome not in (None, Outcome.KEPT))
+    unpriced, estimated = sum(total.unpriced for total in totals), sum(total.estimated for total in totals)
+    return Doubts(
+        unpriced=unpriced,
+        unpriced_share=unpriced / ended if ended else None,
+        estimated=estimated,
+        estimated_share=estimated / worked_on if worked_on else None,
+        contradictory=sum(total.contradictory for total in totals),
     )
 
 

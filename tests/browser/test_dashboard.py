@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,9 +14,11 @@ import uvicorn
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from starlette.applications import Starlette
 
+from router.alerts.base import Alert
 from router.base import Price, Tier
 from router.dashboard.base import BackendHealth, DashboardView
 from router.dashboard.pages import dashboard_routes
+from router.ledger.hosting import Standing
 from tests.router.dashboard.hand_written import MILLION, NOW, ask, create, write_an_hour
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -31,13 +33,16 @@ class Served:
     def __init__(self, ledger: Path) -> None:
         began = time.monotonic()
         self.ledger = ledger
+        self.alarms: list[Alert] = []
         view = DashboardView(
-            ledger_path=ledger,
+            ledger=ledger,
             version="9.9.9",
             backends=_backends,
             cache_kind="in-process store",
             policy="threshold@1",
             threshold=0.42,
+            alarms=lambda: self.alarms,
+            standings=_standings,
             clock=lambda: NOW + min(time.monotonic() - began, 3.0),  # in the same minute however long a test takes
         )
         config = uvicorn.Config(Starlette(routes=dashboard_routes(view)), lifespan="off", log_level="warning")
@@ -60,6 +65,10 @@ async def _backends() -> Sequence[BackendHealth]:
         BackendHealth(Tier.LARGE, "big", ready=True, price=price),
         BackendHealth(Tier.MINI, "small", ready=True, price=price),
     )
+
+
+def _standings(allocated: Mapping[str, int], *, since: float, until: float) -> Sequence[Standing]:
+    return [Standing(model, cost, int(until - since) * MILLION) for model, cost in allocated.items()]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +179,9 @@ def test_spans_are_links_that_work_from_the_keyboard(page: Page, dashboard: Serv
 
 def test_nothing_sticks_out_sideways(page: Page, dashboard: Served) -> None:
     ask(dashboard.ledger, "long", tenant="t" * 200, model="m" * 200, error="e" * 200, scorer="s" * 200, cost=1)
+    dashboard.alarms.append(Alert("error_rate", (("tenant", "t" * 200),), NOW, "s" * 200, "r" * 200))
     page.goto(f"{dashboard.url}/dashboard?span=1h")
+    expect(page.locator("#alarms li")).to_have_count(1)
     for width in (320, 390, 768, 1024, 1440):
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -207,6 +218,7 @@ def test_a_gateway_that_went_away_is_said(browser: Browser, dashboard: Served) -
 def test_axe_finds_nothing(page: Page, dashboard: Served, scheme: str, width: int) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": width, "height": 900})
+    dashboard.alarms.append(Alert("error_rate", (("tier", "mini"),), NOW, "3 of 20 failed", "RUNBOOK.md#error-rate"))
     page.goto(f"{dashboard.url}/dashboard?span=1h")
     page.evaluate(Path(AXE).read_text())
     found = page.evaluate(

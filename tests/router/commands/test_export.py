@@ -1,11 +1,13 @@
-"""Tests `router/commands/export.py`, on a ledger that the gateway's own writer filled."""
+"""Tests router/commands/export.py and router/commands/row_files.py, on what the gateway's own writer wrote."""
 
 import asyncio
 import csv
 import io
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -14,9 +16,10 @@ import pytest
 from backends.base import Usage
 from classifier.base import Prompt, Score, Turn
 from classifier.pairs import read_labelled
-from router.base import Attempt, Decision, Intent, Label, Outcome, Record, Tier
+from router.base import Assessment, Attempt, Decision, Intent, Label, Outcome, Record, Tier
+from router.commands.export import What
 from router.commands.program import run
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 ROOT = Path(__file__).resolve().parents[3]
 FORMULA = '=HYPERLINK("http://a.example")'
@@ -25,7 +28,7 @@ NEW_YEAR = 1_767_225_600.0  # 2026-01-01T00:00Z
 
 async def fill(path: Path, count: int) -> None:
     """Write requests that came a second apart, from new year on."""
-    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     decision = Decision(Tier.MINI, "score", Score(0.25, "linear@1"), 0.5, "threshold@0.5/large")
     attempt = Attempt("primary", Tier.MINI, "desk-mini", "127.0.0.1:1", Usage(10, None, 5), 1_200, "2026-01")
     for number in range(count):
@@ -34,6 +37,9 @@ async def fill(path: Path, count: int) -> None:
             Intent(key, FORMULA, "shop", "auto", stream=False, started=NEW_YEAR + number, decision=decision)
         )
         ledger.settle(Record(key, Outcome.ANSWERED, 200, (attempt,), 0.1, 0.2, 12_000))
+        if number == 1:
+            seen = Assessment(key, NEW_YEAR + 9, Tier.MINI, "stop", 40, 0.1, 1.5, *(False,) * 4, agreement=0.5)
+            ledger.assess(seen)
     await ledger.aclose()
 
 
@@ -112,7 +118,7 @@ def test_a_reader_that_closes_early_is_no_error(tmp_path: Path) -> None:
 
 async def fill_labels(path: Path) -> None:
     """Write one label of an old request and one of a new one."""
-    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     for number, text in enumerate(("where is it", FORMULA)):
         prompt = msgspec.json.encode(Prompt((Turn("user", text),)))
         made, key = NEW_YEAR + number, f"req_{number:08d}"
@@ -134,3 +140,96 @@ def test_labels_are_rows_that_training_reads(tmp_path: Path, capsys: pytest.Capt
     assert run(["export", "labels", "--format", "csv", "--ledger", str(tmp_path / "a.db")]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert rows[1]["propensity"] == "0.02"
+    parquet = pytest.importorskip("pyarrow.parquet")
+    out = tmp_path / "labels.parquet"
+    assert run(["export", "labels", "--format", "parquet", "--out", str(out), "--ledger", str(tmp_path / "a.db")]) == 0
+    row = parquet.read_table(out).to_pylist()[1]
+    assert json.loads(row["messages"]) == [{"role": "user", "content": FORMULA}]
+    assert (row["made"], row["tools"]) == (NEW_YEAR + 1, "[]")
+
+
+def exported(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    """Return the objects that an export as JSON lines prints."""
+    assert run(["export", *arguments]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_table_is_written_with_money_in_whole_nano_usd(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("--ledger", str(ledger))
+    attempts = exported(capsys, "--what", "attempts", *place)
+    assert [(row["request_id"], row["cost"]) for row in attempts] == [(f"req_{n:08d}", 1_200) for n in range(3)]
+    totals = exported(capsys, "--what", "totals", *place)
+    assert {(row["width"], row["requests"], row["cost"]) for row in totals} >= {(3_600, 3, 3_600), (86_400, 3, 3_600)}
+    units = exported(capsys, "--what", "units", *place)
+    assert sum(int(str(row["cost"])) for row in units) == 3_600
+    assert [row["agreement"] for row in exported(capsys, "--what", "assessments", *place)] == [0.5]
+
+
+def test_what_and_the_word_behind_the_command_are_the_same(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("--ledger", str(ledger))
+    assert (
+        exported(capsys, "requests", *place)
+        == exported(capsys, *place)
+        == exported(capsys, "--what", "requests", *place)
+    )
+    assert run(["export", "requests", "--what", "totals", *place]) == 2
+    assert "both requests and totals are asked for (--what)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["requests", "attempts"])
+def test_until_leaves_out_what_came_then_or_later(ledger: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    span = ("--since", "2026-01-01T00:00:01Z", "--until", "2026-01-01T00:00:02Z")
+    (row,) = exported(capsys, "--what", what, "--ledger", str(ledger), *span)
+    assert row["id" if what == "requests" else "request_id"] == "req_00000001"
+
+
+def test_an_attempts_text_is_no_formula_either(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE attempts SET model = ?, replica = ?", (FORMULA, "\t=1+1"))
+    assert run(["export", "--what", "attempts", "--format", "csv", "--ledger", str(ledger)]) == 0
+    row = next(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert (row["model"], row["replica"], row["cost"]) == (f"'{FORMULA}", "'\t=1+1", "1200")
+
+
+@pytest.mark.parametrize("what", [*What])
+def test_parquet_has_the_columns_that_are_told_and_the_rows_of_the_json(
+    ledger: Path, tmp_path: Path, what: What, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    out, place = tmp_path / "a.parquet", ("--ledger", str(ledger))
+    assert run(["export", "--what", what, "--format", "parquet", "--out", str(out), *place]) == 0
+    table = parquet.read_table(out)
+    assert table.to_pylist() == exported(capsys, "--what", what, *place)
+    assert run(["export", "--what", what, "--columns"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert [line.split()[0] for line in told] == table.column_names
+    if "cost" in table.column_names:
+        field = table.schema.field("cost")
+        assert (str(field.type), field.metadata) == ("int64", {b"unit": b"nano-USD"})
+
+
+def test_parquet_needs_a_file_and_its_library(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["export", "--format", "parquet", "--ledger", str(ledger)]
+    assert run(asked) == 2
+    assert "name a file with --out" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert run([*asked, "--out", str(tmp_path / "a.parquet")]) == 1
+    assert 'pip install "tandem[fit]"' in capsys.readouterr().err
+    assert list(tmp_path.glob("*parquet*")) == []
+
+
+def test_a_file_is_written_wholly_or_not_at_all(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "rows.jsonl"
+    assert run(["export", "--ledger", str(ledger), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == ""
+    assert len(out.read_text().splitlines()) == 3
+    (tmp_path / "broken.db").write_text("no database" * 100)
+    assert run(["export", "--ledger", str(tmp_path / "broken.db"), "--out", str(out)]) == 1
+    assert len(out.read_text().splitlines()) == 3
+    assert not (tmp_path / ".rows.jsonl.part").exists()
+    assert run(["export", "--ledger", str(ledger), "--out", str(tmp_path / "none" / "rows.jsonl")]) == 1
+    assert "cannot be written" in capsys.readouterr().err

@@ -16,16 +16,23 @@ The hour before holds one on Mini (i), and one older still (j) shows that the le
 """
 
 import sqlite3
+import tempfile
 from collections.abc import Iterable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
-from router.ledger.layout import SCHEMA
+from sqlalchemy import create_engine
+
+from router.ledger.engines.opening import engine_of
+from router.ledger.place import SqlitePlace, reading
+from router.ledger.rollup import fill
+from router.ledger.tables import METADATA
 
 NOW = 1_795_178_096.0  # Friday 2026-11-20, 12:34:56 UTC
 MILLION = 1_000_000
 
-_REQUEST = {
+_REQUEST: dict[str, object] = {
     "caller_id": "",
     "tenant": "acme",
     "model": "auto",
@@ -40,30 +47,31 @@ _REQUEST = {
     "propensity": 1.0,
     "outcome": "answered",
     "status": 200,
-    "first_byte": None,
     "duration": 1.0,
-    "cost": None,
-    "baseline": None,
-    "error": "",
-    "verify": None,
-    "p_wrong": None,
-    "stay_cost": None,
-    "switch_cost": None,
-    "reserved": 0,
 }
-_ASK = """
-INSERT INTO requests VALUES (:id, :caller_id, :tenant, :model, :stream, :started, :tier, :reason, :score, :threshold,
-    :scorer, :policy, :arm, :propensity, :outcome, :status, :first_byte, :duration, :cost, :baseline, :error,
-    :verify, :p_wrong, :stay_cost, :switch_cost, :reserved)
+_TRY = """
+INSERT INTO attempts (request_id, position, kind, tier, model, replica, fresh_input, cached_input, output, cost,
+    price_version, error, usage_source)
+VALUES (?, ?, ?, ?, 'some-model', '127.0.0.1:1', 10, 0, 5, 1, 'p1', ?, 'provider')
 """
-_TRY = "INSERT INTO attempts VALUES (?, ?, ?, ?, 'some-model', '127.0.0.1:1', 10, 0, 5, 1, 'p1', ?)"
+
+
+@cache
+def _empty() -> bytes:
+    """Return the file of a ledger without a row, in write-ahead mode as the gateway has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        engine = create_engine(f"sqlite:///{path}")
+        METADATA.create_all(engine)
+        engine.dispose()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        return path.read_bytes()
 
 
 def create(path: Path) -> None:
-    """Make an empty ledger, in write-ahead mode as the gateway does."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.executescript(SCHEMA)
+    """Make an empty ledger."""
+    path.write_bytes(_empty())
 
 
 def ask(path: Path, request_id: str, *, tried: tuple[tuple[str, str], ...] = (), **columns: object) -> None:
@@ -75,17 +83,47 @@ def ask(path: Path, request_id: str, *, tried: tuple[tuple[str, str], ...] = (),
     ask_many(path, [{"id": request_id, **columns}], attempts)
 
 
-def ask_many(path: Path, requests: Iterable[dict[str, object]], attempts: Iterable[tuple[object, ...]] = ()) -> None:
-    """Write requests that name only what is not usual in them, and rows of attempts."""
+def ask_many(
+    path: Path, requests: Iterable[dict[str, object]] = (), attempts: Iterable[tuple[object, ...]] = ()
+) -> None:
+    """Write requests that name only what is not usual in them, and rows of attempts; then add all up anew."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA synchronous=OFF")
-        connection.executemany(_ASK, [{"started": NOW, **_REQUEST, **request} for request in requests])
+        for request in requests:
+            row = {"started": NOW, **_REQUEST, **request}
+            marks = ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT INTO requests ({', '.join(row)}) VALUES ({marks})", row)  # noqa: S608 - names of ours
         connection.executemany(_TRY, attempts)
+    add_up(path)
+
+
+def add_up(path: Path) -> None:
+    """Make the sums of a ledger anew from its rows."""
+    engine = engine_of(SqlitePlace(path))
+    with reading(path) as opened, engine.transaction():
+        for table in ("totals", "spreads", "units"):
+            engine.run(f"DELETE FROM {table}", {})  # noqa: S608 - likewise
+        fill(engine, opened.rows)
+    engine.close()
 
 
 def write_an_hour(path: Path) -> None:
     """Make the ledger that the head of this file draws."""
-    create(path)
+    path.write_bytes(_an_hour())
+
+
+@cache
+def _an_hour() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "hour.db"
+        create(path)
+        _ask_of_an_hour(path)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return path.read_bytes()
+
+
+def _ask_of_an_hour(path: Path) -> None:
     ask(path, "a", started=NOW - 600, first_byte=0.1, cost=MILLION, baseline=10 * MILLION, tried=(("mini", ""),))
     ask(path, "b", started=NOW - 590, first_byte=0.2, cost=2 * MILLION, baseline=20 * MILLION, caller_id="mine")
     ask(path, "c", started=NOW - 300, first_byte=0.5, cost=30 * MILLION, baseline=30 * MILLION, tier="large", score=0.9)

@@ -24,7 +24,7 @@ def test_figures_stand_beside_the_time_before(seen: Overview) -> None:
         ("Spend", "$0.034", Change("+580%", ""), "vs previous hour"),
         ("Requests", "8", Change("+700%", ""), "vs previous hour · 1 open"),
         ("Answered by Mini or cache", "83%", Change("−17 pp", "worse"), "of 6 answers"),
-        ("Time to first token, p95", "500 ms", Change("+100 ms", "worse"), "p50 200 ms · n 5"),
+        ("Time to first token, p95", "501 ms", Change("+102 ms", "worse"), "p50 200 ms · n 5"),
         ("Errors and fallbacks", "29%", Change("+29 pp", "worse"), "1 failed · 2 moved"),
     ]
 

@@ -13,11 +13,14 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from router.alerts.base import Alert
 from router.base import Tier
 from router.dashboard import pages
 from router.dashboard.base import BackendHealth, DashboardView
 from router.dashboard.pages import dashboard_routes
-from router.ledger.reading import Reading, Window, read_window
+from router.ledger.hosting import Standing
+from router.ledger.reading import read_window
+from router.ledger.views import Reading, Window
 from tests.router.dashboard.hand_written import NOW, ask_many, create, write_an_hour
 
 HERE = Path(pages.__file__).parent
@@ -35,7 +38,7 @@ async def nobody() -> Sequence[BackendHealth]:
 def client_of(ledger: Path, **more: object) -> httpx2.AsyncClient:
     known: dict[str, Any] = {"version": "9.9.9", "backends": backends, "cache_kind": "in-process store"}
     known |= {"policy": "threshold@1", "threshold": 0.42, "clock": lambda: NOW, **more}
-    view = DashboardView(ledger_path=ledger, **known)
+    view = DashboardView(ledger=ledger, **known)
     transport = httpx2.ASGITransport(Starlette(routes=dashboard_routes(view)))
     return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
 
@@ -55,11 +58,48 @@ async def client(ledger: Path) -> AsyncGenerator[httpx2.AsyncClient, None]:
 async def test_the_page_tells_the_figures_of_the_ledger(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/dashboard?span=1h")
     assert answer.status_code == 200
-    for said in ("$0.048", "59% less", "$0.034", "$0.082", "83%", "500 ms", "29%", "Mini stood in", "failed 502"):
+    for said in ("$0.048", "59% less", "$0.034", "$0.082", "83%", "501 ms", "29%", "Mini stood in", "failed 502"):
         assert said in answer.text
-    assert "An estimate: the same tokens at Large’s price." in answer.text
+    assert "all-Large without caches. A point estimate: the same tokens at Large’s price." in answer.text
     assert "1 request left out: price or token usage unknown." in answer.text
-    assert "no request has been run on both models" in answer.text
+    assert re.search(r"95% interval: – [^.]*", answer.text)
+    assert "wrong by 0.5% at most" in answer.text
+
+
+async def test_what_fires_stands_on_top_and_is_counted_beside(ledger: Path) -> None:
+    alert = Alert("error_rate", (("tenant", HOSTILE),), NOW, HOSTILE, HOSTILE)
+    async with client_of(ledger, alarms=lambda: [alert]) as client:
+        page = (await client.get("/dashboard?span=1h")).text
+    assert "1 alert firing" in page
+    assert page.index('id="alarms"') < page.index('id="saved"')
+    assert "<img" not in page
+    async with client_of(ledger, alarms=list) as client:
+        page = (await client.get("/dashboard?span=1h")).text
+    assert "No alert fires" in page
+    assert 'id="alarms"' not in page
+
+
+async def test_gpus_of_our_own_are_told_for_as_long_as_there_was_a_ledger(ledger: Path) -> None:
+    asked: list[tuple[dict[str, int], float, float]] = []
+
+    def standings(allocated: dict[str, int], *, since: float, until: float) -> list[Standing]:
+        asked.append((allocated, since, until))
+        return [Standing("own", 1, 3_000_000_000)]
+
+    async with client_of(ledger, standings=standings) as client:
+        page = (await client.get("/dashboard?span=24h")).text
+    assert "Own GPUs, idle" in page
+    assert "$3.00" in page
+    ((allocated, since, until),) = asked
+    assert (since, until) == (NOW - 9_000, NOW)
+    assert allocated[HOSTILE] == 0  # a backend that nobody asked
+
+
+async def test_a_doubtful_share_of_money_is_marked(client: httpx2.AsyncClient) -> None:
+    page = (await client.get("/dashboard?span=1h")).text
+    money = page[page.index('id="money"') : page.index('id="latest"')]
+    assert '<tr class="warn">' in money
+    assert "1 of the requests that ended, in no figure of money" in money
 
 
 async def test_the_live_part_is_the_pages_own(client: httpx2.AsyncClient) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from router.base import Outcome
 from router.dashboard.rows import row
-from router.ledger.reading import Line, Source
+from router.ledger.views import Line, Source
 from tests.router.dashboard.hand_written import NOW
 
 LINE = Line(

@@ -7,7 +7,7 @@ import pytest
 
 from backends.base import Broken
 from router.ledger.lookup import find_request
-from router.ledger.reading import LedgerUnreadable
+from router.ledger.place import LedgerUnreadable
 from tests.router.conftest import OpenHouse, chat
 
 CHAT = "/v1/chat/completions"
@@ -36,6 +36,18 @@ async def test_it_says_where_a_request_went_and_why_and_what_it_cost(open_house:
     assert found["cost_usd"] == answer.headers["x-tandem-cost-usd"] == found["attempts"][1]["cost_usd"]
     assert 0 < found["seconds"]["first_byte"] <= found["seconds"]["duration"]
     assert "scripted:1" not in told.text
+
+
+async def test_it_tells_every_bucket_of_tokens_who_told_them_and_the_experiment(open_house: OpenHouse) -> None:
+    async with open_house(keys=RING) as house:
+        answer = await house.client.post(CHAT, json=chat("hi"), headers=as_tenant("acme"))
+        told = await house.client.get(f"/v1/explain/{answer.headers['x-request-id']}", headers=as_tenant("acme"))
+    (attempt,) = told.json()["attempts"]
+    buckets = "cache_write cache_write_1h audio_input image_input reasoning audio_output image_output".split()
+    assert {name: attempt[name] for name in buckets} == dict.fromkeys(buckets, 0)
+    assert (attempt["usage_source"], attempt["service_tier"]) == ("provider", "")
+    assert (told.json()["decision"]["experiment"], told.json()["cache"]) == ("", None)
+    assert told.json()["seconds"].keys() == {"overhead", "first_byte", "duration"}
 
 
 async def test_another_tenants_request_is_like_one_that_never_was(open_house: OpenHouse) -> None:

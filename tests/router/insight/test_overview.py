@@ -7,11 +7,13 @@ import pytest
 
 from router.base import Outcome
 from router.insight.overview import SPANS, Overview, overview, span_for
-from router.ledger.reading import Reading, Source, Total, read_window
+from router.ledger.assessed import NOTHING_ASSESSED
+from router.ledger.reading import read_window
+from router.ledger.views import Reading, Source, Total
 from tests.router.dashboard.hand_written import MILLION, NOW, write_an_hour
 
 HOUR = SPANS["1h"].window(NOW)
-NOTHING = Reading(begun=None, totals=(), earlier=(), spreads=(), earlier_spread=None, latest=())
+NOTHING = Reading(None, (), (), (), None, (), costs={}, assessed=NOTHING_ASSESSED)
 
 
 @pytest.fixture
@@ -29,19 +31,72 @@ def test_the_saving_rests_on_requests_with_both_cost_and_baseline(seen: Overview
     saving = seen.now.saving
     assert (saving.spent, saving.baseline, saving.saved) == (34 * MILLION, 82 * MILLION, 48 * MILLION)
     assert saving.share == pytest.approx(48 / 82)
-    assert saving.unpriced == 1
+    assert seen.now.doubts.unpriced == 1
+
+
+def totalled(**more: int) -> Total:
+    """Return a total of one answer that cost 2 of 9."""
+    usual = {"requests": 1, "moved": 0, "cost": 2, "unpriced": 0, "priced_cost": 2, "baseline": 9}
+    return Total(0, Source.MINI, Outcome.ANSWERED, **usual | more)
+
+
+def seen_of(*totals: Total) -> Overview:
+    """Return what these totals say of the hour."""
+    return overview(replace(NOTHING, begun=NOW, totals=totals), HOUR)
 
 
 def test_the_parts_of_the_saving_add_up(seen: Overview) -> None:
     saving = seen.now.saving
-    assert (saving.mini, saving.cache, saving.rest) == (38 * MILLION, 10 * MILLION, 0)
-    assert saving.mini + saving.cache + saving.rest == saving.saved
+    assert (saving.routing, saving.cache, saving.prefix, saving.overhead) == (38 * MILLION, 10 * MILLION, 0, 0)
+    assert saving.routing + saving.cache + saving.prefix - saving.overhead == saving.saved
+
+
+def test_overhead_and_cached_prompts_are_parts_that_add_up_to_the_nano_usd() -> None:
+    saving = seen_of(totalled(cost=5, priced_cost=5, learning=7, overhead=3, prefix_saved=100)).now.saving
+    assert (saving.baseline, saving.spent, saving.saved) == (109, 12, 97)
+    assert (saving.cache, saving.prefix, saving.overhead) == (0, 100, 10)
+    assert saving.routing == 9 - (5 - 3)  # what Large would have taken, less what answered
+    assert saving.routing + saving.cache + saving.prefix - saving.overhead == saving.saved
+
+
+def test_the_other_baseline_keeps_the_same_caches(seen: Overview) -> None:
+    saving = seen.now.saving
+    assert saving.baseline_with_caches == 72 * MILLION  # without the kept reply
+    assert saving.share_with_caches == pytest.approx(38 / 72)
+    assert seen_of().now.saving.share_with_caches is None
 
 
 def test_a_cost_above_the_baseline_is_a_negative_saving() -> None:
-    dear = Total(0, Source.LARGE, Outcome.ANSWERED, 1, moved=1, cost=12, unpriced=0, priced_cost=12, baseline=10)
-    saving = overview(replace(NOTHING, begun=NOW, totals=(dear,)), HOUR).now.saving
-    assert (saving.saved, saving.rest, saving.share) == (-2, -2, -0.2)
+    dear = replace(totalled(moved=1, cost=12, priced_cost=12, baseline=10), source=Source.LARGE)
+    saving = seen_of(dear).now.saving
+    assert (saving.saved, saving.routing, saving.share) == (-2, -2, -0.2)
+
+
+def test_what_is_not_known_of_money_is_counted(seen: Overview) -> None:
+    doubts = seen.now.doubts
+    assert doubts.unpriced == 1
+    assert doubts.unpriced_share == pytest.approx(1 / 7)  # one of eight is open
+    assert (doubts.estimated, doubts.estimated_share, doubts.contradictory) == (0, 0.0, 0)
+    assert doubts.too_many_unpriced
+    assert not doubts.too_many_estimated
+
+
+@pytest.mark.parametrize(
+    ("requests", "unpriced", "estimated", "marked"),
+    [(1_000, 1, 10, (False, False)), (1_000, 2, 10, (True, False)), (1_000, 1, 11, (False, True))],
+)
+def test_figures_of_money_are_marked_above_a_thousandth_unpriced_and_a_hundredth_estimated(
+    requests: int, unpriced: int, estimated: int, marked: tuple[bool, bool]
+) -> None:
+    doubts = seen_of(totalled(requests=requests, unpriced=unpriced, estimated=estimated)).now.doubts
+    assert (doubts.too_many_unpriced, doubts.too_many_estimated) == marked
+
+
+def test_shares_of_doubt_are_unknown_where_nothing_ended() -> None:
+    doubts = seen_of().now.doubts
+    assert (doubts.unpriced_share, doubts.estimated_share) == (None, None)
+    kept = replace(totalled(), source=Source.CACHE, outcome=Outcome.KEPT)
+    assert seen_of(kept).now.doubts.estimated_share is None  # no model was asked
 
 
 def test_answers_are_counted_for_who_gave_them(seen: Overview) -> None:
@@ -56,8 +111,7 @@ def test_a_request_that_moved_and_failed_is_trouble_once(seen: Overview) -> None
 
 
 def test_an_open_request_is_no_trouble_yet() -> None:
-    waiting = Total(0, Source.LARGE, None, 1, moved=1, cost=0, unpriced=0, priced_cost=0, baseline=0)
-    assert overview(replace(NOTHING, begun=NOW, totals=(waiting,)), HOUR).now.trouble is None
+    assert seen_of(replace(totalled(moved=1), outcome=None)).now.trouble is None
 
 
 def test_the_mean_cost_is_unknown_where_one_answer_has_no_price(seen: Overview) -> None:
@@ -77,7 +131,7 @@ def test_series_have_one_value_for_each_bucket_and_add_up_to_the_totals(seen: Ov
     assert sum(series.baseline) == 82 * MILLION
     assert sum(map(sum, series.cost.values())) == 34 * MILLION
     assert sum(series.answers[Source.MINI]) == 4
-    assert series.first_token[Source.CACHE][56] == 0.01
+    assert series.first_token[Source.CACHE][56] == pytest.approx(0.01, rel=0.005)
     assert series.first_token[Source.CACHE][55] is None
     assert series.cheap[0] is None
 
@@ -104,9 +158,7 @@ def test_the_span_follows_the_ledgers_age(age: float | None, name: str) -> None:
     assert span_for(begun=None if age is None else NOW - age, now=NOW).name == name
 
 
-def test_what_learning_costs_stands_beside_the_spend() -> None:
-    spent = Total(
-        0, Source.MINI, Outcome.ANSWERED, 1, moved=0, cost=2, unpriced=0, priced_cost=2, baseline=9, learning=5
-    )
-    now = overview(replace(NOTHING, begun=NOW, totals=(spent, spent)), HOUR).now
-    assert (now.cost, now.learning, now.saving.saved) == (4, 10, 14)
+def test_what_learning_costs_stands_beside_the_spend_and_takes_away_from_the_saving() -> None:
+    spent = totalled(learning=5)
+    now = seen_of(spent, spent).now
+    assert (now.cost, now.learning, now.saving.spent, now.saving.saved) == (4, 10, 14, 4)

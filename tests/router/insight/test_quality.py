@@ -1,0 +1,56 @@
+"""Tests router/insight/quality.py."""
+
+from dataclasses import replace
+
+import pytest
+
+from router.insight.quality import Share, quality
+from router.ledger.assessed import LOOKED_AT, NOTHING_ASSESSED, Assessed
+
+SEEN = Assessed(
+    replies=200, empty=10, repetitive=19, truncated=4, refused=2, checked=50, failed=5, compared=40, agreement=30.0,
+    agreement_sq=30.0, ratings=100, rating=70.0, rating_sq=55.0,
+)  # fmt: skip
+
+
+def test_each_share_is_of_what_it_can_be_of_and_has_an_interval() -> None:
+    found = quality(SEEN, answered=1_000)
+    shares = [found.repetitive, found.empty, found.truncated, found.refused, found.failed_checks]
+    assert [(share.value, share.of) for share in shares if share] == [
+        (0.1, 190),  # an empty answer repeats nothing
+        (0.05, 200),
+        (0.02, 200),
+        (0.01, 200),
+        (0.1, 50),
+    ]
+    assert all(share and share.interval and share.interval[0] < share.value < share.interval[1] for share in shares)
+    assert not found.is_capped
+
+
+def test_agreement_that_is_yes_or_no_is_a_share() -> None:
+    found = quality(SEEN, answered=1_000).agreement
+    assert found is not None
+    assert (found.value, found.of) == (0.75, 40)
+    assert found.interval == pytest.approx((0.5981, 0.8581), abs=1e-4)  # Wilson's of 30 of 40
+
+
+def test_a_mean_has_a_normal_interval_where_there_are_enough_values() -> None:
+    found = quality(SEEN, answered=1_000).rating
+    assert found is not None
+    assert found.value == pytest.approx(0.7)
+    assert found.interval == pytest.approx((0.65174, 0.74826), abs=1e-4)  # 0.7 +- 1.96 * sqrt(0.06 / 99)
+    few = quality(replace(SEEN, ratings=10, rating=7.0, rating_sq=5.5), answered=1_000).rating
+    assert few == Share(0.7, 10, None)
+
+
+def test_ratings_are_told_with_how_many_of_the_answers_they_cover() -> None:
+    assert quality(SEEN, answered=1_000).rated == pytest.approx(0.1)
+    assert quality(SEEN, answered=0).rated is None
+    capped = replace(SEEN, ratings=LOOKED_AT, replies=LOOKED_AT)
+    assert quality(capped, answered=10**6).rated is None  # there may be more
+    assert quality(capped, answered=10**6).is_capped
+
+
+def test_of_nothing_nothing_is_said() -> None:
+    found = quality(NOTHING_ASSESSED, answered=0)
+    assert (found.repetitive, found.empty, found.agreement, found.rating, found.rated) == (None,) * 5
