@@ -1,0 +1,31 @@
+"""Tests router/statistics/cuped.py."""
+
+import numpy as np
+import pytest
+
+from router.statistics.cuped import Adjusted, adjusted
+from router.statistics.ratios import Reals, parts_of, ratio_of
+
+
+def test_what_was_before_takes_away_the_square_of_the_correlation_and_moves_nothing() -> None:
+    chance = np.random.default_rng(0)
+    before = chance.normal(0, 1, 20_000)
+    after = 10 + 0.8 * before + 0.6 * chance.normal(0, 1, 20_000)
+    found = _adjusted(after[:9_000] + 0.1, after[9_000:], before[:9_000], before[9_000:])
+    assert found.spared == pytest.approx(0.64, abs=0.02)
+    assert found.slope == pytest.approx(0.8, abs=0.02)
+    assert float(found.treated.value - found.control.value) == pytest.approx(0.1, abs=0.03)
+    plain = ratio_of(after[:9_000])
+    assert float(found.treated.variance) == pytest.approx(0.36 * float(plain.variance), rel=0.05)
+
+
+def test_without_a_past_nothing_changes() -> None:
+    after = np.arange(10).astype(np.float64)
+    found = _adjusted(after[:5], after[5:], np.zeros(5), np.zeros(5))
+    assert found.spared == 0.0
+    assert float(found.treated.value) == 2.0
+
+
+def _adjusted(treated: Reals, control: Reals, before: Reals, other: Reals) -> Adjusted:
+    arms = (ratio_of(treated), ratio_of(control))
+    return adjusted(*arms, (parts_of(treated), parts_of(control)), (before, other))

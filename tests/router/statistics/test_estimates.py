@@ -1,0 +1,50 @@
+"""Tests router/statistics/estimates.py."""
+
+import numpy as np
+import pytest
+
+from router.statistics.estimates import Estimate, estimated, t_quantile
+
+# Of Student's t at 97.5 %, as any table has it.
+TABLE = {3: 3.1824, 4: 2.7764, 5: 2.5706, 10: 2.2281, 30: 2.0423, 1_000: 1.9623}
+
+
+@pytest.mark.parametrize(("degrees", "quantile"), TABLE.items())
+def test_quantiles_are_those_of_the_table(degrees: int, quantile: float) -> None:
+    assert t_quantile(0.975, degrees) == pytest.approx(quantile, abs=0.005)
+
+
+def test_many_even_parts_give_the_normal_interval() -> None:
+    parts = np.random.default_rng(1).standard_normal(20_000)
+    found = estimated(10.0, parts)
+    assert found.error == pytest.approx(parts.std() * 20_000**0.5, rel=0.01)
+    assert found.half_width == pytest.approx(1.96 * found.error, rel=0.002)
+    assert found.low + found.high == pytest.approx(20.0)
+
+
+def test_one_part_that_makes_most_of_the_error_widens_the_interval() -> None:
+    even, uneven = np.ones(100), np.ones(100)
+    even[::2] = -1.0
+    uneven[0] = 30.0
+    narrow, wide = estimated(0.0, even), estimated(0.0, uneven)
+    assert narrow.half_width / narrow.error == pytest.approx(1.98, abs=0.01)
+    assert wide.half_width / wide.error == pytest.approx(3.18, abs=0.01)
+
+
+def test_means_of_long_tails_are_covered() -> None:
+    rng, covered = np.random.default_rng(5), 0
+    for _ in range(400):
+        draws = rng.lognormal(0.0, 1.0, 200)
+        mean = float(draws.mean())
+        found = estimated(mean, (draws - mean) / len(draws))
+        covered += found.low <= float(np.exp(0.5)) <= found.high
+    assert covered >= 370
+
+
+def test_what_has_no_error_has_no_width() -> None:
+    assert estimated(0.3, np.zeros(5)) == Estimate(0.3, 0.3, 0.3, 0.0, 4.0)
+
+
+def test_a_single_cluster_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 clusters or more, and there are 1"):
+        estimated(0.3, np.ones(1))

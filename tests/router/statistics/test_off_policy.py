@@ -1,0 +1,106 @@
+"""Tests router/statistics/off_policy.py: three estimators, and the gate before them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from router.statistics.off_policy import Evaluation, Log, Support, evaluated, ips, snips, support_of
+
+
+def log_of(*, rows: int = 4_000, chance: float = 0.1, seed: int = 1, right: float = 0.7) -> Log:
+    """Return a log that did in half of its rows what the other policy does, and in the other half by chance."""
+    rng = np.random.default_rng(seed)
+    differs = np.arange(rows) % 2 == 0
+    probabilities = np.where(differs, chance, 1.0 - chance)
+    scores = rng.random(rows)
+    rewards = (rng.random(rows) < right - 0.3 * scores).astype(float)
+    features = np.stack([np.ones(rows), scores], axis=1)
+    return Log(rewards, rng.random(rows) < probabilities, probabilities, features, np.arange(rows), differs)
+
+
+def test_all_three_find_what_the_other_policy_is_worth() -> None:
+    found = evaluated(log_of())
+    assert isinstance(found, Evaluation)
+    for estimate in (found.ips, found.snips, found.doubly_robust):
+        assert estimate.low < 0.55 < estimate.high
+    assert found.doubly_robust.half_width < found.ips.half_width
+
+
+def test_weights_are_one_over_the_probability_of_what_was_seen() -> None:
+    """Two rows seen of four, by hand: (1 / 0.5 + 0 / 0.25) / 4, and that over the mean weight."""
+    log = Log(
+        rewards=np.array([1.0, 0.0, 5.0, 5.0]),
+        seen=np.array([True, True, False, False]),
+        probabilities=np.array([0.5, 0.25, 0.5, 0.25]),
+        features=np.ones((4, 1)),
+        clusters=np.arange(4),
+        differs=np.ones(4, dtype=bool),
+    )
+    assert ips(log).value == pytest.approx(0.5)
+    assert snips(log).value == pytest.approx(2.0 / 6.0)
+    assert support_of(log).effective == pytest.approx(36.0 / 20.0)
+
+
+def test_few_actions_that_match_are_refused_with_both_numbers() -> None:
+    found = evaluated(log_of(rows=1_000))
+    assert isinstance(found, Support)
+    assert found.refusal.startswith("where the policies part, the log saw ")
+    assert found.matching < 100
+    assert f"{found.matching} of the actions" in found.refusal
+
+
+def test_few_outcomes_of_the_rarer_kind_are_refused() -> None:
+    log = log_of()
+    lucky = replace(log, rewards=np.ones(len(log.rewards)))
+    lucky.rewards[np.flatnonzero(log.seen & log.differs)[:9]] = 0.0
+    found = evaluated(lucky)
+    assert isinstance(found, Support)
+    assert "9 are on the rarer side, and 10 are needed" in found.refusal
+    lucky.rewards[np.flatnonzero(log.seen & log.differs)[9]] = 0.0
+    assert isinstance(evaluated(lucky), Evaluation)
+
+
+def test_what_could_not_be_seen_is_refused() -> None:
+    log = log_of()
+    never = np.where(log.differs, 0.0, 1.0)
+    found = evaluated(replace(log, probabilities=never, seen=~log.differs))
+    assert isinstance(found, Support)
+    assert "for 2,000 of the 2,000 requests where the policies part" in found.refusal
+
+
+def test_probabilities_that_are_wrong_show_in_the_mean_weight() -> None:
+    log = log_of()
+    found = evaluated(replace(log, probabilities=log.probabilities / 2.0))
+    assert isinstance(found, Support)
+    assert found.mean_weight == pytest.approx(2.0, abs=0.3)
+    assert "the logged probabilities are wrong" in found.refusal
+
+
+def test_where_the_policies_agree_the_log_itself_is_the_answer() -> None:
+    log = log_of()
+    same = replace(
+        log,
+        differs=np.zeros(4_000, dtype=bool),
+        seen=np.ones(4_000, dtype=bool),
+        probabilities=np.ones(4_000),
+    )
+    found = evaluated(same)
+    assert isinstance(found, Evaluation)
+    assert found.ips.value == found.snips.value == pytest.approx(log.rewards.mean())
+    assert found.doubly_robust.value == pytest.approx(log.rewards.mean())
+
+
+def test_requests_of_one_user_count_as_one() -> None:
+    log = log_of()
+    rewards = np.repeat((np.arange(200) % 3 > 0).astype(float), 20)
+    clustered = replace(log, rewards=rewards, clusters=np.repeat(np.arange(200), 20))
+    assert ips(clustered).error > 1.5 * ips(replace(clustered, clusters=np.arange(4_000))).error
+
+
+def test_an_empty_log_is_refused() -> None:
+    none = np.zeros(0)
+    log = Log(none, none.astype(bool), none, np.zeros((0, 2)), none.astype(int), none.astype(bool))
+    found = evaluated(log)
+    assert isinstance(found, Support)
+    assert found.refusal == "no request of the log has an outcome that tells"
