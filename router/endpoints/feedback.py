@@ -1,6 +1,7 @@
-"""`POST /v1/feedback`: what a person said of an answer -> a rating in the ledger.
+"""`POST /v1/feedback`: what a person said of an answer, or did about it -> a rating or a signal in the ledger.
 
-A request of another tenant is answered like one that never was. The last rating of a request stands.
+A request of another tenant is answered like one that never was. The last rating of a request stands, and the last
+signal of each kind and source.
 """
 
 import time
@@ -13,11 +14,12 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from router.base import BadRequest, GatewayError, Ledger, Rating
+from router.base import BadRequest, GatewayError, Ledger, Rating, Signal
 from router.endpoints.wire import invalid, read_body
 from router.guards.documents import DocumentReader
 from router.guards.keys import Keys
 from router.metrics.counters import Metrics
+from router.quality.signals import signal_source, signal_value
 
 MAX_BODY = 16_384  # bytes
 MAX_COMMENT = 2_000  # characters
@@ -37,6 +39,9 @@ class _Feedback(Struct, forbid_unknown_fields=True):
     rating: str | int | float | bool | None = None  # told apart below, in words that say what belongs there
     score: Annotated[float, Meta(ge=0, le=1)] | None = None
     comment: Annotated[str, Meta(max_length=MAX_COMMENT)] | None = None
+    kind: str | None = None
+    value: str | int | float | bool | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +64,42 @@ class Feedback:
         except ConnectionAbortedError:
             return Response(status_code=408)  # nobody is there to read it
         said = _read(body)
+        if said.kind is not None or said.value is not None or said.source is not None:
+            return await self._signal(said, tenant)
         score = said.score if said.rating is None else _SCORES.get(said.rating)
         if score is None or (said.rating is not None and said.score is not None):
             raise BadRequest(
-                'send either "rating" ("good" or "bad") or "score" (0 to 1)', code="invalid_value", param="rating"
+                'send either "rating" ("good" or "bad") or "score" (0 to 1), or else "kind" with its "value"',
+                code="invalid_value",
+                param="rating",
             )
-        rating = Rating(said.request_id, tenant, time.time(), score, said.comment)
-        ours = await self.ledger.rate(rating)
-        if ours is None:
-            raise UnknownRequest(
-                "there is no such request: send the x-request-id of its answer",
-                code="request_not_found",
-                param="request_id",
-            )
+        ours = _known(await self.ledger.rate(Rating(said.request_id, tenant, time.time(), score, said.comment)))
         self.metrics.rate("score" if said.rating is None else str(said.rating))
         return JSONResponse({"object": "feedback", "request_id": ours, "score": score})
+
+    async def _signal(self, said: _Feedback, tenant: str) -> Response:
+        if said.rating is not None or said.score is not None or said.comment is not None:
+            raise BadRequest(
+                'send either "kind" with its "value", or "rating" or "score" with a "comment"',
+                code="invalid_value",
+                param="kind",
+            )
+        kind = said.kind or ""
+        value, source = signal_value(kind, said.value), signal_source(kind, said.source)
+        ours = _known(await self.ledger.signal(Signal(said.request_id, tenant, time.time(), kind, value, source)))
+        self.metrics.rate(kind)
+        return JSONResponse({"object": "feedback", "request_id": ours, "kind": kind, "value": value, "source": source})
+
+
+def _known(ours: str | None) -> str:
+    """Return our id of a request; one that the tenant has not is answered like one that never was."""
+    if ours is None:
+        raise UnknownRequest(
+            "there is no such request: send the x-request-id of its answer",
+            code="request_not_found",
+            param="request_id",
+        )
+    return ours
 
 
 def _read(body: bytes) -> _Feedback:

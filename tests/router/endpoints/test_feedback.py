@@ -8,8 +8,9 @@ import httpx2
 import pytest
 
 from router.endpoints.feedback import MAX_BODY, MAX_COMMENT
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 from tests.router.conftest import House, OpenHouse, chat
+from tests.router.ledger.test_writer import by_hand
 
 CHAT, FEEDBACK = "/v1/chat/completions", "/v1/feedback"
 KEYS = [{"tenant": name, "key": f"tk-key-of-{name}-000"} for name in ("acme", "rival")]
@@ -143,19 +144,72 @@ async def test_odd_but_legal_text_is_kept_as_it_is(open_house: OpenHouse) -> Non
 
 
 async def test_a_ledger_that_cannot_be_written_is_said(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = list[SqliteLedger]()
-    wake = SqliteLedger._wake
+    opened = list[LedgerWriter]()
+    wake = LedgerWriter._wake
 
-    def seen(self: SqliteLedger) -> None:
+    def seen(self: LedgerWriter) -> None:
         opened.append(self)
         wake(self)
 
-    monkeypatch.setattr(SqliteLedger, "_wake", seen)
+    monkeypatch.setattr(LedgerWriter, "_wake", seen)
     async with open_house() as house:
         request_id = await ask(house)
-        opened[0]._connection.execute("PRAGMA query_only=ON")
+        by_hand(opened[0]).execute("PRAGMA query_only=ON")
         answer = await rate(house, request_id=request_id, rating="good")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ledger_unavailable")
         assert answer.headers["retry-after"] == "1"
-        opened[0]._connection.execute("PRAGMA query_only=OFF")
+        by_hand(opened[0]).execute("PRAGMA query_only=OFF")
         assert (await rate(house, request_id=request_id, rating="good")).status_code == 200
+
+
+def signals(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(
+            "SELECT request_id, kind, value, source, repeats FROM signals ORDER BY kind"
+        ).fetchall()
+
+
+async def test_a_signal_is_kept_and_a_later_one_takes_its_place_and_is_counted(open_house: OpenHouse) -> None:
+    async with open_house() as house:
+        request_id = await ask(house)
+        answer = await rate(house, request_id=request_id, kind="thumb", value="up")
+        assert answer.status_code == 200
+        assert answer.json() == {
+            "object": "feedback", "request_id": request_id, "kind": "thumb", "value": 1.0, "source": "user",
+        }  # fmt: skip
+        await rate(house, request_id=request_id, kind="thumb", value=-1)
+        await rate(house, request_id=request_id, kind="escalate")
+        await rate(house, request_id=request_id, kind="label", value=0.5)
+        figures = (await house.client.get("/metrics")).text
+    assert signals(house.ledger) == [
+        (request_id, "escalate", 1.0, "user", 0),
+        (request_id, "label", 0.5, "human", 0),
+        (request_id, "thumb", 0.0, "user", 1),
+    ]
+    assert 'tandem_ratings_total{rating="thumb"} 2.0' in figures
+
+
+async def test_a_signal_about_another_tenant_s_request_is_unknown(open_house: OpenHouse) -> None:
+    async with open_house(keys=KEYS) as house:
+        theirs = await ask(house, **key_of("acme"))
+        body = {"request_id": theirs, "kind": "escalate"}
+        assert (await house.client.post(FEEDBACK, json=body, headers=key_of("rival"))).status_code == 404
+        assert (await house.client.post(FEEDBACK, json=body, headers=key_of("acme"))).status_code == 200
+    assert len(signals(house.ledger)) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"kind": "label", "value": 1.5}, "value"),
+        ({"kind": "label"}, "value"),
+        ({"kind": "praise"}, "kind"),
+        ({"value": 1}, "kind"),
+        ({"kind": "thumb", "value": "up", "rating": "good"}, "kind"),
+        ({"kind": "escalate", "source": "bot"}, "source"),
+    ],
+)
+async def test_a_signal_that_is_none_is_refused(body: dict[str, object], param: str, open_house: OpenHouse) -> None:
+    async with open_house() as house:
+        answer = await rate(house, request_id="x", **body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
