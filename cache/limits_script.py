@@ -111,14 +111,14 @@ local function raise_ceiling()
 end
 
 if op == 'admit' then
-  if not is_member then return 'unknown 0 0 0 0' end
-  if not is_whole then return 'gathering 0 0 0 0' end
+  if not is_member then return 'unknown 0 0 0 0 0' end
+  if not is_whole then return 'gathering 0 0 0 0 0' end
   local most_requests, most_tokens, most_running = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
   local need, amount, lease = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14]
   local requests, tokens = drained(most_requests, most_tokens)
   store(requests, tokens)
   local function refused(met, wait)
-    return met .. ' ' .. text(wait) .. ' ' .. text(requests) .. ' ' .. text(tokens) .. ' 0'
+    return met .. ' ' .. text(wait) .. ' ' .. text(requests) .. ' ' .. text(tokens) .. ' 0 ' .. text(known)
   end
   if most_requests >= 0 then
     local over = requests + 1000000 - most_requests * 1000000
@@ -139,7 +139,7 @@ if op == 'admit' then
   if most_tokens >= 0 then tokens = tokens + need end
   store(requests, tokens)
   if lease ~= '' then take(lease) end
-  return 'ok 0 ' .. text(requests) .. ' ' .. text(tokens) .. ' ' .. text(raise_ceiling())
+  return 'ok 0 ' .. text(requests) .. ' ' .. text(tokens) .. ' ' .. text(raise_ceiling()) .. ' ' .. text(known)
 end
 
 if op == 'settle' then

@@ -93,6 +93,7 @@ class Grant(Struct, frozen=True):
         wait: seconds until it might, 0.0 where nobody knows.
         requests, tokens: how many count now.
         ceiling: as `Tenant.held`, from now on.
+        spent: nano-USD of the budget's present window, by all workers together, as far as they have said.
     """
 
     met: str
@@ -100,6 +101,7 @@ class Grant(Struct, frozen=True):
     requests: float
     tokens: float
     ceiling: int
+    spent: int
 
 
 class SharedLimits:
@@ -180,12 +182,12 @@ class SharedLimits:
         if not isinstance(answer, bytes):
             self._lose(answer)
             return None
-        word, wait, requests, tokens, ceiling = answer.decode().split(" ")
+        word, wait, requests, tokens, ceiling, spent = answer.decode().split(" ")
         if word in ("unknown", "gathering"):
             self._lose(Fault(f"not all of {self._workers} workers have introduced themselves"))
             return None
         met = "" if word == "ok" else word
-        return Grant(met, int(wait) / MILLION, int(requests) / MILLION, int(tokens) / MILLION, int(ceiling))
+        return Grant(met, int(wait) / MILLION, int(requests) / MILLION, int(tokens) / MILLION, int(ceiling), int(spent))
 
     def settle(self, tenant: Tenant, ask: Ask, *, correction: int) -> None:
         """Give back what a request held; returns at once, never raises.

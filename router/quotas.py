@@ -5,24 +5,29 @@ another. What was spent before comes out of the ledger. With several workers the
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
+from msgspec.structs import replace
+
 from backends.capabilities import Capabilities
 from cache.base import StoreAway
 from cache.shared_limits import SharedLimits
-from router.base import Price, Tier, Unavailable
+from router.base import Price, Request, Tier, Unavailable
 from router.config.faults import ConfigError, Fault
+from router.config.limits import AllowanceOptions
 from router.config.models import Config
-from router.guards.limits.base import Limits
+from router.guards.limits.base import Limits, Use
 from router.guards.limits.local import LocalLimits
+from router.guards.limits.pacing import price_of
 from router.guards.limits.shared import WorkersLimits, accounts_of, raise_ceiling
 from router.guards.limits.tenants import Tenants
 from router.guards.limits.worst_case import WorstCase
-from router.ledger.reading import LedgerUnreadable
+from router.ledger.place import LedgerPlace, LedgerUnreadable
 from router.ledger.spending import read_spending
+from router.policies.paced import Pace
 
 ANSWER_TOKENS: Final = 16_384  # where neither the file nor a backend says how long an answer may be
 
@@ -33,14 +38,15 @@ class Quotas:
     """What all tenants have used, of everything that is limited.
 
     Args:
-        ledger: the file, which somebody has opened for writing.
+        ledger: where it is; somebody has opened it for writing. A path is that of an SQLite file.
     """
 
-    def __init__(self, ledger: Path) -> None:
+    def __init__(self, ledger: LedgerPlace | Path) -> None:
         self._ledger, self._worker, self._workers = ledger, "", 1
         self._tenants: Tenants | None = None
         self._shared: SharedLimits | None = None
         self._is_shared = False
+        self._paces: Mapping[str, Pace] = {}
 
     def __repr__(self) -> str:
         return f"<Quotas {self._tenants} {self._shared or 'of one process'}>"
@@ -70,7 +76,10 @@ class Quotas:
         spent = await self._spending({use.name: float(use.window) for use in unread})
         for use in unread:
             makers = spent[use.name]
-            use.spent = makers.get(self._worker, 0) if self._is_shared else sum(makers.values())
+            total = sum(makers.values())
+            use.spent = makers.get(self._worker, 0) if self._is_shared else total
+            use.elsewhere = total - use.spent
+        self._pace(config)
         if self._is_shared and self._shared is None and not self._tenants.are_endless:
             await self._share(options.url or redis_url)
 
@@ -99,10 +108,37 @@ class Quotas:
             return LocalLimits(self._tenants, worst_case)
         return WorkersLimits(self._tenants, worst_case, self._shared)
 
+    def pace_of(self, request: Request) -> Pace | None:
+        """Return how a request's tenant is to be answered; None where its budget bends nothing.
+
+        Asked twice for a request, without a wait in between, it says the same: time is that at which the request came.
+        """
+        pace, tenants = self._paces.get(request.tenant), self._tenants
+        use = None if pace is None or tenants is None else tenants.present(request.tenant)
+        if pace is None or use is None:
+            return pace
+        price = price_of(use, request.received, most=pace.highest)
+        return replace(pace, price=price) if price else pace
+
+    @property
+    def paces(self) -> bool:
+        """Tell whether any tenant's requests give way to its budget."""
+        return bool(self._paces)
+
+    def budgets(self) -> Sequence[Use]:
+        """Return what those have used whose money is limited, each in its present window."""
+        return [] if self._tenants is None else self._tenants.budgeted()
+
     async def aclose(self) -> None:
         """Close the connection to Redis."""
         if self._shared is not None:
             await self._shared.aclose()
+
+    def _pace(self, config: Config) -> None:
+        """Take who gives way to its budget."""
+        options, others = config.limits, AllowanceOptions()
+        paces = {name: options.pace_of(config.tenants.get(name, others)) for name in config.tenant_names}
+        self._paces = {name: pace for name, pace in paces.items() if pace is not None}
 
     async def _share(self, url: str | None) -> None:
         tenants = self._tenants

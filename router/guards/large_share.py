@@ -83,6 +83,15 @@ class LargeShare:
         verify = None if self._verify is None or not request.needs.is_verifiable else self._verify
         return replace(decision, tier=Tier.MINI, reason=CAPPED, threshold=min(floor, 1.0), verify=verify)
 
+    def excess(self, tenant: str) -> float:
+        """Return how far a tenant is above its usual share; a decision that is made again needs it."""
+        known = self._tenants.get(tenant)
+        return 0.0 if known is None else known.excess
+
+    def recall(self, tenant: str, excess: float) -> None:
+        """Take what `excess` has returned."""
+        self._tenants[tenant] = _Tenant(self._usual, excess=excess)
+
     def note(self, request: Request, decision: Decision) -> str:
         """Count a decision that is carried out; returns `OVER`, `CAPPED` or ""."""
         if decision.score is None:

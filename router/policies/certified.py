@@ -15,7 +15,7 @@ is in memory, and each process has its own. The decision depends on nothing else
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from classifier.base import Score, WeightsError
@@ -23,6 +23,7 @@ from classifier.calibrating.alarm import Alarm
 from classifier.calibrating.calibrated import Overlay
 from classifier.calibrating.net_alarm import NetAlarm
 from router.base import Decision, Request, Tier
+from router.policies.paced import PACED
 
 CERTIFIED: Final = "certified"
 """The reason where the score decided as promised."""
@@ -101,9 +102,20 @@ class Certified:
         reason = ALARM if self._alarms else CERTIFIED
         return Decision(Tier.MINI if score.value < threshold else Tier.LARGE, reason, score, threshold, version)
 
+    def curve(self, request: Request, quality: float) -> Sequence[float]:
+        """Return the thresholds from this request's promise to the loosest that keeps so much quality, rising.
+
+        A request whose promise is looser begins there; none where not even the strictest level is strict enough.
+        """
+        last = self._rung(1.0 - quality)
+        first = min(self._rung_of(request), last)
+        rungs = range(max(first - self._alarms, 0), last - self._alarms + 1)
+        tenant = request.prompt.tenant
+        return [self._thresholds[rung].get(tenant, self._thresholds[rung][""]) for rung in rungs]
+
     def note(self, request: Request, decision: Decision) -> None:
         """Take a decision that is carried out, for Mini's share of those under the configured promise."""
-        if decision.score is not None and self._rung_of(request) == self._own:
+        if decision.score is not None and self._rung_of(request) == self._own and decision.reason != PACED:
             self._mini_share += ((decision.tier is Tier.MINI) - self._mini_share) / _MEMORY
 
     def observe_loss(self, score: float, loss: float) -> None:
@@ -134,6 +146,11 @@ class Certified:
         seen = f"{self._alarm.observed} sampled requests"
         what = "mean net loss" if self._is_net else "mean loss"
         self._tell(f"the {what} has risen above {promised:g}, say {seen}: from now on {now}; calibrate again")
+
+    def stand_after(self, alarms: int) -> None:
+        """Take the place that so many alarms have led to, as whoever decides again what was decided then needs it."""
+        self._alarms = alarms
+        self._stand()
 
     def _stand(self) -> None:
         """Take the place that the number of alarms gives."""

@@ -121,5 +121,6 @@ def weighed(prefix: Prefix, *, large: Price, mini: Price, escalates: float, ahea
 
 
 def _taken(price: Price, *, prompt: int, cached: int, output: int) -> int:
-    """Return what one request takes, in pico-USD."""
+    """Return what one request takes, in pico-USD, in the service tier that nobody asked for."""
+    price = price.held_for("", prompt) or price
     return cached * price.cached_input + (prompt - cached) * price.fresh_input + output * price.output

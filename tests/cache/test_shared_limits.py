@@ -329,3 +329,14 @@ async def test_clocks_that_jump_neither_free_nor_block(lasting: str, hand: redis
         assert (grant.met, grant.requests) == ("", 2.0)
         await asyncio.sleep(0.2)
         assert (await worker.admit(worker.ask(requests=600))).requests < 2.9
+
+
+async def test_each_worker_hears_what_all_have_spent(lasting: str) -> None:
+    one, other = workers = [Worker("a"), Worker("b")]
+    async with joined(lasting, *workers):
+        first = one.ask(100_000)
+        assert (await one.admit(first)).spent == 0
+        one.settle(first, 60_000)
+        assert (await other.admit(other.ask(100_000))).spent == 60_000
+        too_dear = await other.admit(other.ask(1_000_000))
+        assert (too_dear.met, too_dear.spent) == ("budget", 60_000)

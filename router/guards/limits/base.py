@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from router.base import UNLIMITED, Attempt, Record, Remaining, Request, Tier
+from router.base import UNLIMITED, Attempt, Decision, Record, Remaining, Request, Tier
 
 MINUTE: Final = 60.0
 _FORGETTING: Final = 0.05  # the weight of the last answer in what is typical
@@ -87,6 +87,7 @@ class Use(Struct, eq=False):
         requests, tokens: the levels, as they were `at`.
         in_flight: requests that were admitted and are not settled.
         spent: nano-USD in the present window, by what was settled.
+        elsewhere: nano-USD that other workers have spent in it, as far as is known.
         reserved: nano-USD that those in flight may cost at most.
         window: when the present window of the budget began, seconds since 1970.
         begins, ends: of that window, by `time.monotonic`.
@@ -111,6 +112,7 @@ class Use(Struct, eq=False):
     typical: float = 256.0
     ceiling: int = 0
     trusted: float = -inf
+    elsewhere: int = 0
 
     def drain(self, now: float) -> None:
         """Let the levels fall to what they are now."""
@@ -149,6 +151,7 @@ class Admitted(Struct, eq=False):
         ends: of the budget's window that it belongs to; it never counts in another one.
         left: what the tenant had left where others share its limits; None: as its use says.
         lease: its name where other workers know of it.
+        decided: what was decided already, since no more than this can be paid for; None where that is open.
     """
 
     use: Use
@@ -160,6 +163,7 @@ class Admitted(Struct, eq=False):
     lease: str = ""
     is_held: bool = True
     is_settled: bool = False
+    decided: Decision | None = None
 
     def settle(self, record: Record) -> None:
         """Give back what was held, and count what was used; only the first call counts."""
@@ -241,9 +245,9 @@ def totals(attempts: Sequence[Attempt]) -> tuple[int | None, int, int | None]:
         elif cost is not None:
             cost += paid
         if usage is not None:
-            answer = usage.output
+            answer = usage.total_output
             if tokens is not None:
-                tokens += usage.fresh_input + (usage.cached_input or 0) + answer
+                tokens += usage.total_input + answer
         elif paid != 0:  # what was never worked on costs nothing
             tokens = None
     return tokens, answer, cost

@@ -26,6 +26,10 @@ class Met(StrEnum):
     UNKNOWN = "unknown"  # what is left of the budget cannot be learnt now
 
 
+MONEY: Final = frozenset((Met.RESERVED.value, Met.BUDGET.value))
+"""What a request that costs less might not meet."""
+
+
 def refusal(met: Met, allowance: Allowance, *, wait: float, remaining: Remaining) -> RateLimited:
     """Return what the caller is told.
 

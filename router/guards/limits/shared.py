@@ -42,8 +42,8 @@ class WorkersLimits:
         now = self._tenants.clock()
         if now >= use.ends:
             self._tenants.roll(use, now)
-        ask = self._ask(use, request, tiers, now)
-        grant = await self._shared.admit(_told(use, now), ask) if self._shared.is_joined else None
+        ask, told = self._ask(use, request, tiers, now), _told(use, now)
+        grant = await self._shared.admit(told, ask) if self._shared.is_joined else None
         is_alone = grant is None
         if grant is None:
             ceiling = use.ceiling if now < use.trusted else _NOTHING
@@ -51,6 +51,8 @@ class WorkersLimits:
             remaining = use.remaining(now)
         else:
             remaining = _mirror(use, grant, now)
+            if told.window == use.window:
+                use.elsewhere = max(0, grant.spent - told.spent)
             if grant.met:
                 raise _refused(use, grant, remaining, now)
             raise_ceiling(use, grant.ceiling, now)

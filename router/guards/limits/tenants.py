@@ -103,6 +103,13 @@ class Tenants:
                 found.append(use)
         return found
 
+    def present(self, name: str) -> Use | None:
+        """Return what a tenant has used in the present window of its budget; None where nothing is limited."""
+        use, now = self.use_of(name), self.clock()
+        if use is not None and now >= use.ends:
+            self.roll(use, now)
+        return use
+
     def use_of(self, name: str) -> Use | None:
         """Return what a tenant has used, None where nothing is limited; one that was not known has used nothing."""
         if name in self.uses:
@@ -115,7 +122,8 @@ class Tenants:
     def roll(self, use: Use, now: float) -> None:
         """Begin the window that holds this moment: nothing has been spent in it."""
         begins, ends = use.whole.span.around(now + self._anchor)
-        use.window, use.begins, use.ends, use.spent = int(begins), begins - self._anchor, ends - self._anchor, 0
+        use.window, use.begins, use.ends = int(begins), begins - self._anchor, ends - self._anchor
+        use.spent = use.elsewhere = 0
 
     def _new(self, name: str, allowance: Allowance) -> Use | None:
         if allowance.is_endless:

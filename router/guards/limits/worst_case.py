@@ -5,11 +5,13 @@ bytes, and the whole body is counted as a prompt. Pictures and sound alone are e
 raised by is a mere estimate, which is corrected when the request has ended.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
+from backends.base import INPUT_BUCKETS, OUTPUT_BUCKETS
 from router.base import Price, Request, Tier
 from router.eligibility import token_bounds
 
@@ -18,7 +20,7 @@ SEVERAL: Final = "several_choices"
 
 _BYTES_A_TOKEN: Final = 4  # of JSON; more than English needs
 _PICO_PER_NANO: Final = 1_000
-_ROUNDED: Final = 2  # nano-USD that rounding three buckets can add to their sum
+_ROUNDED: Final = 6  # nano-USD that rounding ten buckets can add to their sum, and one that is lost here
 _CHOICES: Final = ("n", "best_of")
 
 
@@ -39,7 +41,7 @@ class WorstCase:
         cascades: bool = False,
     ) -> None:
         self._price_of, self._answer, self._cascades = price_of, answer, cascades
-        self._prices: dict[tuple[Tier, ...], tuple[int, int]] = {}
+        self._prices: dict[tuple[Tier, ...], tuple[_Dearest, ...]] = {}
         self._until = 0.0
 
     def tokens(self, request: Request, size: int, typical: float) -> int:
@@ -70,25 +72,53 @@ class WorstCase:
         if now >= self._until:
             self._prices, self._until = {}, now + PRICED_FOR
         asked = (*tiers,)
-        prices = self._prices.get(asked) or self._dearest(asked)
-        return (prompt * prices[0] + answer * prices[1]) // _PICO_PER_NANO + _ROUNDED
+        each = self._prices.get(asked) or self._dearest(asked)
+        held = each[0]
+        for longer in each[1:]:
+            held = longer if longer.above_input < prompt else held
+        return (prompt * held.prompt + answer * held.answer) // _PICO_PER_NANO + held.fixed
 
-    def _dearest(self, tiers: tuple[Tier, ...]) -> tuple[int, int]:
-        """Return the highest price of a prompt's and of an answer's token, pico-USD, and keep them for a while."""
-        known = {tier: self._price_of(tier) for tier in tiers}
-        each = {tier: price for tier, price in known.items() if price is not None}
-        prompts = {tier: max(price.fresh_input, price.cached_input) for tier, price in each.items()}
-        answers = {tier: price.output for tier, price in each.items()}
-        if self._cascades and len(tiers) > 1:
-            found = _of_cascade(prompts), _of_cascade(answers)
-        else:
-            found = max(prompts.values(), default=0), max(answers.values(), default=0)
+    def _dearest(self, tiers: tuple[Tier, ...]) -> "tuple[_Dearest, ...]":
+        """Return the highest prices for prompts of rising length, and keep them for a while."""
+        prices = {tier: price for tier in tiers if (price := self._price_of(tier)) is not None}
+        lengths = {0, *(each.above_input for price in prices.values() for each in price.variants)}
+        cascades = self._cascades and len(tiers) > 1
+        found = tuple([_dearest(prices, length, cascades=cascades) for length in sorted(lengths)])
         self._prices[tiers] = found
         return found
 
 
-def _of_cascade(prices: dict[Tier, int]) -> int:
+class _Dearest(Struct, frozen=True):
+    """What prompts beyond a length may cost.
+
+    Attributes:
+        prompt, answer: pico-USD of a token.
+        fixed: nano-USD of a request, with what rounding may add.
+    """
+
+    above_input: int
+    prompt: int
+    answer: int
+    fixed: int
+
+
+def _dearest(prices: Mapping[Tier, Price], above_input: int, *, cascades: bool) -> _Dearest:
+    prompts, answers, fixed = {}, {}, {}
+    for tier, price in prices.items():  # in every service tier: which one it will be, the backend says at the end
+        held = [each for each in (price, *price.variants) if each.above_input <= above_input]
+        prompts[tier] = max(each.rate(name) for each in held for name in INPUT_BUCKETS)
+        answers[tier] = max(each.rate(name) for each in held for name in OUTPUT_BUCKETS)
+        fixed[tier] = max(each.per_request for each in held) + _ROUNDED
+    added = _of_cascade if cascades else _highest
+    return _Dearest(above_input, added(prompts), added(answers), added(fixed))
+
+
+def _of_cascade(prices: Mapping[Tier, int]) -> int:
     return 2 * prices.get(Tier.MINI, 0) + prices.get(Tier.LARGE, 0)
+
+
+def _highest(prices: Mapping[Tier, int]) -> int:
+    return max(prices.values(), default=0)
 
 
 def size_of(request: Request) -> int:

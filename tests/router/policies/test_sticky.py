@@ -15,7 +15,7 @@ from router.base import Intent, Policy, Prefix, Price, Request, Tier
 from router.endpoints.wire import read_chat
 from router.gateway import open_gateway
 from router.ledger.reading import iter_requests
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
 from router.policies.sticky import AFFINITY, MARGIN, Sticky, weighed
@@ -164,7 +164,7 @@ async def test_the_record_says_why_and_the_same_is_decided_again(tmp_path: Path)
     made = {"stay": asked(), "switch": asked(answers=50), "unknown": asked(large=NOTHING_HELD)}
     decisions = {name: sticky().decide(request, scored(0.8)) for name, request in made.items()}
     assert decisions == {name: sticky().decide(request, scored(0.8)) for name, request in made.items()}
-    ledger = SqliteLedger(tmp_path / "ledger.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "ledger.db", loop=asyncio.get_running_loop())
     for name, decision in decisions.items():
         await ledger.open(Intent(name, "", "acme", "auto", stream=False, started=6.0, decision=decision))
     await ledger.aclose()

@@ -22,7 +22,7 @@ from router.config.models import Config
 from router.endpoints.wire import new_id
 from router.guards.limits.base import Admitted, Limits
 from router.ledger.holding import maker_of
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 from router.quotas import Quotas
 
 PRICE = Price("m", "v", 1_000_000, 1_000_000, 2_000_000)
@@ -51,7 +51,7 @@ def request() -> Request:
 class Worker:
     """Admits, writes and settles."""
 
-    def __init__(self, limits: Limits, ledger: SqliteLedger) -> None:
+    def __init__(self, limits: Limits, ledger: LedgerWriter) -> None:
         self._limits, self._ledger, self._random = limits, ledger, random.Random(7)
         self._hung = list[Admitted]()
 
@@ -100,7 +100,7 @@ async def main(ledger_path: Path, config: Config, *, workers: int) -> None:
     """Answer orders until there are no more."""
     connection.BUDGET = 0.3  # type: ignore[misc]  # a busy machine answers late
     loop = asyncio.get_running_loop()
-    ledger = SqliteLedger(ledger_path, loop=loop, is_held=True)
+    ledger = LedgerWriter(ledger_path, loop=loop, is_held=True)
     quotas = Quotas(ledger_path)
     await quotas.revise(config, worker=maker_of(new_id()), workers=workers)
     worker = Worker(quotas.limits(lambda _tier: PRICE, Tier, answer=100), ledger)

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import redis
 
 from backends.capabilities import Capabilities
 from cache.supervisor import PrivateRedis, find_binary
-from router.base import Tier
+from router.base import RateLimited, Tier
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.guards.limits.local import LocalLimits
@@ -162,6 +163,26 @@ async def test_while_redis_is_away_workers_admit_their_parts_and_together_never_
             await asyncio.sleep(0.4)
             said = await together(*(each.do(do="load", requests=30, cost=1) for each in workers))
             assert sum(each["admitted"] for each in said) == 1  # the others still run, and Redis was told
+
+
+async def test_each_worker_paces_on_what_all_have_spent(server: PrivateRedis, tmp_path: Path) -> None:
+    config = config_of(server.url, budget_usd=0.001, budget_window="month", quality_floor=0.5)
+    with hold(tmp_path / "l.db"):
+        one, other = crowd = [Quotas(tmp_path / "l.db"), Quotas(tmp_path / "l.db")]
+        for worker, quotas in zip(("0123456789", "9876543210"), crowd, strict=True):
+            await quotas.revise(config, worker=worker, redis_url=None, workers=2)
+        first, second = (each.limits(asking.PRICES.get, asking.BOTH, answer=100) for each in crowd)
+        admitted = await first.admit(asking.request_of("default", received=time.monotonic()), asking.BOTH)
+        admitted.settle(asking.record_of(cost=995_000))
+        with pytest.raises(RateLimited):
+            await second.admit(asking.request_of("default", received=time.monotonic()), asking.BOTH)
+        for quotas in crowd:
+            pace = quotas.pace_of(asking.request_of("default", received=time.monotonic()))
+            assert pace is not None
+            assert pace.price > 0.0
+        assert [each.spent for each in other.budgets()] == [0]
+        for quotas in (other, one):
+            await quotas.aclose()
 
 
 async def test_limits_that_cannot_be_shared_or_budgets_without_prices_are_refused_at_the_start(tmp_path: Path) -> None:
