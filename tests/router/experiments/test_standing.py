@@ -1,0 +1,119 @@
+"""Tests router/experiments/standing.py and router/experiments/folder.py."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from router.experiments.folder import Folder, FolderError
+from router.experiments.standing import NotAllowed, Standing, follows, reweighed, stopped
+from tests.router.experiments.files import USUAL, plan_of
+
+
+def start(folder: Path, text: str = USUAL, *, now: float = 1.0, ramp: str | None = None) -> Standing:
+    share = None if ramp is None else Decimal(ramp)
+    return Folder(folder / "experiments").start(plan_of(folder, text), now=now, ramp=share)
+
+
+def test_what_was_started_stands_in_the_folder(tmp_path: Path) -> None:
+    started = start(tmp_path)
+    folder = Folder(tmp_path / "experiments")
+    assert folder.standings() == (started,)
+    assert folder.standing("half").weights == (Decimal("0.5"), Decimal("0.5"))
+    assert len(started.salt) == 32
+    assert "salt" not in USUAL
+
+
+def test_starting_it_again_changes_nothing_but_a_wider_ramp(tmp_path: Path) -> None:
+    first = start(tmp_path, ramp="0.1")
+    again = start(tmp_path, ramp="0.1", now=2.0)
+    assert again == first
+    wider = start(tmp_path, ramp="0.4", now=3.0)
+    assert wider.salt == first.salt
+    assert [(ramp.at, ramp.share) for ramp in wider.ramps] == [(1.0, "0.1"), (3.0, "0.4")]
+    with pytest.raises(NotAllowed, match=r"cannot narrow to 0\.2"):
+        start(tmp_path, ramp="0.2", now=4.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "said"),
+    [
+        ("threshold: 0.3", "threshold: 0.4", "the file changes arms"),
+        ("margin: 0.02", "margin: 0.05", "the file changes margin"),
+        ("complex_from: 0.6", "complex_from: 0.6\nalpha: 0.1", "the file changes alpha"),
+    ],
+)
+def test_a_definition_that_changes_in_flight_is_refused(tmp_path: Path, change: str, to: str, said: str) -> None:
+    before = start(tmp_path)
+    with pytest.raises(NotAllowed, match=said):
+        start(tmp_path, USUAL.replace(change, to), now=2.0)
+    assert Folder(tmp_path / "experiments").standing("half") == before
+
+
+def test_other_words_for_the_same_are_no_change(tmp_path: Path) -> None:
+    before = start(tmp_path)
+    assert start(tmp_path, USUAL.replace("{weight: 0.5}", "{ weight: 0.50 }"), now=2.0) == before
+    lines = USUAL.splitlines(keepends=True)
+    with pytest.raises(NotAllowed, match="the order of the arms"):
+        start(tmp_path, "".join([*lines[:3], lines[4], lines[3], *lines[5:]]), now=3.0)
+
+
+def test_what_is_stopped_stays_stopped(tmp_path: Path) -> None:
+    start(tmp_path)
+    folder = Folder(tmp_path / "experiments")
+    folder.change("half", lambda before: stopped(before, now=2.0, why="enough"))
+    with pytest.raises(NotAllowed, match=r"half was stopped \(enough\), for good"):
+        start(tmp_path, now=3.0)
+    with pytest.raises(NotAllowed, match=r"half was stopped \(enough\), for good"):
+        folder.widen("half", Decimal(1), now=3.0)
+
+
+def test_an_experiment_that_would_get_no_unit_is_refused(tmp_path: Path) -> None:
+    start(tmp_path)
+    with pytest.raises(NotAllowed, match="half runs and takes all units, so that other would get none"):
+        start(tmp_path, USUAL.replace("id: half", "id: other"))
+
+
+def test_a_name_that_is_unknown_or_leads_outside_is_refused(tmp_path: Path) -> None:
+    start(tmp_path)
+    for name in ("other", "../half", ".half"):
+        with pytest.raises(NotAllowed, match="known are half"):
+            Folder(tmp_path / "experiments").standing(name)
+
+
+def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
+    start(tmp_path)
+    (tmp_path / "experiments" / "half.json").write_text("{")
+    with pytest.raises(FolderError, match=r"half\.json: is damaged"):
+        Folder(tmp_path / "experiments").standings()
+
+
+def test_a_state_follows_only_from_what_was_before(tmp_path: Path) -> None:
+    before = start(tmp_path, ramp="0.5")
+    wider = replace(before, ramps=(*before.ramps, msgspec.structs.replace(before.ramps[0], share="0.6")))
+    assert follows(before, wider) == ""
+    assert follows(wider, before) == "what has happened was changed"
+    assert follows(before, replace(before, values={**before.values, "margin": 0.9})) == (
+        "its definition was changed in flight"
+    )
+    assert follows(stopped(before, now=2.0, why="x"), before) == "it was stopped, and runs again"
+
+
+def test_weights_must_stay_whole(tmp_path: Path) -> None:
+    before = start(tmp_path)
+    after = reweighed(before, (Decimal("0.9"), Decimal("0.1")), now=2.0, why="seen")
+    assert (after.weights, len(after.epochs)) == ((Decimal("0.9"), Decimal("0.1")), 2)
+    with pytest.raises(NotAllowed, match="sum to exactly 1"):
+        reweighed(before, (Decimal("0.9"), Decimal("0.2")), now=2.0, why="seen")
+
+
+def test_whoever_looks_sees_that_something_has_changed(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "experiments")
+    assert folder.marks() == ()
+    start(tmp_path, ramp="0.1")
+    before = folder.marks()
+    assert folder.marks() == before != ()
+    folder.widen("half", Decimal("0.2"), now=2.0)
+    assert folder.marks() != before
