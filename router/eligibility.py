@@ -1,19 +1,26 @@
-"""Request and what backends can -> the tiers that may serve it.
+"""Request, what backends can and what was certified -> the tiers that may serve it.
 
 Asked before anything is scored: a score cannot help a model that is too small for the conversation. Exact counts of
 tokens would cost in proportion to the prompt, so there are two bounds in their place. By the upper one a tier is
 passed over for another that surely has room; by the lower one alone a request is refused, and what lies between is
-left to the backend's own count. Knows neither scores nor policies.
+left to the backend's own count. Where both may serve and the choice is ours, a gate can take Mini away. Knows neither
+scores nor policies, nor what a gate goes by.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from backends.capabilities import Capabilities
 from router.base import BadRequest, Request, Tier
 
 CAPABILITY: Final = "capability"
 """The reason of a decision where one tier alone can serve."""
+
+UNCERTIFIED: Final = "uncertified_slice"
+"""The reason where Mini could serve, and was not shown to do it as well."""
 
 BOTH: Final = (Tier.LARGE, Tier.MINI)
 
@@ -43,17 +50,69 @@ _PARAM_OF: Final = {
 FEATURES: Final = tuple(_PARAM_OF)
 
 
-class Eligibility:
-    """What the backends of one configuration can."""
+class Gate(Protocol):
+    """What was certified of Mini."""
 
-    def __init__(self, by_tier: Mapping[Tier, Capabilities]) -> None:
+    def refused(self, request: Request) -> str:
+        """Return the slice for whose sake Mini may not be chosen for this request; "" where it may."""
+        ...
+
+
+class Eligible(Struct, frozen=True):
+    """The tiers that may serve a request.
+
+    Attributes:
+        reason: of the decision, where one tier alone is left and the caller named none.
+        refused: the slice that Mini was not certified for; "" elsewhere.
+    """
+
+    tiers: tuple[Tier, ...]
+    reason: str = CAPABILITY
+    refused: str = ""
+
+
+_EITHER: Final = Eligible(BOTH)
+
+
+class Eligibility:
+    """What the backends of one configuration can.
+
+    Args:
+        gate: takes Mini away from requests that it was not certified for; None takes it from none.
+
+    Attributes:
+        uncertified: requests from which Mini was taken, by slice.
+    """
+
+    def __init__(self, by_tier: Mapping[Tier, Capabilities], gate: Gate | None = None) -> None:
+        self._gate = gate
+        self.uncertified: Counter[str] = Counter()
         self._by_tier = dict(by_tier)
         contexts = [can.context_tokens for can in by_tier.values() if can.context_tokens is not None]
         self._smallest_context = min(contexts, default=None)
         self._lacking = frozenset(name for name in FEATURES if not all(getattr(can, name) for can in by_tier.values()))
 
+    def eligible(self, request: Request) -> Eligible:
+        """Return the tiers that may serve the request, and why not both.
+
+        Mini is never taken where the caller named it, nor where it alone can serve: then nothing was chosen by us.
+
+        Raises:
+            BadRequest: as `tiers` does.
+        """
+        tiers = self.tiers(request)
+        if len(tiers) == 1:
+            return Eligible(tiers)
+        refused = "" if self._gate is None else self._gate.refused(request)
+        return Eligible((Tier.LARGE,), UNCERTIFIED, refused) if refused else _EITHER
+
+    def note(self, eligible: Eligible) -> None:
+        """Count a request that is carried out, where Mini was taken from it."""
+        if eligible.refused:
+            self.uncertified[eligible.refused] += 1
+
     def tiers(self, request: Request) -> tuple[Tier, ...]:
-        """Return the tiers that may serve the request; of a request that names its tier, that one.
+        """Return the tiers whose backends can serve the request; of a request that names its tier, that one.
 
         Raises:
             BadRequest: none may, or the named one may not; with the code `unsupported_capability` or

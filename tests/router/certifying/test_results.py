@@ -1,0 +1,59 @@
+"""Tests router/certifying/results.py."""
+
+from pathlib import Path
+
+import pytest
+
+from router.certificate import Lost
+from router.certifying.base import FilesError, Mark
+from router.certifying.judging import Marked
+from router.certifying.results import Results
+
+ONE = Marked("a", "1", "yes", Mark(1.0, "yes"), Mark(0.0), tokens=7, lost=Lost("1", 1.0, 0.0, "what?"))
+TWO = Marked("a", "2", "", Mark(0.5), Mark(0.5))
+
+
+def test_what_was_kept_is_known_again_and_a_cut_line_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "c.partial"
+    with Results(path, "run") as results:
+        results.keep(ONE)
+        results.keep(TWO)
+    path.write_bytes(path.read_bytes() + b'{"slice": "a", "ca')
+    with Results(path, "run") as again:
+        assert again.known == {("a", "1"): ONE, ("a", "2"): TWO}
+        again.keep(Marked("b", "1", "", Mark(1.0), Mark(1.0)))
+    with Results(path, "run") as third:
+        assert len(third.known) == 3
+    assert path.stat().st_mode & 0o777 == 0o600
+    third.remove()
+    assert not path.exists()
+
+
+def test_without_a_file_they_are_in_memory() -> None:
+    with Results(None, "run") as results:
+        results.keep(ONE)
+        assert results.known == {("a", "1"): ONE}
+    results.remove()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"format": "tandem certificate results", "run": "other"}\n', ":1: holds results of a run with other models"),
+        ('{"format": "letter", "run": "run"}\n', ":1: is no file of results"),
+        ("hello\n", ":1: is no result"),
+        ('{"format": "tandem certificate results", "run": "run"}\n{"slice": 1}\n', ":2: is no result"),
+    ],
+)
+def test_a_file_of_another_run_or_none_is_named_and_left_as_it_is(content: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.partial"
+    path.write_text(content)
+    with pytest.raises(FilesError) as refused:
+        Results(path, "run")
+    assert str(refused.value).startswith(f"{path}{words}")
+    assert path.read_text() == content
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FilesError, match="cannot be written"):
+        Results(tmp_path / "none" / "c.partial", "run")
