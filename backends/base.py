@@ -134,18 +134,54 @@ class Lost(Struct, frozen=True):
     error: BackendError | None
 
 
+INPUT_BUCKETS = ("fresh_input", "cached_input", "cache_write", "cache_write_1h", "audio_input", "image_input")
+OUTPUT_BUCKETS = ("output", "reasoning", "audio_output", "image_output")
+"""Of `Usage`; no token is in two of them."""
+
+
 class Usage(Struct, frozen=True):
     """Tokens of one attempt in disjoint buckets: their sum is what was processed.
 
     Attributes:
-        fresh_input: prompt tokens that were computed.
+        fresh_input: prompt tokens of text that were computed, and of whatever has no bucket of its own.
         cached_input: prompt tokens read from a prefix cache; None when the backend does not say.
-        output: completion tokens, reasoning included.
+        output: completion tokens of text, without those of `reasoning`.
+        cache_write, cache_write_1h: prompt tokens that were computed and written into a cache that is paid for, to be
+            kept for minutes and for an hour.
+        audio_input, image_input: prompt tokens of sound and of pictures, where the backend tells them apart.
+        reasoning: completion tokens that the caller may not see.
+        audio_output, image_output: completion tokens of sound and of pictures.
+        service_tier: by which the answer was made, in the backend's own word; "" where it told none.
     """
 
     fresh_input: int
     cached_input: int | None
     output: int
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    audio_input: int = 0
+    image_input: int = 0
+    reasoning: int = 0
+    audio_output: int = 0
+    image_output: int = 0
+    service_tier: str = ""
+
+    @property
+    def total_input(self) -> int:
+        """Return all tokens of the prompt."""
+        return (
+            self.fresh_input
+            + (self.cached_input or 0)
+            + self.cache_write
+            + self.cache_write_1h
+            + self.audio_input
+            + self.image_input
+        )
+
+    @property
+    def total_output(self) -> int:
+        """Return all tokens of the completion."""
+        return self.output + self.reasoning + self.audio_output + self.image_output
 
 
 class Call(Struct, frozen=True):

@@ -8,14 +8,19 @@ Source: WHATWG HTML, section 9.2 "Server-sent events"; OpenAI API reference, "Ch
 """
 
 import re
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from backends.base import StreamBroken, Usage
+from backends.usage import NOTHING, UNREADABLE, Contradiction, read_usage, tier_of
 
 MAX_EVENT: Final = 1024 * 1024
 """Bytes of one event."""
+
+LONGEST_REASON: Final = 32
+"""Characters that are kept of why a choice ended."""
 
 # A blank line ends an event. A CR counts only once the next byte shows that it is not half of a CRLF.
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?=[^\n]))(?:\r\n|\n|\r(?=[^\n]))")
@@ -25,65 +30,47 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _TOLD: Final = re.compile(rb'"(?:finish_reason|usage)"(?![ \t]*:[ \t]*null)|"index"(?![ \t]*:[ \t]*0)')
 _DONE: Final = b"[DONE]"
 
-_Tokens = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: _Tokens | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: _Tokens | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: _Tokens
-    completion_tokens: _Tokens = 0
-    total_tokens: _Tokens | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-
-
-_NOTHING: Final = msgspec.Raw(b"null")
 _EMPTY: Final = msgspec.Raw(b'""')
-_NO_TEXT: Final = (_NOTHING, _EMPTY)
-_NO_CALLS: Final = (_NOTHING, msgspec.Raw(b"[]"))
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What the decoder raises for damaged JSON, for text that is not UTF-8, and for very deep nesting."""
+_NO_TEXT: Final = (NOTHING, _EMPTY)
+_NO_CALLS: Final = (NOTHING, msgspec.Raw(b"[]"))
 
 
 class _Body(msgspec.Struct):
-    usage: msgspec.Raw = _NOTHING
-    choices: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = NOTHING
+    choices: msgspec.Raw = NOTHING
+    model: msgspec.Raw = NOTHING
+    service_tier: msgspec.Raw = NOTHING
 
 
 class _Answer(msgspec.Struct):
-    error: msgspec.Raw = _NOTHING
+    error: msgspec.Raw = NOTHING
 
 
 class _Choice(msgspec.Struct):
     index: int = 0
     finish_reason: str | None = None
-    delta: msgspec.Raw = _NOTHING
-    text: msgspec.Raw = _NOTHING
+    delta: msgspec.Raw = NOTHING
+    text: msgspec.Raw = NOTHING
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _NOTHING
-    error: msgspec.Raw = _NOTHING
+    usage: msgspec.Raw = NOTHING
+    error: msgspec.Raw = NOTHING
     object: str | None = None
+    model: msgspec.Raw = NOTHING
+    service_tier: msgspec.Raw = NOTHING
 
 
 class _Message(msgspec.Struct):
-    tool_calls: msgspec.Raw = _NOTHING
-    function_call: msgspec.Raw = _NOTHING
-    refusal: msgspec.Raw = _NOTHING
+    tool_calls: msgspec.Raw = NOTHING
+    function_call: msgspec.Raw = NOTHING
+    refusal: msgspec.Raw = NOTHING
 
 
 class _WholeChoice(msgspec.Struct):
     finish_reason: str | None = None
-    message: msgspec.Raw = _NOTHING
+    message: msgspec.Raw = NOTHING
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -91,18 +78,21 @@ class Told(msgspec.Struct, frozen=True):
 
     Attributes:
         usage: None where it does not say, or says what cannot be true.
+        contradicts: it says what cannot be true.
         is_whole: it has choices, and each of them told why it ended.
         is_plain: it is whole, and each choice ended by itself: it called no tool and refused nothing.
+        reason: why the last choice ended, in the backend's word; "" where it does not say.
     """
 
     usage: Usage | None
     is_whole: bool
     is_plain: bool
+    contradicts: bool = False
+    reason: str = ""
 
 
 _NOTHING_TOLD: Final = Told(None, is_whole=False, is_plain=False)
 
-_read_usage: Final = msgspec.json.Decoder(_Usage).decode
 _read_answer: Final = msgspec.json.Decoder(_Answer).decode
 _read_body: Final = msgspec.json.Decoder(_Body).decode
 _read_chunk: Final = msgspec.json.Decoder(_Chunk).decode
@@ -116,11 +106,25 @@ class StreamReader:
 
     Attributes:
         usage: the last that was told; None where none was, or where its figures cannot be true.
+        contradicts: the last that was told cannot be true.
         failed: an event told of an error, or was not JSON.
         has_content: some choice said something.
+        reason: why the last choice ended, in the backend's word; "" where it did not say.
     """
 
-    __slots__ = ("_done", "_finished", "_held", "_seen", "_strip_usage", "failed", "has_content", "usage")
+    __slots__ = (
+        "_done",
+        "_finished",
+        "_held",
+        "_seen",
+        "_strip_usage",
+        "_tier",
+        "contradicts",
+        "failed",
+        "has_content",
+        "reason",
+        "usage",
+    )
 
     def __init__(self, *, strip_usage: bool) -> None:
         self._strip_usage = strip_usage
@@ -128,9 +132,12 @@ class StreamReader:
         self._seen: set[int] = set()
         self._finished: set[int] = set()
         self._done = False
+        self._tier = NOTHING
         self.usage: Usage | None = None
+        self.contradicts = False
         self.failed = False
         self.has_content = False
+        self.reason = ""
 
     @property
     def finished(self) -> bool:
@@ -191,23 +198,33 @@ class StreamReader:
             chunk = _read_chunk(payload)
         except msgspec.ValidationError:
             return None  # JSON of a shape unknown here passes; a stream of nothing else never counts as finished
-        except _UNREADABLE:
+        except UNREADABLE:
             self.failed = True
             return None
         self._learn(chunk)
         return chunk
 
     def _learn(self, chunk: _Chunk) -> None:
-        if chunk.error != _NOTHING or chunk.object == "error":
+        if chunk.error != NOTHING or chunk.object == "error":
             self.failed = True
-        if chunk.usage != _NOTHING:
-            self.usage = _buckets(chunk.usage)
+        if chunk.service_tier != NOTHING:
+            self._take_tier(chunk.service_tier)
+        if chunk.usage != NOTHING:
+            self.usage, self.contradicts = _told_usage(chunk.usage, chunk.model, self._tier)
         for choice in chunk.choices or ():
             self._seen.add(choice.index)
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
+                self.reason = choice.finish_reason[:LONGEST_REASON]
             if not self.has_content:
                 self.has_content = _says_something(choice)
+
+    def _take_tier(self, told: msgspec.Raw) -> None:
+        """Take it from whichever chunk tells it, before the usage or after."""
+        if told != self._tier:
+            self._tier = msgspec.Raw(bytes(told))  # of its own, since a view would hold the whole chunk
+            if self.usage is not None:
+                self.usage = replace(self.usage, service_tier=tier_of(told))
 
 
 def is_answer(body: bytes) -> bool:
@@ -215,8 +232,8 @@ def is_answer(body: bytes) -> bool:
     try:
         if not body.isascii():
             body.decode()
-        return _read_answer(body).error == _NOTHING
-    except _UNREADABLE:
+        return _read_answer(body).error == NOTHING
+    except UNREADABLE:
         return False
 
 
@@ -224,24 +241,24 @@ def read_reply(body: bytes) -> Told:
     """Return what an unstreamed answer said about itself; never raises."""
     try:
         read = _read_body(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return _NOTHING_TOLD
-    usage = None if read.usage == _NOTHING else _buckets(read.usage)
+    usage, contradicts = _told_usage(read.usage, read.model, read.service_tier)
     try:
         choices = _read_choices(read.choices)
         reasons = [choice.finish_reason for choice in choices]
         is_whole = bool(reasons) and None not in reasons
         is_plain = is_whole and all(reason == "stop" for reason in reasons) and all(map(_is_plain, choices))
-    except _UNREADABLE:
-        return Told(usage, is_whole=False, is_plain=False)
-    return Told(usage, is_whole, is_plain)
+    except UNREADABLE:
+        return Told(usage, is_whole=False, is_plain=False, contradicts=contradicts)
+    return Told(usage, is_whole, is_plain, contradicts, (reasons[-1] or "")[:LONGEST_REASON] if reasons else "")
 
 
 def _is_plain(choice: _WholeChoice) -> bool:
     message = _read_message(choice.message)
     if message is None:
         return True
-    return message.refusal in _NO_TEXT and message.function_call == _NOTHING and message.tool_calls in _NO_CALLS
+    return message.refusal in _NO_TEXT and message.function_call == NOTHING and message.tool_calls in _NO_CALLS
 
 
 def _matters(data: bytes) -> bool:
@@ -273,25 +290,18 @@ def _says_something(choice: _Choice) -> bool:
         return True
     try:
         delta = _read_delta(choice.delta) or {}
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return any(value for key, value in delta.items() if key != "role")
 
 
 def _is_pure_usage(chunk: _Chunk) -> bool:
-    return chunk.choices == [] and chunk.usage != _NOTHING and chunk.error == _NOTHING
+    return chunk.choices == [] and chunk.usage != NOTHING and chunk.error == NOTHING
 
 
-def _buckets(raw: msgspec.Raw) -> Usage | None:
+def _told_usage(raw: msgspec.Raw, model: msgspec.Raw, tier: msgspec.Raw) -> tuple[Usage | None, bool]:
+    """Return what an answer took, and whether what it tells of that cannot be true; the one way for all answers."""
     try:
-        told = _read_usage(raw)
-    except _UNREADABLE:
-        return None
-    cached = None if told.prompt_tokens_details is None else told.prompt_tokens_details.cached_tokens
-    reasoning = None if told.completion_tokens_details is None else told.completion_tokens_details.reasoning_tokens
-    total = told.prompt_tokens + told.completion_tokens
-    if (cached or 0) > told.prompt_tokens or (reasoning or 0) > told.completion_tokens:
-        return None
-    if told.total_tokens is not None and told.total_tokens != total:
-        return None
-    return Usage(fresh_input=told.prompt_tokens - (cached or 0), cached_input=cached, output=told.completion_tokens)
+        return read_usage(raw, model=model, service_tier=tier_of(tier)), False
+    except Contradiction:
+        return None, True

@@ -18,12 +18,14 @@ from router.bench.peers.comparing import measure_peers
 from router.bench.routing import measure_decisions, measure_pool
 from router.commands.bench_cascade import bench_cascade
 from router.commands.bench_engine import bench_engine
+from router.commands.bench_numbers import bench_numbers
 from router.commands.bench_semantic import bench_semantic
 from router.commands.errors import BadUsage, CommandFailed
 
 bench = typer.Typer(no_args_is_help=True)
 bench.command("cascade")(bench_cascade)
 bench.command("engine")(bench_engine)
+bench.command("numbers")(bench_numbers)
 bench.command("semantic")(bench_semantic)
 
 

@@ -9,16 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from backends.base import Backend
 from cache.base import KeptReply
 from cache.options import CacheOptions, OpenReplies
 from cache.redis_store import RedisStore
 from cache.semantic.figures import SemanticStats
-from router.base import Request
+from router.base import Attempt, Request
 from router.learning.second_calls import SecondCalls
-from router.routes import Routes
+from router.routes import Route, Routes
 from router.semantic.asked import asked_of
 from router.semantic.rechecks import Rechecks
+from router.semantic.spending import noting
 
 if TYPE_CHECKING:  # numpy is loaded only where something needs it
     from cache.semantic.base import Look, Reader
@@ -38,10 +38,17 @@ class SemanticReplies:
     key_of: Callable[[Request, str], bytes]
     rechecks: Rechecks | None
 
-    async def look(self, request: Request, policy: str) -> "Look | None":
-        """Return what was found and what it takes to keep the reply; None where the request is none to look up."""
+    async def look(self, request: Request, policy: str, noted: list[Attempt] | None = None) -> "Look | None":
+        """Return what was found and what it takes to keep the reply; None where the request is none to look up.
+
+        Args:
+            noted: takes the attempts of models that were asked for it; None where nobody counts.
+        """
         asked = asked_of(request)
-        return None if asked is None else await self.semantic.look(self.key_of(asked.rest, policy), asked.text)
+        if asked is None:
+            return None
+        with noting(noted):
+            return await self.semantic.look(self.key_of(asked.rest, policy), asked.text)
 
     def keep(self, look: "Look", reply: KeptReply) -> None:
         """Hand over the reply to what was looked up; never raises."""
@@ -63,8 +70,7 @@ async def open_semantic_replies(
     opened: OpenReplies,
     *,
     key_of: Callable[[Request, str], bytes],
-    embedding: Backend | None,
-    embedding_model: str,
+    embedding: Route | None,
     routes: Routes,
     calls: SecondCalls,
 ) -> AsyncGenerator[SemanticReplies | None]:
@@ -72,7 +78,7 @@ async def open_semantic_replies(
 
     Args:
         opened: the store that it shares with exact replies.
-        embedding: gives vectors, where the options say so; stays the caller's, as its model's name does.
+        embedding: gives vectors, where the options say so; its backend stays the caller's.
         routes, calls: for hits that are to be verified.
 
     Raises:
@@ -85,7 +91,7 @@ async def open_semantic_replies(
     from cache.semantic.shared_index import SharedIndex  # noqa: PLC0415  (likewise)
 
     chosen = options.semantic
-    reader, calibrated = _reader(options, embedding, embedding_model)
+    reader, calibrated = _reader(options, embedding)
     index = None
     if isinstance(opened.store, RedisStore):
         index = SharedIndex(opened.store, secret=opened.key_secret, source=reader.source, ttl=chosen.ttl)
@@ -107,7 +113,7 @@ async def open_semantic_replies(
         yield SemanticReplies(semantic, key_of, rechecks)
 
 
-def _reader(options: CacheOptions, embedding: Backend | None, model: str) -> tuple["Reader", float]:
+def _reader(options: CacheOptions, embedding: Route | None) -> tuple["Reader", float]:
     """Return what reads texts, and the threshold that was calibrated for it."""
     from classifier.meaning.base import EQUAL  # noqa: PLC0415  (loads numpy)
     from classifier.meaning.reader import EmbeddedReader, StaticReader  # noqa: PLC0415  (likewise)
@@ -118,4 +124,4 @@ def _reader(options: CacheOptions, embedding: Backend | None, model: str) -> tup
         return StaticReader(vocabulary), vocabulary.threshold(options.semantic.false_hits)
     from router.semantic.embeddings import BackendEmbedder  # noqa: PLC0415  (likewise)
 
-    return EmbeddedReader(vocabulary, BackendEmbedder(embedding, model=model)), EQUAL
+    return EmbeddedReader(vocabulary, BackendEmbedder(embedding)), EQUAL

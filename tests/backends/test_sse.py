@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.base import StreamBroken, Usage
-from backends.sse import MAX_EVENT, StreamReader, read_reply
+from backends.sse import LONGEST_REASON, MAX_EVENT, StreamReader, read_reply
 
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}'
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"caf\xc3\xa9 \\"usage\\": 1"},"finish_reason":null}]}'
@@ -93,7 +93,9 @@ def test_any_split_of_anything_gives_the_same(parts: list[bytes], cuts: list[int
 
 
 @settings(max_examples=300, deadline=None)
-@given(data=st.binary(max_size=200), before=st.sampled_from([b"", stream(WORD)]))
+@given(
+    data=st.binary(max_size=200).filter(lambda data: DONE[6:] not in data), before=st.sampled_from([b"", stream(WORD)])
+)
 def test_no_bytes_raise_or_are_lost(data: bytes, before: bytes) -> None:
     assert read([before, data], strip_usage=False)[0] == before + data
     assert read([before, b"data: " + data + b'"usage"[DONE]\n\n'], strip_usage=False)[0].startswith(before)
@@ -235,7 +237,7 @@ def test_deep_nesting_is_a_fault_and_no_crash() -> None:
         ({"prompt_tokens_details": {}}, Usage(9, None, 4)),
         ({"prompt_tokens_details": {"cached_tokens": 0}}, Usage(9, 0, 4)),
         ({"prompt_tokens_details": {"cached_tokens": 9}}, Usage(0, 9, 4)),
-        ({"completion_tokens_details": {"reasoning_tokens": 4}}, Usage(9, None, 4)),
+        ({"completion_tokens_details": {"reasoning_tokens": 4}}, Usage(9, None, 0, reasoning=4)),
         ({"prompt_tokens_details": {"cached_tokens": 10}}, None),
         ({"prompt_tokens_details": {"cached_tokens": -1}}, None),
         ({"completion_tokens_details": {"reasoning_tokens": 5}}, None),
@@ -252,6 +254,32 @@ def test_usage_is_the_same_streamed_and_not_and_never_untrue(changed: dict[str, 
     assert read_reply(json.dumps({"id": "x", "choices": [], "usage": told}).encode()).usage == usage
     event = b"data: " + json.dumps({"choices": [], "usage": told}).encode()
     assert read([stream(WORD, event)])[1] == usage
+
+
+@pytest.mark.parametrize("told", [{"prompt_tokens": 9, "total_tokens": 8}, {"prompt_tokens": -9}, [], 7])
+def test_what_cannot_be_true_is_told_from_what_is_not_told(told: object) -> None:
+    assert read_reply(json.dumps({"usage": told}).encode()).contradicts
+    reader = StreamReader(strip_usage=True)
+    reader.feed(stream(WORD, b"data: " + json.dumps({"choices": [], "usage": told}).encode()))
+    assert (reader.usage, reader.contradicts) == (None, True)
+    reader.feed(stream(USAGE))
+    assert (reader.usage is None, reader.contradicts) == (False, False), "the last that is told counts"
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(
+    ("told", "tier"), [("flex", "flex"), ("Default", "default"), (None, ""), (7, "?"), ("x" * 50, "?")]
+)
+def test_the_service_tier_is_that_of_the_answer_whichever_chunk_tells_it(
+    told: object, tier: str, *, before: bool
+) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    body = json.dumps({"service_tier": told, "usage": usage}).encode()
+    whole = read_reply(body).usage
+    assert whole == Usage(3, None, 1, service_tier=tier)
+    event = b"data: " + json.dumps({"choices": [], "usage": usage}).encode()
+    word = b"data: " + json.dumps({"choices": [{"finish_reason": "stop"}], "service_tier": told}).encode()
+    assert read([stream(WORD, *((word, event) if before else (event, word)))])[1] == whole
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"usage":null}', b'{"usage":[]}'])
@@ -299,3 +327,20 @@ def test_a_reply_is_plain_when_it_ended_by_itself_and_only_says_something(
     first = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "x"}}
     body = json.dumps({"choices": [first, {**first, "finish_reason": "stop", **choice}]}).encode()
     assert read_reply(body).is_plain is plain
+
+
+def test_why_a_reply_ended_is_told_alike_streamed_and_not() -> None:
+    body = b'{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"length"}]}'
+    reader = StreamReader(strip_usage=False)
+    reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"length"}]}\n\n')
+    assert read_reply(body).reason == reader.reason == "length"
+
+
+@pytest.mark.parametrize("body", [b"{}", b"no", b'{"choices":[]}', b'{"choices":[{"finish_reason":null}]}'])
+def test_a_reply_that_does_not_say_why_it_ended_has_no_reason(body: bytes) -> None:
+    assert read_reply(body).reason == ""
+
+
+def test_a_reason_without_end_is_cut() -> None:
+    told = read_reply(b'{"choices":[{"finish_reason":"' + b"x" * 5_000 + b'"}]}')
+    assert len(told.reason) == LONGEST_REASON

@@ -13,7 +13,7 @@ from backends.dialects.base import DialectError
 from backends.dialects.event_reading import Event, EventReader
 from backends.dialects.messages.blocks import arguments_of
 from backends.dialects.messages.completions import Block, Message, completion_id, ending, signed
-from backends.dialects.messages.figures import MessageUsage, chat_usage
+from backends.dialects.messages.figures import MessageUsage, chat_figures
 from backends.dialects.reading import UNREADABLE, Fields
 
 _PING: Final = b": ping\n\n"
@@ -103,8 +103,9 @@ class ChunkWriter:
         if not self._is_done or not self._head or self._message.stop_reason is None:
             return b""
         last += self._encoded([{"index": 0, "delta": {}, **ending(self._message)}])
-        if self._tells_usage:
-            last += self._encoded([], usage=chat_usage(self._usage))
+        figures = chat_figures(self._usage)
+        if self._tells_usage and figures:
+            last += self._encoded([], **figures)
         return last + _DONE
 
     def _written(self, event: Event) -> bytes:

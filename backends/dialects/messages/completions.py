@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from backends.dialects.base import DialectError
 from backends.dialects.messages.blocks import arguments_of
-from backends.dialects.messages.figures import MessageUsage, chat_usage, finish_reason
+from backends.dialects.messages.figures import MessageUsage, chat_figures, finish_reason
 from backends.dialects.reading import UNREADABLE, Fields
 
 
@@ -77,7 +77,7 @@ def completion(reply: bytes, created: int) -> bytes:
             "created": created,
             "model": message.model,
             "choices": [{"index": 0, "message": _said(message.content), **ending(message)}],
-            "usage": chat_usage(message.usage or MessageUsage()),
+            **chat_figures(message.usage),
         }
     )
 

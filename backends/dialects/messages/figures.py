@@ -50,9 +50,19 @@ def finish_reason(stop_reason: str) -> str:
     return _FINISH_REASONS.get(stop_reason, "stop")
 
 
+_TIERS: Final = {"standard": "default"}
+"""Messages' words for tiers of service that chat completions have another one for."""
+
+
+class _Kept(Struct):
+    ephemeral_5m_input_tokens: _Tokens | None = None
+    ephemeral_1h_input_tokens: _Tokens | None = None
+
+
 class _PromptDetails(Struct):
     cached_tokens: _Tokens | None = None
     cache_creation_tokens: _Tokens | None = None
+    cache_creation_token_details: _Kept | None = None
 
 
 class _CompletionDetails(Struct):
@@ -80,6 +90,8 @@ def message_usage(usage: ChatUsage | None) -> dict[str, object]:
         "output_tokens": told.completion_tokens or 0,
     }
     thought = told.completion_tokens_details and told.completion_tokens_details.reasoning_tokens
+    if details.cache_creation_token_details is not None:
+        found["cache_creation"] = details.cache_creation_token_details
     return found if thought is None else {**found, "output_tokens_details": {"thinking_tokens": thought}}
 
 
@@ -93,8 +105,10 @@ class MessageUsage(Struct):
     input_tokens: _Tokens | None = None
     cache_creation_input_tokens: _Tokens | None = None
     cache_read_input_tokens: _Tokens | None = None
+    cache_creation: _Kept | None = None
     output_tokens: _Tokens | None = None
     output_tokens_details: _OutputDetails | None = None
+    service_tier: str | None = None
 
     def updated(self, later: "MessageUsage") -> "MessageUsage":
         """Return it with what a later event says: its figures are totals, and what it leaves out stays."""
@@ -104,18 +118,25 @@ class MessageUsage(Struct):
         )
 
 
-def chat_usage(usage: MessageUsage) -> Mapping[str, object]:
-    """Return a chat completion's usage."""
+def chat_figures(usage: MessageUsage | None) -> Mapping[str, object]:
+    """Return a chat completion's `usage` and `service_tier`; neither where the Message told of no prompt."""
+    if usage is None or usage.input_tokens is None:
+        return {}
     read, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens or 0
-    prompt, output = (usage.input_tokens or 0) + (read or 0) + written, usage.output_tokens or 0
+    prompt, output = usage.input_tokens + (read or 0) + written, usage.output_tokens or 0
     found: dict[str, object] = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
     }
     if read is not None or written:
-        found["prompt_tokens_details"] = {"cached_tokens": read or 0, "cache_creation_tokens": written}
+        details: dict[str, object] = {} if read is None else {"cached_tokens": read}
+        details["cache_creation_tokens"] = written
+        if usage.cache_creation is not None:
+            details["cache_creation_token_details"] = usage.cache_creation
+        found["prompt_tokens_details"] = details
     thought = usage.output_tokens_details and usage.output_tokens_details.thinking_tokens
     if thought is not None:
         found["completion_tokens_details"] = {"reasoning_tokens": thought}
-    return found
+    tier = usage.service_tier
+    return {"usage": found} if tier is None else {"usage": found, "service_tier": _TIERS.get(tier, tier)}

@@ -71,6 +71,8 @@ class Choice(Struct):
 
 class _InputDetails(Struct):
     cached_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(Struct):
@@ -162,11 +164,12 @@ def _annotation(annotation: Fields) -> Fields:
 
 def usage_of(usage: Usage) -> Fields:
     """Return what it took as a Response tells it."""
-    cached = None if usage.prompt_tokens_details is None else usage.prompt_tokens_details.cached_tokens
+    within = usage.prompt_tokens_details or _InputDetails()
+    written = within.cache_write_tokens or within.cache_creation_tokens or 0
     thought = None if usage.completion_tokens_details is None else usage.completion_tokens_details.reasoning_tokens
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": cached or 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": within.cached_tokens or 0, "cache_write_tokens": written},
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": thought or 0},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,

@@ -159,7 +159,8 @@ class ChunkWriter:
             reason = "tool_calls"
         last = self._delta({}, finish_reason=reason)
         used = response.chat_usage
-        usage = b"" if used is None else self._chunk([], usage=used)
+        tier = {} if response.service_tier is None else {"service_tier": response.service_tier}
+        usage = b"" if used is None else self._chunk([], usage=used, **tier)
         return last + usage + _DONE
 
     def _fail(self, event: _Event) -> bytes:

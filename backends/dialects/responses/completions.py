@@ -56,12 +56,14 @@ class OutputItem(Struct):
 
 class _Details(Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
 
 
 class _Usage(Struct):
     input_tokens: int = 0
     output_tokens: int = 0
+    total_tokens: int | None = None
     input_tokens_details: _Details | None = None
     output_tokens_details: _Details | None = None
 
@@ -101,13 +103,15 @@ class Told(Struct):
         used = self.usage
         if used is None:
             return None
-        cached = None if used.input_tokens_details is None else used.input_tokens_details.cached_tokens
+        within = used.input_tokens_details or _Details()
+        told = {"cached_tokens": within.cached_tokens, "cache_write_tokens": within.cache_write_tokens or None}
+        details = {name: tokens for name, tokens in told.items() if tokens is not None}
         thought = None if used.output_tokens_details is None else used.output_tokens_details.reasoning_tokens
         return {
             "prompt_tokens": used.input_tokens,
             "completion_tokens": used.output_tokens,
-            "total_tokens": used.input_tokens + used.output_tokens,
-            **({} if cached is None else {"prompt_tokens_details": {"cached_tokens": cached}}),
+            "total_tokens": used.input_tokens + used.output_tokens if used.total_tokens is None else used.total_tokens,
+            **({"prompt_tokens_details": details} if details else {}),
             **({} if thought is None else {"completion_tokens_details": {"reasoning_tokens": thought}}),
         }
 

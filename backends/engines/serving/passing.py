@@ -73,7 +73,7 @@ class Passing:
         if not told.is_whole:
             raise StreamBroken("the engine's answer is not complete")
         self._count_reasons(body)
-        self._metrics.came(0 if told.usage is None else told.usage.output)
+        self._metrics.came(0 if told.usage is None else told.usage.total_output)
         self._settle(told.usage)
 
     def abort(self, why: str) -> None:
@@ -85,9 +85,9 @@ class Passing:
         self._observe("e2e_request_latency_seconds", now - self._began)
         if usage is None:
             return
-        self._metrics.prompt_tokens += usage.fresh_input + (usage.cached_input or 0)
-        self._metrics.generation_tokens += usage.output
-        each = usage.output / self._choices
+        self._metrics.prompt_tokens += usage.total_input
+        self._metrics.generation_tokens += usage.total_output
+        each = usage.total_output / self._choices
         if self._first is not None and each > 1:
             self._observe("time_per_output_token_seconds", (now - self._first) / (each - 1))
 

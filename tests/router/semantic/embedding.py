@@ -1,10 +1,14 @@
-"""An embeddings backend that gives everything one vector."""
+"""Embeddings backends: one that gives everything one vector, and one whose vectors tell texts apart."""
 
 from collections.abc import AsyncGenerator
+from functools import cache
 
+import msgspec
 from pydantic import BaseModel, ConfigDict
 
 from backends.base import Call, Reply
+from classifier.meaning.reader import StaticReader
+from classifier.meaning.vectors import load
 
 
 class ConstantBackend:
@@ -38,3 +42,29 @@ class ConstantOptions(BaseModel):
     def build(self) -> ConstantBackend:
         """Return the backend."""
         return ConstantBackend()
+
+
+class MeaningBackend(ConstantBackend):
+    """A model whose vectors are those of the words that ship; each text takes five tokens."""
+
+    async def send(self, call: Call) -> Reply:
+        """Answer any text."""
+        return Reply(self._told(msgspec.json.decode(call.body)["input"]), "application/json", "meaning:1")
+
+    async def _told(self, text: str) -> AsyncGenerator[bytes, None]:
+        meaning = _reader().read_now(text)
+        vector = [1.0] if meaning is None else meaning.vector.tolist()
+        yield msgspec.json.encode({"data": [{"embedding": vector}], "usage": {"prompt_tokens": 5, "total_tokens": 5}})
+
+
+class MeaningOptions(ConstantOptions):
+    """`use: tests.router.semantic.embedding:MeaningOptions`."""
+
+    def build(self) -> MeaningBackend:
+        """Return the backend."""
+        return MeaningBackend()
+
+
+@cache
+def _reader() -> StaticReader:
+    return StaticReader(load())

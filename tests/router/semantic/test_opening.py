@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -162,6 +163,29 @@ async def test_vectors_of_a_backend_that_tell_nothing_apart_switch_it_off(
     async with open_house(cache=cache(embeddings=True, threshold=0.9), policy=TO_MINI, backends=backends) as house:
         assert await figure(house, "tandem_semantic_is_off") == 1
     assert "are alike" in caplog.text
+
+
+async def test_what_a_look_up_takes_is_an_attempt_of_the_request_and_a_hit_costs_that_alone(
+    open_house: OpenHouse,
+) -> None:
+    kind = "tests.router.scripted:ScriptedOptions"
+    embedder = {"use": "tests.router.semantic.embedding:MeaningOptions", "model": "e", "price": "desk-mini"}
+    backends = {
+        "large": {"use": kind, "tier": "large", "model": "big", "price": "desk-large"},
+        "mini": {"use": kind, "tier": "mini", "model": "small", "price": "desk-mini"},
+        "embeddings": embedder,
+    }
+    async with open_house(cache=cache(embeddings=True, threshold=0.9), policy=TO_MINI, backends=backends) as house:
+        await house.client.post(CHAT, json=chat(QUESTION, **TAKES))
+        hit = await house.client.post(CHAT, json=chat(ALIKE, **TAKES))
+        assert hit.headers["x-tandem-cache"] == "semantic"
+        assert float(hit.headers["x-tandem-cost-usd"]) == 250 / 1e9
+    first, second = house.rows()
+    for row, kinds in ((first, ["classifier", "primary"]), (second, ["classifier"])):
+        attempts: Any = row["attempts"]
+        assert [attempt["kind"] for attempt in attempts] == kinds
+        assert (attempts[0]["cost"], attempts[0]["tier"], attempts[0]["replica"]) == (250, "embeddings", "meaning:1")
+        assert row["cost"] == sum(attempt["cost"] for attempt in attempts)
 
 
 def test_a_gateway_without_it_loads_none_of_it() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backends.base import Usage
 from backends.dialects.base import DialectError
 from backends.dialects.messages.from_messages import translate as translate_messages
 from backends.dialects.messages.to_messages import ToMessages, translate
@@ -126,7 +127,8 @@ def test_a_stream_split_anywhere_adds_up_to_the_whole_reply(data: st.DataObject)
     reader = StreamReader(strip_usage=False)
     reader.feed(stream)
     assert reader.finished
-    assert reader.usage == read_reply(body).usage is not None
+    assert reader.usage == read_reply(body).usage
+    assert (reader.usage is None) == (not json.loads(body)["usage"]["total_tokens"])
     direct = json.loads(body)
     choice = direct["choices"][0]
     expected = {name: value for name, value in choice["message"].items() if name != "refusal"}
@@ -174,6 +176,45 @@ def test_a_chats_own_usage_and_words_survive_both_ways(whole: Fields) -> None:
     assert back["usage"]["total_tokens"] == whole["usage"]["total_tokens"]
     cached = back["usage"]["prompt_tokens_details"]["cached_tokens"]
     assert cached == whole["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
+def test_what_was_written_into_a_cache_is_told_by_its_time_with_the_tier_of_service() -> None:
+    usage = {
+        "input_tokens": 4,
+        "cache_read_input_tokens": 100,
+        "cache_creation_input_tokens": 30,
+        "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+        "output_tokens": 9,
+        "output_tokens_details": {"thinking_tokens": 5},
+        "service_tier": "priority",
+    }
+    message = {"type": "message", "id": "msg_1", "model": "m", "content": [], "stop_reason": "end_turn", "usage": usage}
+    told = read_reply(from_chat().whole(json.dumps(message).encode()))
+    expected = Usage(4, 100, 4, cache_write=10, cache_write_1h=20, reasoning=5, service_tier="priority")
+    assert told.usage == expected
+    assert told.usage.total_input == 134
+    translation = from_chat(stream=True, stream_options={"include_usage": True})
+    start = (
+        b"data: " + json.dumps({"type": "message_start", "message": {**message, "content": None}}).encode() + b"\n\n"
+    )
+    reader = StreamReader(strip_usage=False)
+    reader.feed(translation.feed(start + END.replace(b'"output_tokens":3', b'"output_tokens":9') + STOP))
+    reader.feed(translation.finish())
+    assert reader.usage == expected
+    usage["service_tier"], usage["cache_read_input_tokens"] = "standard", None
+    told = read_reply(from_chat().whole(json.dumps(message).encode()))
+    assert told.usage is not None
+    assert (told.usage.service_tier, told.usage.cached_input) == ("default", None), "what is not told is not 0"
+
+
+def test_a_message_that_tells_no_usage_has_none() -> None:
+    message = {"type": "message", "id": "msg_1", "model": "m", "content": [], "stop_reason": "end_turn"}
+    body = from_chat().whole(json.dumps(message).encode())
+    assert "usage" not in json.loads(body)
+    telling = from_chat(stream=True, stream_options={"include_usage": True})
+    assert (
+        b"usage" not in telling.feed(START.replace(b',"usage":{"input_tokens":2}', b"") + END + STOP) + telling.finish()
+    )
 
 
 def test_the_usage_chunk_comes_where_it_was_asked_for() -> None:

@@ -39,6 +39,8 @@ def test_books_that_agree_have_nothing_in_them() -> None:
     assert check(books()) == ()
     whole = replace(GOT, asked=WHOLE, body=completion(replace(CALL, stream=False)))
     assert check(books(got=whole)) == ()
+    estimated = replace(CHARGE, fresh=9_999, source="tokenizer")
+    assert check(books(kept=(replace(KEPT, charges=(estimated,)),))) == (), "nobody told what it took"
 
 
 BROKEN_STREAM = replace(GOT, body=STREAM[:300] + b"\n\ndata: " + ERROR + b"\n\n", end=End.CUT)
@@ -153,10 +155,14 @@ def test_the_ledger_is_read_from_outside_with_its_attempts(tmp_path: Path) -> No
             " VALUES ('req_1', ?, 'acme', 'mini', 1, 0, 'mini', 'asked', 'p', '', 1)",
             (NAME,),
         )
-        connection.execute("INSERT INTO attempts VALUES ('req_1', 0, 'primary', 'mini', 'm', 'r', 1, 2, 3, 4, 'v', '')")
+        connection.execute(
+            "INSERT INTO attempts (request_id, position, kind, tier, model, replica, fresh_input, cached_input, output,"
+            " cost, price_version, error, usage_source)"
+            " VALUES ('req_1', 0, 'primary', 'mini', 'm', 'r', 1, 2, 3, 4, 'v', '', 'provider')"
+        )
     connection.close()
     (kept,) = read_ledger(tmp_path / "ledger.db")[NAME]
-    assert kept == Kept("req_1", NAME, "acme", None, None, (Charge("mini", "primary", 1, 2, 3, 4, ""),))
+    assert kept == Kept("req_1", NAME, "acme", None, None, (Charge("mini", "primary", 1, 2, 3, 4, "", "provider"),))
 
 
 def test_the_summary_counts_each_book() -> None:

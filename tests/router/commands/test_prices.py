@@ -1,0 +1,204 @@
+"""Tests router/commands/prices.py and router/commands/published_prices.py."""
+
+import json
+import re
+from datetime import date, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.base import Usage
+from router.commands.program import run
+from router.commands.published_prices import as_book, published
+from router.ledger.money import cost
+from router.ledger.prices import PriceBook, check_book, load
+
+types = pytest.importorskip("genai_prices.types")
+TODAY = date(2026, 11, 21)
+PLAIN = {"input_mtok": Decimal("1.10"), "output_mtok": Decimal("4.40")}
+
+
+def offered(*models: Any, provider: str = "maker", **more: Any) -> Any:
+    return types.Provider(id=provider, name=provider, api_pattern="x", models=list(models), **more)
+
+
+def model(name: str = "m", *, prices: Any = None, **more: Any) -> Any:
+    whole = types.ModelPrice(**PLAIN) if prices is None else prices
+    return types.ModelInfo(id=name, match=types.ClauseEquals(equals=name), prices=whole, **more)
+
+
+def since(day: date | None, **prices: Any) -> Any:
+    constraint = None if day is None else types.StartDateConstraint(start_date=day)
+    return types.ConditionalPrice(constraint, prices=types.ModelPrice(**prices))
+
+
+def variant(prices: dict[str, Any], *, day: date | None = None, **when: str) -> Any:
+    constraint = None if day is None else types.StartDateConstraint(start_date=day)
+    return types.PriceVariant(when=when, prices=types.ModelPrice(**prices), constraint=constraint)
+
+
+def steps(base: str, **later: str) -> Any:
+    tiers = [types.Tier(start=int(start[1:]), price=Decimal(price)) for start, price in later.items()]
+    return types.TieredPrices(base=Decimal(base), tiers=tiers)
+
+
+def book_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *providers: Any) -> tuple[PriceBook, list[str]]:
+    """Return the book that a list gives when it was written and read again, and what was left out."""
+    monkeypatch.setattr("genai_prices.data.providers", list(providers))
+    rows, left = published(re.compile(".*"), provider=None, today=TODAY)
+    file = tmp_path / "taken.yaml"
+    file.write_text(as_book(rows), encoding="utf-8")
+    return load(file, today=lambda: TODAY), [each.why for each in left]
+
+
+def test_prices_are_the_decimals_of_the_list_and_what_is_not_told_is_inherited(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    prices = types.ModelPrice(
+        **PLAIN, cache_read_mtok=Decimal("0.275"), cache_write_1h_mtok=Decimal("2.2"), output_reasoning_mtok=Decimal(5),
+        input_audio_mtok=Decimal("0.000001"), requests_kcount=Decimal("0.005"), web_searches_kcount=Decimal(10),
+    )  # fmt: skip
+    book, left = book_of(monkeypatch, tmp_path, offered(model(prices=prices)))
+    price = book.price_of("m")
+    assert price is not None
+    assert (price.fresh_input, price.cached_input, price.output) == (1_100_000, 275_000, 4_400_000)
+    assert (price.cache_write, price.cache_write_1h, price.reasoning) == (None, 2_200_000, 5_000_000)
+    assert (price.audio_input, price.image_output, price.per_request) == (1, None, 5_000)
+    assert left == ["web_searches_kcount: not counted here"]
+
+
+def test_tiers_long_prompts_and_days_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    long = {"input_mtok": steps("1", _200="2"), "output_mtok": steps("3", _200="4", _500="5")}
+    told = model(
+        prices=[since(None, **PLAIN), since(date(2025, 1, 1), **long), since(date(2026, 1, 1), **PLAIN)],
+        price_variants=[
+            variant({}, service_tier="default"),
+            variant({"input_mtok": Decimal("0.55")}, service_tier="flex", day=date(2026, 2, 1)),
+            variant({}, processing="batch"),
+        ],
+    )
+    book, left = book_of(monkeypatch, tmp_path, offered(told))
+    assert left == ["the variant for processing batch"]
+
+    def paid(day: date, tokens: int, tier: str = "") -> int | None:
+        price = book.price_on("m", day)
+        assert price is not None
+        return cost(price, Usage(tokens, 0, 1_000, service_tier=tier))
+
+    assert paid(date(2024, 12, 31), 600) == 600 * 1_100 + 4_400_000
+    assert paid(date(2025, 6, 1), 200) == 200 * 1_000 + 3_000_000
+    assert paid(date(2025, 6, 1), 201) == 201 * 2_000 + 4_000_000
+    assert paid(date(2025, 6, 1), 501) == 501 * 2_000 + 5_000_000
+    assert paid(date(2026, 1, 1), 600) == 600 * 1_100 + 4_400_000, "what was dearer for long prompts is so no more"
+    assert paid(date(2026, 1, 31), 600, "flex") is None
+    assert paid(date(2026, 2, 1), 600, "flex") == 600 * 550 + 4_400_000
+
+
+HOURLY = types.ConditionalPrice(
+    types.TimeOfDateConstraint(start_time=time(1), end_time=time(2)), prices=types.ModelPrice(**PLAIN)
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (model(prices=[]), "it has no price"),
+        (model(prices=types.ModelPrice(audio_hours=Decimal(1))), "it has no price for tokens of input"),
+        (model(prices=[since(None, **PLAIN), HOURLY]), "its price depends on the hour of the day"),
+        (model(price_comments="converted at 7.25 CNY"), "its price was converted from another currency"),
+        (model(prices=types.ModelPrice(input_mtok=Decimal("0.0000001"))), "input_mtok 0.0000001 is finer than"),
+        (
+            model(price_variants=[variant({"input_mtok": Decimal(9)}, service_tier="default")]),
+            "the tier that answers call default is not its usual one",
+        ),
+    ],
+)
+def test_what_cannot_be_taken_over_whole_is_left_out_and_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: Any, why: str
+) -> None:
+    book, left = book_of(monkeypatch, tmp_path, offered(told, model("other")))
+    assert book.price_of("m") is None
+    assert book.price_of("other") is not None
+    assert [each.startswith(why) for each in left] == [True]
+
+
+def test_a_name_that_two_sell_is_taken_where_they_agree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dear = types.ModelPrice(input_mtok=Decimal(9), output_mtok=Decimal(9))
+    one, two = offered(model(), model("n")), offered(model(), model("n", prices=dear), provider="seller")
+    book, left = book_of(monkeypatch, tmp_path, one, two)
+    assert book.price_of("m") is not None
+    assert book.price_of("n") is None
+    assert left == ["maker, seller price it differently; name one of them with --provider"]
+    rows, _ = published(re.compile("n"), provider="seller", today=TODAY)
+    assert [row.fields["fresh_input"] for row in rows] == ['"9"']
+
+
+def test_the_installed_list_gives_a_book_without_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "book.yaml"
+    command = ["prices", "import", "--models", "gpt-4.*|gemini-2.5.*", "--provider", "openai", "--out", str(out)]
+    assert run(command) == 0
+    checked = check_book(out)
+    assert checked.faults == ()
+    assert f"models in {len(checked.rows)} rows" in capsys.readouterr().err
+    assert run(command) == 2, "a book is never written over"
+    capsys.readouterr()
+    assert run(["prices", "show", "gpt-4o", "--file", str(out), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["prices"][0]
+    assert (shown["fresh_input"], shown["service_tier"]) == ("2.50", "usual")
+
+
+def test_lint_tells_faults_and_oddities_and_exits_by_the_faults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "book.yaml"
+    head = "version: 1\nprices:\n  - model: m\n    valid_from: 2026-01-01\n    source: s\n    captured_at: 2026-01-01\n"
+    file.write_text(f"{head}    fresh_input: 2\n    output: 1\n", encoding="utf-8")
+    assert run(["prices", "lint", str(file)]) == 0
+    assert "output costs less than input (odd)" in capsys.readouterr().out
+    file.write_text(f"{head}    fresh_input: 2\n    output: -1\n", encoding="utf-8")
+    assert run(["prices", "lint", str(file), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], [fault.split(": ")[0] for fault in told["faults"]]) == (0, [f"{file}:8"])
+    assert run(["prices", "lint"]) == 0
+    assert "4 rows, 0 faults, 0 odd" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["lint", "nowhere.yaml"], 1, "cannot be read: FileNotFoundError"),
+        (["import", "--models", "["], 2, "is no regular expression"),
+        (["import", "--models", "no-such-model"], 1, "no price was taken over"),
+        (["show", "no-such-model"], 1, "'no-such-model' has no price on"),
+        (["show", "desk-large", "--on", "soon"], 2, "'soon' is no day"),
+        (["show", "desk-large", "--file", "nowhere.yaml"], 1, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["prices", *arguments]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_a_price_is_shown_with_its_variants_and_hours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "book.yaml"
+    file.write_text(
+        """version: 1
+prices:
+  - model: m
+    valid_from: 2026-01-01
+    self_hosted: {usd_per_gpu_hour: "2.50", gpus: 8, prefill_tokens_per_second: 60000, decode_tokens_per_second: 8000,
+                  utilisation: "0.6", cached_share: "0.02"}
+    source: measured
+    captured_at: 2026-01-01
+""",
+        encoding="utf-8",
+    )
+    assert run(["prices", "show", "m", "--file", str(file), "--on", "2026-05-01"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("0.154321", "1.157407", "0.003086", "20.00 USD an hour"):
+        assert words in shown
+    assert run(["prices", "show", "m", "--file", str(file), "--on", "2025-05-01"]) == 1
