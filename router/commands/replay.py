@@ -1,0 +1,73 @@
+"""`tandem replay`: the ledger under another policy, other prices or without a cache; or under its own, as a check."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from classifier.base import WeightsError
+from router.commands.errors import BadUsage, CommandFailed
+from router.commands.places import place_of
+from router.commands.times import seconds_of
+from router.config.reading import read_config
+from router.ledger.place import LedgerUnreadable
+from router.ledger.prices import PriceBookError
+from router.ledger.replays import iter_logged
+from router.replaying.checking import checked
+from router.replaying.decisions import Decider
+from router.replaying.gathering import Reward
+from router.replaying.report import replayed
+from router.replaying.targets import NotReplayable, target_of
+
+
+def replay(
+    *,
+    policy: Annotated[
+        Path | None, Option(help="A file with policy, prices or cache, as they stand in the configuration.")
+    ] = None,
+    check: Annotated[
+        bool, Option("--check", help="Make the logged decisions again and count those that differ.")
+    ] = False,
+    ledger: Annotated[
+        str | None, Option(help="The ledger's file, or postgresql://...; else the configuration's.")
+    ] = None,
+    config: Annotated[Path | None, Option(help="The configuration file that the gateway runs with.")] = None,
+    since: Annotated[str | None, Option(help="ISO 8601, such as 2026-11-01 or 2026-11-01T08:00Z.")] = None,
+    until: Annotated[str | None, Option(help="Likewise; what came then or later is left out.")] = None,
+    reward: Annotated[
+        Reward, Option(help="What quality is told by: labels of shadow calls, flags of replies, or ratings.")
+    ] = Reward.LABELS,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print what another policy, price book or cache would have done on the logged traffic."""
+    if (policy is None) == (not check):
+        raise BadUsage("what to replay is not said", where="--policy", advice="name a file, or take --check")
+    begin = seconds_of(since)
+    end = float("inf") if until is None else seconds_of(until, option="--until")
+    place = place_of(ledger, config)
+    with _failing(str(place), str(policy)):
+        if policy is None:
+            found = checked(iter_logged(place, since=begin, until=end), Decider(read_config(config), recalls=True))
+            said, lines = found.as_json(), found.words()
+        else:
+            target = target_of(config, policy, os.environ)
+            outcome = replayed(iter_logged(place, since=begin, until=end), target, reward=reward)
+            said, lines = outcome.as_json(), outcome.words()
+    print(json.dumps(said) if as_json else "\n".join(lines))
+
+
+@contextmanager
+def _failing(place: str, file: str) -> Iterator[None]:
+    """Say in words what goes wrong inside the block."""
+    try:
+        yield
+    except LedgerUnreadable as error:
+        raise CommandFailed(str(error), where=place, advice="name another with --ledger") from error
+    except NotReplayable as error:
+        raise CommandFailed(str(error), where=file) from error
+    except (WeightsError, PriceBookError) as error:
+        raise CommandFailed(str(error), where=file, advice="mend what it names") from error

@@ -1,0 +1,191 @@
+"""A log and a target -> what would have been, in words and as JSON.
+
+    requests, where they would have gone, what that would have cost, how soon and how well they would have been answered
+
+Each figure stands with its interval, or with the reason why there is none.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from router.base import Tier
+from router.ledger.money import usd
+from router.ledger.replays import LoggedRequest
+from router.replaying.gathering import Gathered, Reward, gathered
+from router.replaying.targets import NotReplayable, Target
+from router.replaying.worth import Means, Modelled, Refused, cost_of, first_bytes_of, quality_of
+from router.statistics.estimates import Estimate
+from router.statistics.off_policy import Evaluation
+
+_ESTIMATORS: Final = {"ips": "IPS", "snips": "SNIPS", "doubly_robust": "DR"}
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What would have been.
+
+    Attributes:
+        requests: that ended.
+        decided: of them, those that a model answered and that have a price.
+        to_large, to_mini: of those, what moves.
+        large_share, was_large_share: of those, and of what comes out of no cache any more.
+        was: nano-USD that the log cost, but for learning.
+        cost: what the target would have cost.
+        reward: what quality is told by.
+        doubts: what the figures do not tell, a sentence each.
+    """
+
+    says: str
+    requests: int
+    decided: int
+    to_large: int
+    to_mini: int
+    large_share: float
+    was_large_share: float
+    was: int
+    cost: Estimate | Refused
+    first_bytes: Means | Modelled | Refused
+    reward: Reward
+    quality: Means | Refused
+    doubts: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `--json` prints; money in nano-USD, times in seconds."""
+        saved = None if isinstance(self.cost, Refused) or not self.was else 1.0 - self.cost.value / self.was
+        return {
+            "replayed": self.says,
+            "requests": self.requests,
+            "decided": self.decided,
+            "moved": {"to_large": self.to_large, "to_mini": self.to_mini},
+            "large_share": {"logged": self.was_large_share, "target": self.large_share},
+            "cost": {"logged": self.was, "target": _estimate_json(self.cost), "saved": saved},
+            "first_byte": _figure_json(self.first_bytes),
+            "quality": {"reward": self.reward.value, **_figure_json(self.quality)},
+            "doubts": list(self.doubts),
+        }
+
+    def words(self) -> list[str]:
+        """Return it in lines to be read."""
+        return [
+            f"{self.requests:,} requests, of which {self.decided:,} were answered by a model; replayed: {self.says}",
+            f"large share {self.large_share:.1%}, was {self.was_large_share:.1%}",
+            f"{self.to_large:,} requests move to large, {self.to_mini:,} to mini",
+            self._cost_words(),
+            _figure_words("first byte", self.first_bytes, "s"),
+            _figure_words(f"quality by {self.reward}", self.quality, ""),
+            *self.doubts,
+        ]
+
+    def _cost_words(self) -> str:
+        cost = self.cost
+        if isinstance(cost, Refused):
+            return f"cost: no estimate: {cost.why}"
+        low, high = usd(round(cost.low)), usd(round(cost.high))
+        change = f", {cost.value / self.was - 1.0:+.1%}" if self.was else ""
+        return f"cost {usd(round(cost.value))} USD{change}, 95 % interval {low} to {high}; was {usd(self.was)} USD"
+
+
+def replayed(logged: Iterable[LoggedRequest], target: Target, *, reward: Reward) -> Replay:
+    """Return what would have been.
+
+    Raises:
+        NotReplayable: the log tells nothing of it.
+        ConfigError, WeightsError, PriceBookError: the target cannot be opened.
+    """
+    found = gathered(logged, target, reward=reward)
+    columns = found.columns
+    if not len(columns):
+        raise NotReplayable("no request of that time was answered by a model at a known price")
+    kept, extra = found.kept, _uncached(found) if target.uncached else {}
+    cost = cost_of(columns)
+    more = sum(extra.values()) + found.elsewhere
+    if isinstance(cost, Estimate):
+        cost = Estimate(cost.value + more, cost.low + more, cost.high + more, cost.error, cost.degrees)
+    counted = len(columns) + sum(kept[tier].requests for tier in extra)
+    from_kept = kept[Tier.LARGE].requests if extra else 0
+    return Replay(
+        says=target.says,
+        requests=found.requests,
+        decided=len(columns),
+        to_large=int((columns.moved & columns.is_large).sum()),
+        to_mini=int((columns.moved & ~columns.is_large).sum()),
+        large_share=(int(columns.is_large.sum()) + from_kept) / counted,
+        was_large_share=float(columns.was_large.mean()),
+        was=int(columns.was.sum()) + found.elsewhere,
+        cost=cost,
+        first_bytes=first_bytes_of(columns),
+        reward=reward,
+        quality=quality_of(columns, reward),
+        doubts=tuple(_doubts(found, target)),
+    )
+
+
+def _uncached(found: Gathered) -> dict[Tier, int]:
+    """Return nano-USD that kept replies would have cost, by the tier that had answered first.
+
+    Of Large's, what their tokens cost at its price; of Mini's, as much less than that as its other answers cost.
+    """
+    columns = found.columns
+    took = float(columns.answer[~columns.answered_large].sum())
+    ratio = took / found.baseline if found.baseline else 1.0
+    return {
+        Tier.LARGE: found.kept[Tier.LARGE].baseline,
+        Tier.MINI: round(found.kept[Tier.MINI].baseline * ratio),
+    }
+
+
+def _doubts(found: Gathered, target: Target) -> list[str]:
+    said = [f"{count:,} requests stay as they were: {why}" for why, count in found.undecidable.most_common()]
+    if found.unpriced:
+        said.append(f"{found.unpriced:,} requests without a price are left out")
+    if target.decides:
+        said.append("budgets, caps and alarms, which move decisions while a gateway runs, are left out")
+    if len(found.scorers) > 1 and target.decides:
+        said.append(
+            f"scores are of {len(found.scorers)} versions of the classifier: {', '.join(sorted(found.scorers))}"
+        )
+    if target.uncached:
+        requests = sum(each.requests for each in found.kept.values())
+        said.append(f"{requests:,} kept replies are priced by their tokens, without an interval of their own")
+    return said
+
+
+def _estimate_json(found: Estimate | Refused) -> dict[str, object]:
+    return {"refused": found.why} if isinstance(found, Refused) else dict(found.as_json())
+
+
+def _figure_json(found: Means | Modelled | Refused) -> dict[str, object]:
+    if isinstance(found, Refused):
+        return {"refused": found.why}
+    if isinstance(found, Modelled):
+        return {"logged": found.logged, "modelled": found.target, "rows": found.rows, "no_interval": found.why}
+    support = found.target.support
+    return {
+        "logged": found.logged,
+        "rows": found.rows,
+        **{name: getattr(found.target, name).as_json() for name in _ESTIMATORS},
+        "support": {
+            "differing": support.differing,
+            "matching": support.matching,
+            "minority": support.minority,
+            "effective": support.effective,
+            "mean_weight": support.mean_weight,
+        },
+    }
+
+
+def _figure_words(name: str, found: Means | Modelled | Refused, unit: str) -> str:
+    if isinstance(found, Refused):
+        return f"{name}: no estimate: {found.why}"
+    space = f" {unit}" if unit else ""
+    if isinstance(found, Modelled):
+        return f"{name} {found.target:.3f}{space} by a model, without an interval ({found.why}); was {found.logged:.3f}"
+    said = "; ".join(
+        f"{words} {each.value:.3f} ({each.low:.3f} to {each.high:.3f})" for words, each in _each(found.target)
+    )
+    return f"{name}{space}: {said}; was {found.logged:.3f}"
+
+
+def _each(found: Evaluation) -> list[tuple[str, Estimate]]:
+    return [(words, getattr(found, name)) for name, words in _ESTIMATORS.items()]
