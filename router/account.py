@@ -8,22 +8,54 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct, field, structs
 
 from backends.base import Broken, ConnectFailed, Lost, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
+from router.eligibility import token_bounds
 from router.guards.limits.base import Admitted
-from router.guards.limits.tenants import FREE
-from router.ledger.money import cost
+from router.ledger.money import cost, prefix_saved
+from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.routes import Route
 from router.single_flight import ALONE, Seat
 
 BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
 _NOTHING: Final = Raw()
+_IN_PROMPT: Final = ("messages", "tools", "functions", "response_format", "prompt", "input")
 
 Learn = Callable[[Request, Tier, str, Usage | None], None]
 """Takes a request, the tier and the replica that answered it, and what that took."""
+
+
+class Books(Struct, frozen=True):
+    """Where all accounts of a gateway are written up.
+
+    Attributes:
+        learn: told what each whole reply took, and who gave it.
+        estimates: tells what a reply took whose backend did not; None: nobody does.
+        config: version of the configuration.
+    """
+
+    ledger: Ledger
+    metrics: Metrics
+    learn: Learn
+    estimates: UsageEstimates | None = None
+    config: str = ""
+
+
+class Taken(Struct):
+    """What a request has taken before its account is opened; closing the account gives it back.
+
+    Attributes:
+        admitted: what it holds of its tenant's limits.
+        seat: those who wait for this request.
+        spent: what was asked of other models, to know what the request is about.
+    """
+
+    admitted: Admitted
+    seat: Seat = field(default_factory=lambda: ALONE)
+    spent: list[Attempt] = []
 
 
 class Account:
@@ -33,31 +65,29 @@ class Account:
         self,
         request: Request,
         decision: Decision,
+        books: Books,
+        taken: Taken,
         *,
-        ledger: Ledger,
-        metrics: Metrics,
-        learn: Learn,
-        admitted: Admitted = FREE,
-        seat: Seat = ALONE,
+        sampled: float = 0.0,
+        inputs: str = "",
     ) -> None:
         """Open the account; `opened` ends when the intent is with the operating system.
 
         Args:
-            learn: told what each whole reply took, and who gave it.
-            admitted: what the request holds of its tenant's limits; settled when the account is closed.
-            seat: those who wait for this request hear of it then.
+            sampled, inputs: as in `router.base.Intent`.
         """
         self.request, self.decision = request, decision
-        self._ledger, self._metrics, self._learn = ledger, metrics, learn
-        self._admitted, self._seat = admitted, seat
-        self._attempts: list[Attempt] = []
+        self._books, self._taken = books, taken
+        self._attempts = [*taken.spent]
         self._first_byte: float | None = None
         self._cut: list[tuple[int, Route]] = []
         self.baseline: int | None = None
         self.p_wrong: float | None = None
+        self.overhead: float | None = None
+        self.cache = self.finish = ""
         self._closed = self._has_served = False
-        metrics.begin()
-        self.opened = ledger.open(
+        books.metrics.begin()
+        self.opened = books.ledger.open(
             Intent(
                 id=request.id,
                 caller_id=request.caller_id,
@@ -66,7 +96,13 @@ class Account:
                 stream=request.stream,
                 started=time.time() - (time.monotonic() - request.received),
                 decision=decision,
-                reserved=admitted.reserved,
+                reserved=taken.admitted.reserved,
+                user=request.user,
+                conversation=request.conversation,
+                unit=request.assignment.unit,
+                sampled=sampled,
+                inputs=inputs,
+                config=books.config,
             )
         )
 
@@ -85,21 +121,46 @@ class Account:
             kind = "hedge_loser" if each.error is None else "retried"
             self._attempts.append(_failed(kind, route, each.replica, each.error))
 
-    def served(self, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> Attempt:
-        """Note the attempt that answered, whole or broken; returns it with its cost."""
-        if self._cut and usage is not None:
-            self._learn_prompt(usage.fresh_input + (usage.cached_input or 0))
-        attempt = attempt_of(self._kind(), route, replica, usage, error)
+    def served(
+        self,
+        route: Route,
+        replica: str,
+        usage: Usage | None,
+        *,
+        error: str = "",
+        contradicts: bool = False,
+        is_whole: bool = True,
+        came: int = 0,
+    ) -> Attempt:
+        """Note the attempt that answered, whole or broken; returns it with its cost.
+
+        Args:
+            usage: as the backend told it; where it did not, it is estimated from the bytes that came.
+            contradicts: it told figures that cannot be true; those are neither bent nor replaced by others.
+            is_whole: the reply came to its end.
+            came: bytes of it.
+        """
+        source = "provider" if is_whole else "provider_partial"
+        if usage is None:
+            usage, source = self._estimated(route, contradicts=contradicts, came=came)
+        elif self._cut:
+            self._learn_prompt(usage.total_input)
+        if source == "provider" and came and usage is not None and self._books.estimates is not None:
+            prompt, stream = self._prompt_bytes(), self.request.stream
+            self._books.estimates.learn(route.model, usage, prompt=prompt, reply=came, stream=stream)
+        attempt = attempt_of(self._kind(), route, replica, usage, error, source)
         self._attempts.append(attempt)
         self._has_served = True
-        self._learn(self.request, route.tier, replica, usage)
+        self._books.learn(self.request, route.tier, replica, usage)
         return attempt
 
-    def unserved(self, kind: str, route: Route, replica: str, usage: Usage | None, *, error: str = "") -> None:
-        """Note a reply that the caller was not given; `kind` as in `router.base.ATTEMPT_KINDS`."""
-        self._attempts.append(attempt_of(kind, route, replica, usage, error))
+    def unserved(
+        self, kind: str, route: Route, replica: str, usage: Usage | None, *, error: str = "", source: str = "provider"
+    ) -> None:
+        """Note a reply that the caller was not given; `kind` and `source` as in `attempt_of`."""
+        self._attempts.append(attempt_of(kind, route, replica, usage, error, source))
         if kind == "escalation":  # the same prompt; a judge is asked another one
-            self._learn(self.request, route.tier, replica, usage)
+            self._books.learn(self.request, route.tier, replica, usage)
 
     def cut(self, kind: str, route: Route, replica: str, *, output: int) -> None:
         """Note a reply that was cut short, before its backend told what it took: an estimate.
@@ -110,12 +171,12 @@ class Account:
         messages = self.request.fields.get("messages", _NOTHING)
         usage = Usage(fresh_input=len(bytes(messages)) // BYTES_A_TOKEN, cached_input=None, output=output)
         self._cut.append((len(self._attempts), route))
-        self._attempts.append(attempt_of(kind, route, replica, usage, ""))
+        self._attempts.append(attempt_of(kind, route, replica, usage, "", "tokenizer"))
 
     def judged(self, verdict: str, p_wrong: float | None) -> None:
         """Note what a cascade made of Mini's reply; `p_wrong` is None where it could not tell."""
         self.p_wrong = p_wrong
-        self._metrics.judge(verdict)
+        self._books.metrics.judge(verdict)
 
     @property
     def has_served(self) -> bool:
@@ -128,7 +189,10 @@ class Account:
 
     def compare(self, large: Price | None, usage: Usage | None) -> None:
         """Note what Large would have cost for the same tokens: an estimate, in nano-USD."""
-        self.baseline = None if large is None or usage is None else cost(large, usage)
+        self.baseline = None
+        if large is not None and usage is not None:  # in the same service tier, where Large has a price for it
+            paid = cost(large, usage)
+            self.baseline = cost(large, structs.replace(usage, service_tier="")) if paid is None else paid
 
     @property
     def cost(self) -> int | None:
@@ -150,28 +214,53 @@ class Account:
             baseline=self.baseline,
             error=error,
             p_wrong=self.p_wrong,
+            cache=self.cache,
+            overhead=self.overhead,
+            finish=self.finish,
         )
-        self._ledger.settle(record)
-        self._admitted.settle(record)
-        self._seat.end(record)
-        self._metrics.end(self.decision, record, stream=self.request.stream)
+        self._books.ledger.settle(record)
+        self._taken.admitted.settle(record)
+        self._taken.seat.end(record)
+        self._books.metrics.end(self.decision, record, stream=self.request.stream)
 
     def _kind(self) -> str:
-        if not self._attempts:
-            return "primary"
         return "failover" if any(attempt.kind == "primary" for attempt in self._attempts) else "primary"
 
     def _learn_prompt(self, tokens: int) -> None:
         for position, route in self._cut:
             noted = self._attempts[position]
             output = 0 if noted.usage is None else noted.usage.output
+            usage = Usage(tokens, cached_input=None, output=output)
             self._attempts[position] = attempt_of(
-                noted.kind, route, noted.replica, Usage(tokens, cached_input=None, output=output), noted.error
+                noted.kind, route, noted.replica, usage, noted.error, noted.usage_source
             )
 
+    def _estimated(self, route: Route, *, contradicts: bool, came: int) -> tuple[Usage | None, str]:
+        """Return what a reply took as far as its bytes tell, and who says so."""
+        if contradicts:
+            return None, "contradictory"
+        if self._books.estimates is None:
+            return None, "none"
+        prompt, stream = self._prompt_bytes(), self.request.stream
+        usage = self._books.estimates.estimate(route.model, prompt=prompt, reply=came, stream=stream).usage
+        if not prompt and "messages" in self.request.fields:
+            usage = structs.replace(usage, fresh_input=sum(token_bounds(self.request)) // 2)
+        return usage, "tokenizer"
 
-def attempt_of(kind: str, route: Route, replica: str, usage: Usage | None, error: str) -> Attempt:
-    """Return an attempt at today's price; its cost is unknown where its usage or its price is."""
+    def _prompt_bytes(self) -> int:
+        """Return the size of what a backend makes its prompt of; 0 where some of it is no text."""
+        request = self.request
+        return 0 if request.needs.media else sum([len(request.fields.get(name, b"")) for name in _IN_PROMPT])
+
+
+def attempt_of(
+    kind: str, route: Route, replica: str, usage: Usage | None, error: str, source: str = "provider"
+) -> Attempt:
+    """Return an attempt at today's price; its cost is unknown where its usage or its price is.
+
+    Args:
+        source: who told the usage, as in `router.base.USAGE_SOURCES`; without usage "provider" is nobody.
+    """
     price = route.price
     return Attempt(
         kind=kind,
@@ -182,6 +271,8 @@ def attempt_of(kind: str, route: Route, replica: str, usage: Usage | None, error
         cost=None if usage is None or price is None else cost(price, usage),
         price_version="" if price is None else price.version,
         error=error,
+        usage_source="none" if usage is None and source == "provider" else source,
+        prefix_saved=0 if usage is None or price is None else prefix_saved(price, usage),
     )
 
 
@@ -197,6 +288,7 @@ def _failed(kind: str, route: Route, replica: str, error: BaseException | None) 
         cost=0 if error is not None and was_refused(error) else None,
         price_version="" if price is None else price.version,
         error="" if error is None else type(error).__name__,
+        usage_source="none",
     )
 
 

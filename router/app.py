@@ -208,8 +208,10 @@ class Tandem:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Open the gateway for as long as the block runs."""
-        async with open_resources(self._config.ledger.path, self._inherited) as self._resources:
+        ledger = self._config.ledger
+        async with open_resources(ledger.place, self._inherited, retention=ledger.retention) as self._resources:
             try:
+                self.collectors.append(self._resources.alerts)
                 await self.change(self._config, self._inherited)
                 self.loop_monitor.start()
                 yield
@@ -306,18 +308,20 @@ async def _send_error(scope: Scope, send: Send, error: WireError) -> None:
 
 def _routes(gateway: Gateway, chat: ChatCompletions, ops: Ops) -> list[Route]:
     decisions = Decisions(gateway.pipeline, gateway.keys, chat.max_body, gateway.names)
-    feedback = Feedback(gateway.pipeline.ledger, gateway.keys, gateway.metrics)
+    feedback = Feedback(gateway.pipeline.books.ledger, gateway.keys, gateway.metrics)
     models = Models(gateway.names, gateway.keys)
     read = partial(read_embedding, names=gateway.names)
     embeddings = replace(chat, pipeline=gateway.embeddings or gateway.pipeline, read=read)
     completions = replace(chat, read=partial(read_completion, names=gateway.names))
     view = DashboardView(
-        ledger_path=gateway.ledger_path,
+        ledger=gateway.ledger_place,
         version=__version__,
         backends=lambda: _health(gateway, ops),
         cache_kind=gateway.cache_kind,
         policy=gateway.pipeline.policy.version,
         threshold=gateway.pipeline.policy.threshold,
+        alarms=gateway.firing,
+        standings=gateway.prices.standings,
     )
     return [
         Route("/healthz", ops.health),
@@ -327,7 +331,7 @@ def _routes(gateway: Gateway, chat: ChatCompletions, ops: Ops) -> list[Route]:
         Route("/v1/models/{model:path}", models.one),
         Route("/v1/route", decisions.decide, methods=["POST"]),
         Route("/v1/feedback", feedback.rate, methods=["POST"]),
-        Route("/v1/explain/{id:path}", Explain(gateway.ledger_path, gateway.keys).one),
+        Route("/v1/explain/{id:path}", Explain(gateway.ledger_place, gateway.keys).one),
         *stored_routes(CHAT, gateway.objects, gateway.keys),
         *response_routes(chat, gateway.objects),
         *message_routes(chat),

@@ -224,6 +224,25 @@ class Prefix(Struct, frozen=True):
 UNKNOWN_PREFIX = Prefix()
 
 
+class Assignment(Struct, frozen=True):
+    """A request's place in an experiment.
+
+    Attributes:
+        experiment: its name; "" outside of all.
+        arm: that the unit was assigned to.
+        unit: who is assigned as one: a digest of a tenant, a user or a conversation.
+        propensity: probability with which this arm is assigned, 0.0 exclusive to 1.0.
+    """
+
+    experiment: str = ""
+    arm: str = ""
+    unit: str = ""
+    propensity: float = 1.0
+
+
+UNASSIGNED = Assignment()
+
+
 class Request(Struct, frozen=True):
     """One parsed request.
 
@@ -248,6 +267,9 @@ class Request(Struct, frozen=True):
         stalled: the conversation is that of an agent who does not get on.
         prefix: who holds its KV, looked up before a tier is chosen.
         priority: higher ones go first where calls wait for room.
+        user: of the tenant's, whom the caller named, as a digest that tells nobody who it is; "" where none is named.
+        conversation: likewise.
+        assignment: to an arm of an experiment, made before anything depends on it.
     """
 
     id: str
@@ -269,6 +291,9 @@ class Request(Struct, frozen=True):
     stalled: bool = False
     prefix: Prefix = UNKNOWN_PREFIX
     priority: int = 0
+    user: str = ""
+    conversation: str = ""
+    assignment: Assignment = UNASSIGNED
 
 
 class Decision(Struct, frozen=True):
@@ -278,16 +303,18 @@ class Decision(Struct, frozen=True):
         score: None where none was needed or none could be given.
         threshold: the score from which Large is chosen; None where no score decided.
         reason: one of a few words: "asked" by the caller, "fixed" by the file, "capability" where only this tier can
-            serve, "stalled", "score", "easy", "between" or "hard" by its zone, "capped", "certified", "alarm" where a
-            promise was narrowed, "uncertified" where none is as strict as asked for, "affinity" where Large holds the
-            conversation's KV and so costs no more, "default" where there was nothing to score, or "limited" where
-            nobody was asked, since the tenant may no more now.
-        arm: of an experiment; "" outside one.
+            serve, "uncertified_slice" where Mini was not shown to, "stalled", "score", "easy", "between" or "hard" by
+            its zone, "capped", "certified", "alarm" where a promise was narrowed, "uncertified" where none is as strict
+            as asked for, "affinity" where Large holds the conversation's KV and so costs no more, "default" where there
+            was nothing to score, "limited" where nobody was asked, since the tenant may no more now, "undecided" where
+            something failed before, or "paced" where the tenant's budget moved it to Mini.
+        arm: of the experiment; "" outside one.
         propensity: probability with which this tier was chosen, 0.0 exclusive to 1.0.
         policy: "name@version".
         verify: Mini answers first, and Large instead from this P(wrong) on; None means that nothing is verified.
         stay_cost, switch_cost: nano-USD that the conversation was estimated to take from here on, with Large, who holds
             its KV, and with Mini; None where that was not weighed.
+        experiment: its name; "" outside of all.
     """
 
     tier: Tier
@@ -300,12 +327,20 @@ class Decision(Struct, frozen=True):
     verify: float | None = None
     stay_cost: int | None = None
     switch_cost: int | None = None
+    experiment: str = ""
 
 
-ATTEMPT_KINDS = ("primary", "failover", "escalation", "judge", "shadow", "retried", "hedge_loser")
+ATTEMPT_KINDS = (
+    "primary", "failover", "escalation", "judge", "shadow", "retried", "hedge_loser", "classifier", "guardrail",
+)  # fmt: skip
 """Answered or should have; stood in for one that failed; a reply of Mini that Large's took the place of; a second
 sample that only judged the first; a call to the tier that was not chosen, for labels alone; a replica that failed
-before another of its tier was asked; one that another was faster than."""
+before another of its tier was asked; one that another was faster than; a model that was asked what the request is
+about; one that was asked whether it may be answered."""
+
+USAGE_SOURCES = ("provider", "provider_partial", "tokenizer", "none", "contradictory")
+"""Told by the backend; told of a part of what it did; estimated from what went in and came out; not known; told, but
+not possible."""
 
 
 class Attempt(Struct, frozen=True):
@@ -317,6 +352,8 @@ class Attempt(Struct, frozen=True):
         cost: nano-USD; None where usage or price are unknown.
         price_version: of the price book; "" where unpriced.
         error: the error's class name, "" when all went well.
+        usage_source: one of `USAGE_SOURCES`; "" where it follows from `usage`: told by the backend, or by nobody.
+        prefix_saved: nano-USD that its cached input would have cost more, had it been computed anew.
     """
 
     kind: str
@@ -327,6 +364,8 @@ class Attempt(Struct, frozen=True):
     cost: int | None
     price_version: str
     error: str = ""
+    usage_source: str = ""
+    prefix_saved: int = 0
 
 
 def total_cost(attempts: Sequence[Attempt]) -> int | None:
@@ -346,6 +385,11 @@ class Intent(Struct, frozen=True):
         started: wall time, seconds since 1970.
         reserved: nano-USD that it may cost at most, where the tenant has a budget; 0 elsewhere. They count as spent
             until a record says what was, and for good where none ever does.
+        user, conversation: digests, as of the request.
+        unit: that an experiment assigned; "" outside of all.
+        sampled: probability with which this request is sampled for a shadow call.
+        inputs: what the decision was made from beside the score, as JSON; "" where all of it is as usual.
+        config: version of the configuration that it was made under.
     """
 
     id: str
@@ -356,6 +400,12 @@ class Intent(Struct, frozen=True):
     started: float
     decision: Decision
     reserved: int = 0
+    user: str = ""
+    conversation: str = ""
+    unit: str = ""
+    sampled: float = 0.0
+    inputs: str = ""
+    config: str = ""
 
 
 class Record(Struct, frozen=True):
@@ -368,6 +418,9 @@ class Record(Struct, frozen=True):
         duration: seconds to the last.
         baseline: nano-USD that Large would have cost for the same tokens; None where unknown.
         p_wrong: what verification said of Mini's reply; None where nothing was verified.
+        cache: which kind of kept reply it was answered from, "exact" or "semantic"; "" for none.
+        overhead: seconds that the gateway itself took before it waited for a backend; None where it came to none.
+        finish: why the reply ended, in the backend's word; "" where that is not known.
     """
 
     id: str
@@ -379,6 +432,9 @@ class Record(Struct, frozen=True):
     baseline: int | None
     error: str = ""
     p_wrong: float | None = None
+    cache: str = ""
+    overhead: float | None = None
+    finish: str = ""
 
     @property
     def cost(self) -> int | None:
@@ -436,14 +492,137 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
+class Assessment:
+    """What one reply looks like, without its text.
+
+    Attributes:
+        request_id: of the request that it answered.
+        made: wall time, seconds since 1970.
+        tier: who gave it.
+        finish: why it ended, in the backend's word; "" where that is not known.
+        tokens: words, marks and CJK characters of it.
+        repetition: rep-4, the share of its runs of four tokens that came before, 0.0 to 1.0.
+        compression: its bytes by those that zlib makes of them.
+        is_repetitive, is_empty, is_truncated, is_refusal: what it was flagged as.
+        checks, failed_checks: of what can be verified, such as a JSON schema, how many applied, and failed.
+        logprob: mean log-probability of its tokens; None where none were told.
+        agreement: with Large's reply, 0.0 to 1.0; None where both were not compared.
+        judge: "name@version" of who compared them, "" for nobody.
+    """
+
+    request_id: str
+    made: float
+    tier: Tier
+    finish: str
+    tokens: int
+    repetition: float
+    compression: float
+    is_repetitive: bool
+    is_empty: bool
+    is_truncated: bool
+    is_refusal: bool
+    checks: int = 0
+    failed_checks: int = 0
+    logprob: float | None = None
+    agreement: float | None = None
+    judge: str = ""
+
+
+SIGNAL_KINDS = ("thumb", "regenerate", "edit", "escalate", "reopen", "abandon", "resolved", "label")
+"""Thumbs up or down; asked for another answer; how much of it was changed before it was used; passed on to a person;
+came back; left; done; what a person holds the answer to be worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a user did about an answer, or what somebody says of it.
+
+    Attributes:
+        request_id: ours, or the id that the caller sent with the request.
+        given: wall time, seconds since 1970.
+        kind: one of `SIGNAL_KINDS`; a later one of the same kind and source takes the place of an earlier one.
+        value: 0.0 to 1.0.
+        source: "user", "app" or "human".
+    """
+
+    request_id: str
+    tenant: str
+    given: float
+    kind: str
+    value: float
+    source: str = "user"
+
+
+USUAL_TIERS = frozenset(("", "default", "standard"))
+"""Words for the tier of service that nobody asked for; as prices have it, the first of them."""
+
+_INHERITS = {
+    "cache_write": "fresh_input",
+    "cache_write_1h": "cache_write",
+    "audio_input": "fresh_input",
+    "image_input": "fresh_input",
+    "reasoning": "output",
+    "audio_output": "output",
+    "image_output": "output",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
-    """What a model's tokens cost, in pico-USD a token (the same number as micro-USD per million tokens)."""
+    """What a model's tokens cost, in pico-USD a token (the same number as micro-USD per million tokens).
+
+    A bucket that has no price of its own (None) costs as much as the text it stands beside.
+
+    Attributes:
+        version: digest of the row in the price book.
+        cache_write: None inherits `fresh_input`.
+        cache_write_1h: None inherits `cache_write`.
+        audio_input, image_input: None inherits `fresh_input`.
+        reasoning, audio_output, image_output: None inherits `output`.
+        per_request: nano-USD of each request, whatever it takes.
+        service_tier: that it holds for; "" is the usual one.
+        above_input: tokens of a prompt beyond which it holds, for the whole of the request.
+        variants: the model's prices in other tiers and for longer prompts; variants have none themselves.
+    """
 
     model: str
     version: str
     fresh_input: int
     cached_input: int
     output: int
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    audio_input: int | None = None
+    image_input: int | None = None
+    reasoning: int | None = None
+    audio_output: int | None = None
+    image_output: int | None = None
+    per_request: int = 0
+    service_tier: str = ""
+    above_input: int = 0
+    variants: "tuple[Price, ...]" = ()
+
+    def held_for(self, service_tier: str, input_tokens: int) -> "Price | None":
+        """Return the variant that a request is charged by; None where the service tier has no price that is known.
+
+        Args:
+            service_tier: as the answer names it; one of `USUAL_TIERS` is the usual one.
+            input_tokens: of the whole prompt, cached ones included.
+        """
+        tier = "" if service_tier in USUAL_TIERS else service_tier
+        if not self.variants:
+            return self if self.service_tier == tier else None
+        fits = [
+            each
+            for each in (self, *self.variants)
+            if each.service_tier == tier and (not each.above_input or each.above_input < input_tokens)
+        ]
+        return max(fits, key=lambda each: each.above_input, default=None)
+
+    def rate(self, bucket: str) -> int:
+        """Return what a token of one of `Usage`'s buckets costs."""
+        own: int | None = getattr(self, bucket)
+        return self.rate(_INHERITS[bucket]) if own is None else own
 
 
 class Policy(Protocol):
@@ -493,6 +672,18 @@ class Ledger(Protocol):
 
     def rate(self, rating: Rating) -> Awaitable[str | None]:
         """Keep a rating in the place of an earlier one; gives our id of the request, None where the tenant has none.
+
+        Raises:
+            Unavailable: when awaited; it could not be written.
+        """
+        ...
+
+    def assess(self, assessment: Assessment) -> None:
+        """Hand over what a settled request's reply looks like; returns at once, never raises."""
+        ...
+
+    def signal(self, signal: Signal) -> Awaitable[str | None]:
+        """Keep a signal; gives our id of the request, None where the tenant has none.
 
         Raises:
             Unavailable: when awaited; it could not be written.

@@ -176,13 +176,14 @@ class _Trial:
         if second.error is not None:
             self.account.failed(second.route, second.error, kind="judge")
         elif second.is_whole:
-            self.account.unserved("judge", second.route, second.replica, second.usage)
+            source = second.usage_source
+            self.account.unserved("judge", second.route, second.replica, second.usage, source=source)
         else:
             self.account.cut("judge", second.route, second.replica, output=second.tokens)
 
     def note_escalation(self) -> None:
         first = self.first
-        self.account.unserved("escalation", first.route, first.replica, first.usage)
+        self.account.unserved("escalation", first.route, first.replica, first.usage, source=first.usage_source)
 
 
 async def _escalate(trial: _Trial, large: Route) -> Begun:

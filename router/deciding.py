@@ -1,19 +1,24 @@
-"""Configuration -> what decides: the policy, and the cascade that verifies replies of Mini."""
+"""Configuration -> what decides: the policy, the cascade that verifies replies of Mini, the gate of what it may do."""
 
 import logging
 from pathlib import Path
 from typing import Final
 
 from backends.engines.options import SHIPPED
+from backends.identities import identity_of
 from classifier.base import Classifier, Prompt, Verifier, WeightsError
 from router.base import Policy, Tier
 from router.cascade import ANEW, Cascade
+from router.certificate import CertificateError, Gate, Identity, open_gate
 from router.config.faults import ConfigError, Fault
 from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions, PolicyOptions
+from router.eligibility import token_bounds
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
+from router.policies.paced import Paced
 from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
+from router.quotas import Quotas
 from router.routes import Routes
 
 UNKNOWN_THRESHOLD: Final = 0.5
@@ -83,6 +88,13 @@ def cascade_of(config: Config) -> Cascade | None:
     )
 
 
+def gives_way(policy: Policy, quotas: Quotas) -> Paced | None:
+    """Return the policy whose threshold gives way to tenants' budgets; None where nobody's does."""
+    if not quotas.paces:
+        return None
+    return Paced(policy, quotas.pace_of, getattr(policy, "curve", None))
+
+
 def load_verifier(weights: Path | None, *, is_shipped: bool) -> Verifier:
     """Return the verifier with these weights; None means shipped ones, which know the models that are shipped."""
     from classifier import verify  # noqa: PLC0415  (loaded only where something is verified)
@@ -90,6 +102,38 @@ def load_verifier(weights: Path | None, *, is_shipped: bool) -> Verifier:
     if weights is not None:
         return verify.load(weights)
     return verify.load(verify.SHIPPED, name=verify.DESK if is_shipped else verify.GENERAL)
+
+
+def serving_of(config: Config) -> dict[Tier, Identity]:
+    """Return which models answer.
+
+    Raises:
+        OSError: weights cannot be read.
+    """
+    return {tier: Identity(tier, *identity_of(options)) for tier, options in config.backends.by_tier.items()}
+
+
+def gate_of(config: Config) -> Gate | None:
+    """Return what keeps requests from Mini that it was not certified for; None where nothing is to be certified.
+
+    Raises:
+        ConfigError: the certificate cannot be read, or is of other models.
+    """
+    chosen = config.certificate
+    if chosen is None:
+        return None
+    try:
+        gate, warning = open_gate(
+            chosen.file,
+            serving_of(config),
+            max_age=chosen.max_age_days,
+            most_tokens=lambda request: token_bounds(request)[1],
+        )
+    except (CertificateError, OSError) as error:
+        raise ConfigError((Fault("", 1, 1, "certificate", str(error)),)) from error
+    if warning:
+        _log.warning("%s; until then large answers where the choice is ours", warning)
+    return gate
 
 
 def stays(policy: Policy, chosen: PolicyOptions, routes: Routes) -> Sticky | None:

@@ -52,7 +52,7 @@ async def begin(
         RoutesFailed: no route is left.
     """
     causes = [*tried]
-    for route in routes:
+    for route in map(Route.dated, routes):
         reply: Reply | None = None
         try:
             reply = await route.backend.send(call_for(request, route))

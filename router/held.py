@@ -25,7 +25,7 @@ class HeldReply:
     """
 
     def __init__(self, route: Route, call: Call, *, tokens: int | None) -> None:
-        self.route = route
+        self.route = route.dated()
         self.is_whole = False
         self._call = call
         self._tokens = tokens
@@ -36,6 +36,7 @@ class HeldReply:
         self._listener = Listener()
         self._sample: Sample | None = None
         self._usage: Usage | None = None
+        self._contradicts = False
         self._reading = asyncio.create_task(self._read())
         self._reading.add_done_callback(_looked_at)
 
@@ -48,6 +49,11 @@ class HeldReply:
     def usage(self) -> Usage | None:
         """Return what the backend told; None while it has not."""
         return self._reader.usage if self._usage is None else self._usage
+
+    @property
+    def usage_source(self) -> str:
+        """Return who told the usage of a whole reply, as in `router.base.USAGE_SOURCES`."""
+        return "contradictory" if self._contradicts or self._reader.contradicts else "provider"
 
     @property
     def tokens(self) -> int:
@@ -142,7 +148,9 @@ class HeldReply:
             body = b"".join(self._pieces)
             if not body:
                 raise Broken("the backend answered 2xx without a body")
-            self._sample, self._usage, self.is_whole = sample_of(body), read_reply(body).usage, True
+            told = read_reply(body)
+            self._sample, self._usage, self._contradicts = sample_of(body), told.usage, told.contradicts
+            self.is_whole = True
             return
         if not self.is_whole:
             self._listener.hear(self._reader.finish())

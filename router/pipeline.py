@@ -18,13 +18,12 @@ from backends.base import BackendError, Rejected, Sink, TimedOut, Usage
 from cache.base import KeptReply
 from cache.replies import Replies
 from classifier.base import Classifier, ClassifierError, Score
-from router.account import Account
+from router.account import Account, Books, Taken
 from router.base import (
     UNLIMITED,
     BadRequest,
     Decision,
     GatewayError,
-    Ledger,
     Outcome,
     Policy,
     Price,
@@ -35,23 +34,30 @@ from router.base import (
 )
 from router.cascade import Cascade
 from router.dispatch import Begun, begin
-from router.eligibility import CAPABILITY, Eligibility
+from router.eligibility import CAPABILITY, Eligibility, Eligible
+from router.experiments.assignment import assigned
+from router.experiments.running import Experiments
 from router.guards.large_share import CAPPED, LargeShare
 from router.guards.limits.base import Admitted, Limits
+from router.guards.limits.refusals import MONEY
 from router.guards.limits.tenants import FREE, UNLIMITED_TENANTS
 from router.learning.shadows import Shadows
-from router.metrics.counters import Metrics
+from router.policies.inputs import decision_inputs
+from router.policies.paced import PACED, Paced
 from router.prefix_affinity import PrefixAffinity
-from router.relay import Relay, ended_by
+from router.relay import Assess, Relay, ended_by
 from router.routes import Routes
 from router.semantic.opening import SemanticReplies
-from router.single_flight import ALONE, Seat, SingleFlight
+from router.single_flight import Seat, SingleFlight
 
 if TYPE_CHECKING:  # numpy is loaded only where something needs it
     from cache.semantic.base import Look
 
 LIMITED = "limited"
 """The reason of a decision that was not made, since the tenant may no more now."""
+
+UNDECIDED = "undecided"
+"""Likewise, since something failed before."""
 
 HUNG_UP = 499  # the status that nginx logs when the caller left first
 
@@ -101,6 +107,9 @@ class Pipeline:
         semantic: finds kept replies by meaning; None where that is switched off.
         limits: what tenants may.
         flights: equal requests, of which one asks a backend; None where each does.
+        paced: says who gives way to a tenant's budget; None where nobody does.
+        assess: told of each reply of a backend; None where nobody looks at them.
+        experiments: send some requests another way; None where there are none, as on such a way itself.
     """
 
     eligibility: Eligibility
@@ -111,14 +120,16 @@ class Pipeline:
     replies: Replies | None
     key_of: Callable[[Request, str], bytes]
     routes: Routes
-    ledger: Ledger
-    metrics: Metrics
+    books: Books
     shadows: Shadows | None
     cascade: Cascade | None = None
     note: Callable[[Request, Decision], None] | None = None
     semantic: SemanticReplies | None = None
     limits: Limits = UNLIMITED_TENANTS
     flights: SingleFlight | None = None
+    paced: Paced | None = None
+    assess: Assess | None = None
+    experiments: "Experiments[Pipeline] | None" = None
 
     async def answer(self, request: Request) -> Answer:
         """Walk the house.
@@ -128,37 +139,42 @@ class Pipeline:
             Rejected: the backend's own 4xx, for the caller as it came.
             BackendError: the reply broke before its first byte could be given.
         """
-        tiers, admitted = await self._admit(request)
-        key, look, seat = b"", None, ALONE
-        if self.replies is not None and request.cacheable:
-            key = self.key_of(request, self.policy.version)
-            try:
+        request, walk = self._assigned(request)
+        return await walk.walk(request)
+
+    async def walk(self, request: Request) -> Answer:
+        """Answer as this arm does; see `answer`."""
+        eligible, admitted = await self._admit(request)
+        taken = Taken(admitted)
+        key, kept, look, inputs = b"", None, None, ""
+        try:
+            if self.replies is not None and request.cacheable:
+                key = self.key_of(request, self.policy.version)
                 if self.flights is not None:
-                    seat = await self.flights.board(key, until=request.deadline)
-                kept, look = await self._recall(request, self.replies, key, seat)
-            except BaseException as error:  # also what an equal request that led has failed with
-                seat.fail(error)
-                _close_unanswered(self._account(request, self._choose(request, tiers), admitted), error)
-                raise
-            if kept is not None:
-                return await self._replay(request, kept, admitted, look)
-        request = self.affinity.marked(request)
-        decision = self._choose(request, tiers)
-        self.metrics.note_share(request.tenant, self.large_share.note(request, decision))
-        if self.note is not None:
-            self.note(request, decision)
-        account = self._account(request, decision, admitted, seat)
+                    taken.seat = await self.flights.board(key, until=request.deadline)
+                kept, look = await self._recall(request, self.replies, key, taken)
+            if kept is None:
+                request, decision, inputs = self._decided(request, eligible, admitted)
+        except BaseException as error:  # also what an equal request that led has failed with
+            taken.seat.fail(error)
+            undecided = Decision(request.wanted or eligible.tiers[0], UNDECIDED, None, None, self.policy.version)
+            _close_unanswered(self._account(request, undecided, taken), error)
+            raise
+        if kept is not None:
+            return await self._replay(request, kept, look, taken)
+        account = self._account(request, decision, taken, inputs)
+        decision = account.decision
         try:
             witness = None if self.shadows is None else self.shadows.draw(request, decision)
-            overhead = time.monotonic() - request.received
-            routes = self.routes.plan(request, decision)
+            account.overhead = overhead = time.monotonic() - request.received
+            routes = self.routes.plan(request, decision)[: 1 if admitted.decided else None]
             if decision.verify is None or self.cascade is None:
                 begun = await begin(routes, request, failed=account.failed)
             else:
                 escalates = partial(self._escalates, request, decision)
                 begun = await self.cascade.begin(routes, account, escalates=escalates)
-            keep = partial(self._keep, key, look, seat) if key and _is_regular(begun, decision) else None
-            chunks = Relay(account, self._large_price, keep, witness).chunks(begun)
+            keep = partial(self._keep, key, look, taken.seat) if key and _is_regular(begun, decision) else None
+            chunks = Relay(account, self._large_price, keep, witness, self.assess).chunks(begun)
             try:
                 await account.opened
                 first = await anext(chunks)
@@ -168,7 +184,7 @@ class Pipeline:
                     account.failed(begun.route, error)
                 raise
         except BaseException as error:
-            seat.fail(error)
+            taken.seat.fail(error)
             _close_unanswered(account, error)
             raise
         return Answer(
@@ -193,12 +209,37 @@ class Pipeline:
         Raises:
             BadRequest: no tier can serve it, or the one that it names cannot.
         """
-        return self._choose(self.affinity.marked(request), self.eligibility.tiers(request))
+        request, walk = self._assigned(request)
+        return walk._choose(self.affinity.marked(request), walk.eligibility.eligible(request))  # noqa: SLF001 - of this class
 
-    def _choose(self, request: Request, tiers: tuple[Tier, ...]) -> Decision:
+    def _assigned(self, request: Request) -> "tuple[Request, Pipeline]":
+        """Return the request with its arm, where an experiment takes it, and the walk that is that arm's."""
+        return (request, self) if self.experiments is None else self.experiments.assign(request, self)
+
+    def _decided(self, request: Request, eligible: Eligible, admitted: Admitted) -> tuple[Request, Decision, str]:
+        """Return the request with who holds its KV, where it goes, and why beside its score; who wants to know is told.
+
+        What it was decided from is taken down before the decision is counted, which may change the next one.
+        """
+        request = self.affinity.marked(request)
+        decision = admitted.decided or self._choose(request, eligible)
+        inputs = decision_inputs(
+            request,
+            eligible.tiers,
+            because=decision.reason,
+            pace=None if self.paced is None else self.paced.pace_of(request),
+            affordable=admitted.decided is None,
+            excess=self.large_share.excess(request.tenant) if decision.reason == CAPPED else None,
+        )
+        self.books.metrics.note_share(request.tenant, self.large_share.note(request, decision))
+        if self.note is not None:
+            self.note(request, decision)
+        return request, decision, inputs
+
+    def _choose(self, request: Request, eligible: Eligible) -> Decision:
         """Score the request, where that could matter, and choose."""
-        if request.wanted is None and len(tiers) == 1:
-            return Decision(tiers[0], CAPABILITY, None, None, self.policy.version)
+        if request.wanted is None and len(eligible.tiers) == 1:
+            return Decision(eligible.tiers[0], eligible.reason, None, None, self.policy.version)
         if not self.policy.needs_score(request):
             return self.policy.decide(request, None)
         if request.stalled:
@@ -209,7 +250,7 @@ class Pipeline:
         """Tell whether Large may take over from a reply of Mini's, and count it if so; each request is told of once."""
         found = self.large_share.note_escalation(request, decision, p_wrong)
         if decision.reason != CAPPED:
-            self.metrics.note_share(request.tenant, found)
+            self.books.metrics.note_share(request.tenant, found)
         return found != CAPPED
 
     def _score(self, request: Request) -> Score | None:
@@ -221,32 +262,48 @@ class Pipeline:
             _log.warning("request %s has no score: %s", request.id, error)
             return None
 
-    async def _admit(self, request: Request) -> tuple[tuple[Tier, ...], Admitted]:
+    async def _admit(self, request: Request) -> tuple[Eligible, Admitted]:
         """Return the tiers that may serve the request, and what it holds of its tenant's limits."""
         try:
-            tiers = self.eligibility.tiers(request)
-            return tiers, await self.limits.admit(request, tiers)
+            eligible = self.eligibility.eligible(request)
+            self.eligibility.note(eligible)
+            return eligible, await self._admitted(request, eligible.tiers)
         except (GatewayError, asyncio.CancelledError) as error:
             if isinstance(error, RateLimited):
-                self.metrics.note_limit(request.tenant, error.limit)
+                self.books.metrics.note_limit(request.tenant, error.limit)
             reason = CAPABILITY if isinstance(error, BadRequest) else LIMITED
             refused = Decision(request.wanted or Tier.LARGE, reason, None, None, self.policy.version)
-            _close_unanswered(self._account(request, refused), error)
+            _close_unanswered(self._account(request, refused, Taken(FREE)), error)
             raise
 
+    async def _admitted(self, request: Request, tiers: tuple[Tier, ...]) -> Admitted:
+        """Return what the request holds; of Mini alone where Large cannot be paid for and the tenant gives way."""
+        try:
+            return await self.limits.admit(request, tiers)
+        except RateLimited as error:
+            if self.paced is None or error.limit not in MONEY or len(tiers) == 1:
+                raise
+            needs_score = self.policy.needs_score(request) and not request.stalled
+            decision = self.paced.affordable(request, self._score(request) if needs_score else None)
+            if decision is None:
+                raise
+        admitted = await self.limits.admit(request, (Tier.MINI,))
+        admitted.decided = decision
+        return admitted
+
     async def _recall(
-        self, request: Request, replies: Replies, key: bytes, seat: Seat
+        self, request: Request, replies: Replies, key: bytes, taken: Taken
     ) -> "tuple[KeptReply | None, Look | None]":
         """Return what was kept for an equal request, or for one that means the same, and the look-up by meaning.
 
         Those who wait for this request get it, too.
         """
-        kept, look = seat.kept or await replies.get(key), None
+        kept, look = taken.seat.kept or await replies.get(key), None
         if kept is None and self.semantic is not None:
-            look = await self.semantic.look(request, self.policy.version)
+            look = await self.semantic.look(request, self.policy.version, taken.spent)
             kept = None if look is None or look.found is None else look.found.reply
         if kept is not None:
-            seat.land(kept)
+            taken.seat.land(kept)
         return kept, look
 
     def _keep(self, key: bytes, look: "Look | None", seat: Seat, reply: KeptReply) -> None:
@@ -257,14 +314,16 @@ class Pipeline:
         if look is not None and self.semantic is not None:
             self.semantic.keep(look, reply)
 
-    async def _replay(self, request: Request, kept: KeptReply, admitted: Admitted, look: "Look | None") -> Answer:
-        """Answer with a kept reply: it costs nothing, and what Large would have cost is saved."""
+    async def _replay(self, request: Request, kept: KeptReply, look: "Look | None", taken: Taken) -> Answer:
+        """Answer with a kept reply: it costs nothing but the look-up, and what Large would have cost is saved."""
         tier = Tier(kept.tier)
         decision = Decision(tier, "kept", None, None, self.policy.version)
-        account = self._account(request, decision, admitted)
+        account = self._account(request, decision, taken)
+        decision = account.decision
         if kept.fresh_input is not None and kept.output is not None:
             account.compare(self._large_price, Usage(kept.fresh_input, kept.cached_input, kept.output))
-        overhead = time.monotonic() - request.received
+        account.cache = "exact" if look is None or look.found is None else "semantic"
+        account.overhead = overhead = time.monotonic() - request.received
         served = None if look is None or self.semantic is None else partial(self.semantic.served, request, look)
         chunks = _replayed(account, kept.body, served)
         try:
@@ -281,22 +340,21 @@ class Pipeline:
             media_type=kept.media_type,
             first=first,
             rest=chunks,
-            cost=0,
+            cost=account.cost,
             baseline=account.baseline,
             overhead=overhead,
             similarity=None if look is None or look.found is None else look.found.similarity,
-            remaining=admitted.remaining(time.monotonic()),
+            remaining=taken.admitted.remaining(time.monotonic()),
         )
 
-    def _account(self, request: Request, decision: Decision, admitted: Admitted = FREE, seat: Seat = ALONE) -> Account:
+    def _account(self, request: Request, decision: Decision, taken: Taken, inputs: str = "") -> Account:
         return Account(
             request,
-            decision,
-            ledger=self.ledger,
-            metrics=self.metrics,
-            learn=self.affinity.learn,
-            admitted=admitted,
-            seat=seat,
+            assigned(request, decision),
+            self.books,
+            taken,
+            sampled=0.0 if self.shadows is None else self.shadows.probability(decision),
+            inputs=inputs,
         )
 
     @property
@@ -306,7 +364,7 @@ class Pipeline:
 
 def _is_regular(begun: Begun, decision: Decision) -> bool:
     """Tell an answer of the tier that was chosen on purpose from one of a makeshift, which is not worth keeping."""
-    return not begun.is_makeshift and decision.reason not in ("default", CAPPED)
+    return not begun.is_makeshift and decision.reason not in ("default", CAPPED, PACED)
 
 
 async def _replayed(

@@ -85,11 +85,11 @@ class PrefixAffinity:
             prefix.keys,
             prefix.held(tier),
             replica,
-            prompt_tokens=usage.fresh_input + (usage.cached_input or 0),
+            prompt_tokens=usage.total_input,
             cached_tokens=usage.cached_input,
         )
-        before = self._output[tier]
-        self._output[tier] = before + (usage.output - before) * _NEWEST if before else float(usage.output)
+        before, output = self._output[tier], usage.total_output
+        self._output[tier] = before + (output - before) * _NEWEST if before else float(output)
 
     def stats(self) -> dict[Tier, HolderStats]:
         """Return the counters as they are now."""

@@ -15,7 +15,7 @@ from backends.base import BackendError, Sink, StreamBroken, Usage, pour
 from backends.sse import StreamReader, read_reply
 from cache.base import KeptReply
 from router.account import Account
-from router.base import STOPPED, Outcome, Price
+from router.base import STOPPED, Outcome, Price, Request, Tier
 from router.dispatch import Begun
 from router.samples import without_logprobs
 
@@ -27,6 +27,9 @@ LONGEST_KEPT = 1 << 20  # bytes of a stream that are gathered for the cache; lon
 Witness = Callable[[Begun, bytes | None], None]
 """Takes what the caller got, a body or events; None where it was too long to be gathered."""
 
+Assess = Callable[[Request, Tier, bytes | None], None]
+"""Takes a reply, whole or broken, and who gave it, likewise; with the log-probabilities that only we asked for."""
+
 
 class Relay(Struct, frozen=True):
     """What a relay needs beside the reply.
@@ -35,12 +38,14 @@ class Relay(Struct, frozen=True):
         baseline: Large's price, for the estimate of what Large would have cost.
         keep: takes a whole reply for the cache; None where it may not be kept.
         witness: told of the whole reply when the caller has it; None where the request is not sampled.
+        assess: told of each reply that had begun; None where nobody looks at them.
     """
 
     account: Account
     baseline: Price | None
     keep: Callable[[KeptReply], None] | None
     witness: Witness | None = None
+    assess: Assess | None = None
 
     def chunks(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Return the caller's bytes; whoever takes them closes the generator.
@@ -59,12 +64,15 @@ class Relay(Struct, frozen=True):
         if begun.adds_logprobs:
             body = without_logprobs(body)
         try:
-            self._note(begun, told.usage)
+            self.account.finish = told.reason
+            self._note(begun, told.usage, contradicts=told.contradicts, came=len(begun.first))
             self.account.first_byte()
             async with aclosing(begun.reply.chunks):
                 yield body
             outcome = Outcome.ANSWERED
             self._hand_on(begun, body, told.usage, is_plain=told.is_plain)
+            if self.assess is not None:
+                self.assess(self.account.request, begun.route.tier, begun.first)
         except asyncio.CancelledError as cut:
             outcome, _ = ended_by(cut)
             raise
@@ -77,8 +85,9 @@ class Relay(Struct, frozen=True):
     async def _events(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
-        feed = _cleaned(reader.feed) if begun.adds_logprobs else reader.feed
-        gathered = _Gathered(wanted=self.keep is not None or self.witness is not None)
+        gathered = _Gathered(wanted=any((self.keep, self.witness, self.assess)))
+        heard = _Gathered(wanted=self.assess is not None) if begun.adds_logprobs else gathered
+        feed = _cleaned(reader.feed, heard) if begun.adds_logprobs else reader.feed
         outcome, error = Outcome.HUNG_UP, ""
         try:
             async with aclosing(begun.reply.chunks) as following:
@@ -96,11 +105,10 @@ class Relay(Struct, frozen=True):
                             yield data
                 else:
                     await pour(following, _Fed(feed, gathered, sink))
-            rest = reader.finish()
+            rest = _clean(reader.finish(), heard) if begun.adds_logprobs else reader.finish()
             if not reader.finished:  # a rest would be half an event, which would swallow the one that tells of it
                 raise StreamBroken("the stream ended without a finish reason or without [DONE]")
             if rest:
-                rest = without_logprobs(rest) if begun.adds_logprobs else rest
                 gathered.add(rest)
                 yield rest
             outcome = Outcome.ANSWERED
@@ -114,7 +122,16 @@ class Relay(Struct, frozen=True):
             outcome, error = ended_by(broken)
             raise
         finally:
-            self._note(begun, reader.usage, error)
+            self.account.finish = reader.reason
+            self._note(
+                begun,
+                reader.usage,
+                error,
+                contradicts=reader.contradicts,
+                is_whole=reader.finished,
+                came=gathered.length,
+            )
+            self._look(begun, heard, outcome)
             if gathered.length or outcome is not Outcome.BROKEN:  # else nothing went out: the caller gets an error
                 self.account.close(outcome, status=200, error=error)
 
@@ -129,10 +146,32 @@ class Relay(Struct, frozen=True):
         if self.witness is not None:
             self.witness(begun, body)
 
-    def _note(self, begun: Begun, usage: Usage | None, error: str = "") -> None:
+    def _look(self, begun: Begun, heard: "_Gathered", outcome: Outcome) -> None:
+        """Tell who looks at replies of a stream that ended by itself, or broke; a caller who left has cut it."""
+        if self.assess is not None and heard.length and outcome in (Outcome.ANSWERED, Outcome.BROKEN):
+            self.assess(self.account.request, begun.route.tier, heard.body())
+
+    def _note(
+        self,
+        begun: Begun,
+        usage: Usage | None,
+        error: str = "",
+        *,
+        contradicts: bool,
+        is_whole: bool = True,
+        came: int,
+    ) -> None:
         self.account.lost(begun.route, begun.reply.before)
-        self.account.served(begun.route, begun.reply.replica, usage, error=error)
-        self.account.compare(self.baseline, usage)
+        noted = self.account.served(
+            begun.route,
+            begun.reply.replica,
+            usage,
+            error=error,
+            contradicts=contradicts,
+            is_whole=is_whole,
+            came=came,
+        )
+        self.account.compare(self.baseline, noted.usage)
 
 
 def ended_by(error: BackendError | asyncio.CancelledError) -> tuple[Outcome, str]:
@@ -142,8 +181,14 @@ def ended_by(error: BackendError | asyncio.CancelledError) -> tuple[Outcome, str
     return (Outcome.INTERRUPTED if STOPPED in error.args else Outcome.HUNG_UP), ""
 
 
-def _cleaned(feed: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    return lambda piece: without_logprobs(feed(piece))
+def _cleaned(feed: Callable[[bytes], bytes], heard: "_Gathered") -> Callable[[bytes], bytes]:
+    return lambda piece: _clean(feed(piece), heard)
+
+
+def _clean(data: bytes, heard: "_Gathered") -> bytes:
+    """Return events without log-probabilities; with them they go to `heard`."""
+    heard.add(data)
+    return without_logprobs(data)
 
 
 class _Fed(Struct):
@@ -189,7 +234,7 @@ def _kept(begun: Begun, body: bytes, usage: Usage | None) -> KeptReply:
         media_type=begun.reply.media_type,
         tier=begun.route.tier,
         model=begun.route.model,
-        fresh_input=None if usage is None else usage.fresh_input,
+        fresh_input=None if usage is None else usage.total_input - (usage.cached_input or 0),
         cached_input=None if usage is None else usage.cached_input,
-        output=None if usage is None else usage.output,
+        output=None if usage is None else usage.total_output,
     )

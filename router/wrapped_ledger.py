@@ -5,7 +5,7 @@ Knows nothing of what is watched, or why.
 
 from collections.abc import Awaitable
 
-from router.base import Attempt, Intent, Label, Ledger, Rating, Record
+from router.base import Assessment, Attempt, Intent, Label, Ledger, Rating, Record, Signal
 
 
 class WrappedLedger:
@@ -33,6 +33,14 @@ class WrappedLedger:
     def rate(self, rating: Rating) -> Awaitable[str | None]:
         """Keep a rating."""
         return self._ledger.rate(rating)
+
+    def assess(self, assessment: Assessment) -> None:
+        """Hand over what a reply looks like."""
+        self._ledger.assess(assessment)
+
+    def signal(self, signal: Signal) -> Awaitable[str | None]:
+        """Keep a signal."""
+        return self._ledger.signal(signal)
 
     def forget(self, before: float) -> None:
         """Erase old text."""

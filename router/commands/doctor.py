@@ -27,6 +27,7 @@ from router.commands.weights import bundled, is_gguf
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
+from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
 
 _OLDEST = (3, 11)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -169,11 +170,22 @@ def _port(config: Config) -> Finding:
 
 
 def _ledger(config: Config) -> Finding:
+    if isinstance(config.ledger.place, PostgresPlace):
+        return _database(config.ledger.place)
     path = config.ledger.path.absolute()
     place = next(parent for parent in path.parents if parent.exists())
     if path.is_dir() or not place.is_dir() or not os.access(path if path.exists() else place, os.W_OK):
         return Finding("ledger", State.FAILED, f"{path} cannot be written", "set ledger.path to a file you may write")
     return Finding("ledger", State.OK, f"{path} can be written")
+
+
+def _database(place: PostgresPlace) -> Finding:
+    try:
+        with reading(place, within=_SECONDS) as opened:
+            opened.one("SELECT 1 AS one")
+    except LedgerUnreadable as error:
+        return Finding("ledger", State.FAILED, f"{place}: {error}", "set ledger.url to a database that can be reached")
+    return Finding("ledger", State.OK, f"{place} can be reached")
 
 
 def _ask(command: list[str]) -> str | None:

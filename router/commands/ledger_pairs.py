@@ -1,24 +1,24 @@
 """`--from-ledger` and `--since` -> labelled pairs, or an error of the command."""
 
-from pathlib import Path
-
 from classifier.pairs import Pair
 from router.commands.errors import CommandFailed
+from router.commands.places import place_of
 from router.commands.times import seconds_of
 from router.learning.pairs import pairs_of
-from router.ledger.reading import LedgerUnreadable
+from router.ledger.place import LedgerUnreadable
 
 
-def ledger_pairs(path: Path | None, since: str | None) -> list[Pair]:
+def ledger_pairs(ledger: str | None, since: str | None) -> list[Pair]:
     """Return the pairs of a ledger's labels; none where no ledger is named.
 
     Raises:
         CommandFailed: the ledger cannot be read.
         PairsError: it holds too few labels.
     """
-    if path is None:
+    if ledger is None:
         return []
+    place = place_of(ledger, None, must_be=False)
     try:
-        return pairs_of(path, since=seconds_of(since))
+        return pairs_of(place, since=seconds_of(since))
     except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(path), advice="name a ledger with --from-ledger") from error
+        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --from-ledger") from error

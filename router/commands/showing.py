@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 import msgspec
@@ -21,6 +20,7 @@ from backends.engines.desk.asking import ANSWER_TOKENS
 from backends.engines.desk.questions import Difficulty, Question
 from backends.engines.desk.workload import workload
 from router.commands.errors import CommandFailed
+from router.ledger.place import LedgerPlace
 from router.ledger.reading import costs_by_caller_id
 
 CALLERS = 2  # requests at once
@@ -122,7 +122,7 @@ def _counted(accuracy: Accuracy) -> dict[str, object]:
     return {"n": accuracy.asked, "right": accuracy.right, "interval_95": list(accuracy.interval())}
 
 
-async def compare(url: str, *, ledger: Path, requests: int, seed: int, key: str | None) -> Comparison:
+async def compare(url: str, *, ledger: LedgerPlace, requests: int, seed: int, key: str | None) -> Comparison:
     """Send the workload under each policy, one policy after the other.
 
     Raises:
@@ -228,7 +228,7 @@ def _piece(line: str) -> str:
     return choices[0].get("delta", {}).get("content") or ""
 
 
-async def _costs(ledger: Path, caller_ids: Sequence[str]) -> dict[str, int]:
+async def _costs(ledger: LedgerPlace, caller_ids: Sequence[str]) -> dict[str, int]:
     """Return nano-USD by caller's id; records are settled a moment after the answer."""
     wanted, found = set(caller_ids), dict[str, int]()
     for _ in range(40):

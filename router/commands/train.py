@@ -35,7 +35,7 @@ def train(  # noqa: PLR0913 - the options of a command line
     peers: Annotated[
         Path | None, Option(help="Likewise; steadies what is learnt where what Large adds is mostly chance.")
     ] = None,
-    from_ledger: Annotated[Path | None, Option(help="A ledger; its labels of sampled requests are fitted on.")] = None,
+    from_ledger: Annotated[str | None, Option(help="A ledger; its labels of sampled requests are fitted on.")] = None,
     since: Annotated[str | None, Option(help="Of the ledger: ISO 8601, such as 2026-11-01T08:00Z.")] = None,
     out: Annotated[Path, Option(help="The weights' file; the card is written beside it.")],
     name: Annotated[str, Option(help="What the weights are for.")] = "own",

@@ -28,15 +28,16 @@ from backends.engines.distilling.examples import COLUMNS, examples_of, split
 from backends.engines.options import MODELS
 from classifier.tables import TableError, read_rows
 from router.commands.errors import CommandFailed
+from router.commands.places import place_of
 from router.commands.times import seconds_of
 from router.commands.writing import writing
 from router.config.models import Config
 from router.config.reading import read_config
 from router.learning.teaching import Kept, ask_large, cases_of, kept_conversations
 from router.ledger.money import cost, usd
+from router.ledger.place import LedgerUnreadable
 from router.ledger.prices import PriceBookError
 from router.ledger.prices import load as load_prices
-from router.ledger.reading import LedgerUnreadable
 
 LEDGER: Final = "ledger"
 DESK: Final = "desk"
@@ -58,7 +59,7 @@ class _Source:
 
     name: str
     config: Path | None
-    ledger: Path | None
+    ledger: str | None
     since: float
     tenants: tuple[str, ...]
     most: int
@@ -80,7 +81,9 @@ def train_mini(  # noqa: PLR0913 - each is an option of the command line
     base: Annotated[Path | None, Option(help="Mini: a GGUF of the desk, or a folder; none is the shipped one.")] = None,
     name: Annotated[str, Option(help="What the adapter will be served as.")] = "own",
     config: Annotated[Path | None, Option(help="The configuration that names ledger and Large.")] = None,
-    ledger: Annotated[Path | None, Option(help="The ledger's file; else the configuration's.")] = None,
+    ledger: Annotated[
+        str | None, Option(help="The ledger's file, or postgresql://...; else the configuration's.")
+    ] = None,
     since: Annotated[str | None, Option(help="Of the ledger: ISO 8601, such as 2026-11-01T08:00Z.")] = None,
     tenant: Annotated[list[str] | None, Option(help="Of the ledger: whose conversations; may be repeated.")] = None,
     most: Annotated[int, Option(min=50, max=1_000_000, help="Conversations that Large is asked.")] = 8_000,
@@ -141,17 +144,15 @@ def _gathered(asked: _Source, say: Say) -> tuple[str, Sequence[Example], Exam]:
 
 def _from_ledger(asked: _Source, say: Say) -> list[Example]:
     config = read_config(asked.config)
-    path = asked.ledger or config.ledger.path
-    if not path.is_file():
-        raise CommandFailed("there is no ledger", where=str(path), advice="name one with --ledger")
+    place = place_of(asked.ledger, asked.config)
     try:
-        kept, left_out = kept_conversations(path, tenants=asked.tenants, since=asked.since, most=asked.most)
+        kept, left_out = kept_conversations(place, tenants=asked.tenants, since=asked.since, most=asked.most)
     except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(path), advice="name a ledger with --ledger") from error
+        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
     if not kept:
         raise CommandFailed(
             f"no conversation to learn from; left out: {_counted(left_out)}",
-            where=str(path),
+            where=str(place),
             advice="serve with learning.shadow above 0 and learning.keep_text on",
         )
     return asyncio.run(_ask(config, kept, left_out, say))
@@ -176,12 +177,14 @@ async def _ask(config: Config, kept: Sequence[Kept], left_out: Counter[str], say
 
 
 def _cost(config: Config, usage: Sequence[Usage]) -> str:
-    tokens = sum(each.fresh_input + (each.cached_input or 0) + each.output for each in usage)
+    tokens = sum(each.total_input + each.total_output for each in usage)
     try:
         price = load_prices(config.prices).price_of(config.backends.large.price)
     except PriceBookError:
         price = None
-    spent = "an unknown price" if price is None else f"{usd(sum(cost(price, each) for each in usage))} USD"
+    paid = [None if price is None else cost(price, each) for each in usage]
+    known = [each for each in paid if each is not None]
+    spent = f"{usd(sum(known))} USD" if price is not None and len(known) == len(paid) else "an unknown price"
     return f"{spent} for {tokens} tokens"
 
 

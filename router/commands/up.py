@@ -51,7 +51,7 @@ def up(
         _say(f"starting the gateway on {child.url} ...")
         child.wait_until_ready(seconds=60)
         _say(f"sending {requests} sample requests under each of {len(_NAMES)} policies ...")
-        comparison = asyncio.run(compare(child.url, ledger=chosen.ledger.path, requests=requests, seed=seed, key=key))
+        comparison = asyncio.run(compare(child.url, ledger=chosen.ledger.place, requests=requests, seed=seed, key=key))
         if as_json:
             print(json.dumps(comparison.as_dict()), flush=True)
         else:

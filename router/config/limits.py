@@ -4,7 +4,7 @@ Frozen values, as everything of the file; what is not said of a tenant is what t
 """
 
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from cache.addresses import read_address
 from router.guards.limits.base import Allowance, Span
 from router.guards.priorities import HIGHEST, LOWEST
+from router.policies.paced import Pace
 
 NANO: Final = Decimal(1_000_000_000)
 HIGHEST_BUDGET: Final = 1_000_000  # USD; sums of ten times that are still exact inside Redis
@@ -28,6 +29,8 @@ def _money(value: object) -> object:
     return str(value) if isinstance(value, float) else _whole(value)
 
 
+Precedence = Literal["quality_first", "budget_first"]
+
 _Count = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
 _Usd = Annotated[Decimal, Field(ge=0, le=HIGHEST_BUDGET, decimal_places=9), BeforeValidator(_money)]
 
@@ -41,6 +44,12 @@ class AllowanceOptions(BaseModel):
         in_flight: requests at the same time.
         budget_usd: in each window; what a request may cost at most is reserved while it runs.
         budget_window: begins at full hours, days, Mondays or months, UTC; `total` never begins anew.
+        quality_floor: the least share of all-Large's quality, 0.0 to 1.0; None: the budget bends nothing. With it, the
+            threshold moves towards Mini as the budget runs ahead of its window, and Mini answers where Large's worst
+            case cannot be paid for any more. Under a certified policy it is a certified mean; under others, Mini
+            answers no request that it is enough for with less than this probability.
+        precedence: where both cannot be had; `quality_first` keeps to the floor, and then refuses with 429, while
+            `budget_first` goes below it, until Mini answers all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -50,6 +59,8 @@ class AllowanceOptions(BaseModel):
     in_flight: _Count | None = None
     budget_usd: _Usd | None = None
     budget_window: Span | None = None
+    quality_floor: Annotated[float, Field(ge=0, le=1), BeforeValidator(_whole)] | None = None
+    precedence: Precedence | None = None
 
 
 class TenantOptions(AllowanceOptions):
@@ -57,9 +68,11 @@ class TenantOptions(AllowanceOptions):
 
     Attributes:
         priority: higher ones go first where requests wait for room; the highest that its requests can ask for.
+        resolution_hours: after one of its conversations is closed, in which it may open again; None: as for all.
     """
 
     priority: Annotated[int, Field(ge=LOWEST, le=HIGHEST), BeforeValidator(_whole)] = 0
+    resolution_hours: Annotated[float, Field(gt=0, le=8_760), BeforeValidator(_whole)] | None = None
 
 
 class LimitsOptions(BaseModel):
@@ -94,7 +107,7 @@ class LimitsOptions(BaseModel):
 
     def of(self, tenant: AllowanceOptions) -> Allowance:
         """Return what a tenant may."""
-        said = {**self.default.model_dump(exclude_none=True), **tenant.model_dump(exclude_none=True)}
+        said = self._said(tenant)
         budget = said.get("budget_usd")
         return Allowance(
             requests=said.get("requests_per_minute"),
@@ -103,3 +116,12 @@ class LimitsOptions(BaseModel):
             budget=None if budget is None else int(budget * NANO),
             span=said.get("budget_window", Span.MONTH),
         )
+
+    def pace_of(self, tenant: AllowanceOptions) -> Pace | None:
+        """Return how a tenant's requests give way to its budget, while it has money enough; None where they do not."""
+        said = self._said(tenant)
+        floor = said.get("quality_floor")
+        return None if floor is None else Pace(0.0, floor, budget_first=said.get("precedence") == "budget_first")
+
+    def _said(self, tenant: AllowanceOptions) -> dict[str, Any]:
+        return {**self.default.model_dump(exclude_none=True), **tenant.model_dump(exclude_none=True)}

@@ -27,9 +27,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from cache.options import CacheOptions
 from classifier.options import GENERAL, ClassifierOptions
 from router.base import Tier
+from router.config.alerts import AlertsOptions
+from router.config.families import families_of
 from router.config.kinds import BackendOptions
 from router.config.limits import LimitsOptions, TenantOptions
 from router.guards.keys import DEFAULT_TENANT
+from router.ledger.cubes import DAY
+from router.ledger.place import LedgerPlace, PostgresPlace, SqlitePlace, is_address
+from router.ledger.retention import Retention
 from router.model_names import EMBEDDINGS, MAX_NAME, VIRTUAL
 
 MIN_KEY: Final = 16  # characters; a shorter key can be guessed
@@ -271,8 +276,27 @@ PolicyOptions = Annotated[
 ]
 
 
-class LedgerOptions(Options):
-    """Where records are kept.
+class RecordOptions(Options):
+    """For how long records are kept, wherever that is.
+
+    Attributes:
+        raw_days: days until a request's own rows are erased, by whole days; their sums stay. None: never.
+        hour_days: days until sums of hours, and those of users and conversations, are erased; those of days stay.
+            None: never.
+    """
+
+    raw_days: Annotated[float, Field(ge=1, le=36_500), _Number] | None = 30.0
+    hour_days: Annotated[float, Field(ge=1, le=36_500), _Number] | None = 400.0
+
+    @property
+    def retention(self) -> Retention:
+        """Return the same in seconds."""
+        raw, hours = (None if days is None else days * DAY for days in (self.raw_days, self.hour_days))
+        return Retention(raw, hours)
+
+
+class SqliteLedgerOptions(RecordOptions):
+    """Records are kept in a file.
 
     Attributes:
         path: of the file; a relative one is below the working directory.
@@ -280,6 +304,49 @@ class LedgerOptions(Options):
 
     use: Literal["sqlite"] = "sqlite"
     path: Path = Path("tandem.db")
+
+    @property
+    def place(self) -> LedgerPlace:
+        """Return where that is."""
+        return SqlitePlace(self.path)
+
+
+class PostgresLedgerOptions(RecordOptions):
+    """Records are kept in PostgreSQL; needs the extra "postgres".
+
+    Attributes:
+        url: of a database of its own, such as "postgresql://tandem:${PASSWORD}@db:5432/tandem". Between it and the
+            gateway may be nothing that shares connections, such as PgBouncer by transactions.
+        path: what is no record is kept in files all the same, such as stored completions; they are named after this
+            one, which is not made itself.
+    """
+
+    use: Literal["postgres"]
+    url: SecretStr
+    path: Path = Path("tandem.db")
+
+    @field_validator("url")
+    @classmethod
+    def _names_a_database(cls, url: SecretStr) -> SecretStr:
+        if not is_address(url.get_secret_value()):
+            raise PydanticCustomError("ledger_url", "must be an address such as postgresql://user@host:5432/name")
+        return url
+
+    @property
+    def place(self) -> LedgerPlace:
+        """Return where that is."""
+        return PostgresPlace(self.url.get_secret_value())
+
+
+def _a_file_where_nothing_is_said(chosen: object) -> object:
+    return {"use": "sqlite", **chosen} if isinstance(chosen, dict) else chosen
+
+
+LedgerOptions = Annotated[
+    SqliteLedgerOptions | PostgresLedgerOptions,
+    Field(discriminator="use"),
+    BeforeValidator(_a_file_where_nothing_is_said),
+]
 
 
 class StoredOptions(Options):
@@ -298,6 +365,63 @@ class StoredOptions(Options):
     def beside(self, ledger: Path) -> Path:
         """Return the file's path."""
         return self.path or ledger.with_name(f"{ledger.stem}-stored{ledger.suffix}")
+
+
+class JudgeOptions(Options):
+    """Who compares both tiers' replies to requests that are sampled for shadow calls.
+
+    Attributes:
+        backend: its model, which must be of another family than both tiers' models.
+        family: of its model, where the model's name does not tell it.
+        tier_families: of the tiers' models, where their names do not tell them.
+        share: of the pairs, 0.0 to 1.0; each takes two calls.
+        max_per_minute: pairs; likewise.
+        timeout: seconds for one call.
+    """
+
+    backend: BackendOptions
+    family: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None = None
+    tier_families: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], ...] = ()
+    share: Annotated[float, Field(ge=0, le=1), _Number] = 1.0
+    max_per_minute: Annotated[int, Field(ge=1, le=10_000), _Number] = 30
+    timeout: Seconds = 60.0
+
+
+class QualityOptions(Options):
+    """How replies are looked at, beside the loop and without keeping them.
+
+    Attributes:
+        assess: look for loops, refusals, empty and cut replies, and verify what can be verified.
+        cpu_share: of one core, that this may take in each process; replies of which something can be verified are all
+            looked at, whatever it is.
+        waiting: replies that wait for it; those that find the queue full are counted and let go.
+        judge: who compares both tiers' replies; None compares their final answers alone.
+        resolution_hours: after a conversation is closed, in which it may open again; a tenant's own stands with the
+            tenant.
+        complex_from: the first score of a conversation from which on it counts as complex; the same for all arms of an
+            experiment, whatever their thresholds.
+    """
+
+    assess: bool = True
+    cpu_share: Annotated[float, Field(gt=0, le=1), _Number] = 0.05
+    waiting: Annotated[int, Field(ge=1, le=65_536), _Number] = 256
+    judge: JudgeOptions | None = None
+    resolution_hours: Annotated[float, Field(gt=0, le=8_760), _Number] = 72.0
+    complex_from: Annotated[float, Field(ge=0, le=1), _Number] = 0.5
+
+
+class ExperimentsOptions(Options):
+    """Where experiments stand that `./tandem experiment start` has begun.
+
+    Attributes:
+        folder: several processes may share it; None: beside the ledger, with -experiments in its name.
+    """
+
+    folder: Path | None = None
+
+    def beside(self, ledger: Path) -> Path:
+        """Return the folder's path."""
+        return self.folder or ledger.with_name(f"{ledger.stem}-experiments")
 
 
 class LogOptions(Options):
@@ -416,6 +540,29 @@ class KeyOptions(Options):
         return bytes.fromhex(self.sha256 or "")
 
 
+class CertificateOptions(Options):
+    """What was shown of Mini; the path alone may be written in its place.
+
+    Attributes:
+        file: made by `./tandem certify`; requests of a slice that did not pass go to Large where the choice is ours.
+        max_age_days: from when on the file counts for nothing, and all such requests go to Large.
+        failover: Mini stands in for a Large that is away also for requests that it was not certified for.
+    """
+
+    file: Path
+    max_age_days: Annotated[float, Field(gt=0, le=3_650), _Number] = 90.0
+    failover: bool = False
+
+
+def _file_alone(chosen: object) -> object:
+    return {"file": chosen} if isinstance(chosen, str | Path) else chosen
+
+
+_Certificate = Annotated[
+    CertificateOptions, BeforeValidator(_file_alone, json_schema_input_type=CertificateOptions | str)
+]
+
+
 class DashboardOptions(Options):
     """Who may look at the dashboard.
 
@@ -430,6 +577,7 @@ class Config(Options):
     """All that can be chosen.
 
     Attributes:
+        certificate: what was shown of Mini; None asks for nothing to be shown.
         keys: none means that no key is needed, which is allowed on loopback only.
         tenants: what is said of each by its name; without keys there is one alone, named default.
         prices: a price book of one's own; None takes the shipped one.
@@ -440,17 +588,21 @@ class Config(Options):
     models: ModelsOptions = ModelsOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     policy: PolicyOptions = ThresholdOptions()
+    certificate: _Certificate | None = None
     large_share: LargeShareOptions = LargeShareOptions()
     cache: CacheOptions = CacheOptions()
-    ledger: LedgerOptions = LedgerOptions()
+    ledger: LedgerOptions = SqliteLedgerOptions()
     stored: StoredOptions = StoredOptions()
     learning: LearningOptions = LearningOptions()
+    quality: QualityOptions = QualityOptions()
+    experiments: ExperimentsOptions = ExperimentsOptions()
     keys: tuple[KeyOptions, ...] = Field(default=(), validate_default=True)
     limits: LimitsOptions = LimitsOptions()
     tenants: dict[str, TenantOptions] = Field(default_factory=dict)
     prices: Path | None = None
     dashboard: DashboardOptions = DashboardOptions()
     logs: LogOptions = LogOptions()
+    alerts: AlertsOptions = AlertsOptions()
     tracing: TracingOptions = TracingOptions()
 
     @field_validator("models")
@@ -476,6 +628,30 @@ class Config(Options):
                 {"at": ("learning", "registry")},
             )
         return learning
+
+    @field_validator("quality")
+    @classmethod
+    def _nobody_judges_their_own(cls, quality: QualityOptions, info: ValidationInfo) -> QualityOptions:
+        """Refuse a judge of the family of either tier's model, which it would lean to."""
+        judge, backends = quality.judge, info.data.get("backends")
+        if judge is None or backends is None:
+            return quality
+        own = {judge.family} if judge.family else families_of(judge.backend.model)
+        tiers = [families_of(each.model) for each in backends.by_tier.values()]
+        others = frozenset(judge.tier_families).union(*tiers)
+        if not own:
+            unknown = "has a model whose name tells no family; write it as quality.judge.family"
+            raise PydanticCustomError("judge_family", unknown, {"at": ("quality", "judge", "backend")})
+        if not judge.tier_families and not all(tiers):
+            unknown = "needs the families of the tiers' models, whose names do not tell them; write them here"
+            raise PydanticCustomError("judge_family", unknown, {"at": ("quality", "judge", "tier_families")})
+        shared = sorted(own & others)
+        if shared:
+            leaning = "is of the family {family}, as a tier's model is, and would lean to it; take another model"
+            raise PydanticCustomError(
+                "judge_family", leaning, {"family": shared[0], "at": ("quality", "judge", "backend")}
+            )
+        return quality
 
     @model_validator(mode="before")
     @classmethod

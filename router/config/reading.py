@@ -59,7 +59,7 @@ def read_chosen(
         ConfigError: the file cannot be used; holds all faults in the file's order.
     """
     file = "" if path is None else str(path)
-    document = _document(path)
+    document = read_document(path)
     filled = fill(document, env)
     values = _listening(filled.values, {"host": host, "port": port})
     notes = [*document.notes, *filled.notes]
@@ -70,7 +70,7 @@ def read_chosen(
         # A value that could not be filled in is not also wrong because it is empty.
         notes += [note for note in refused if not any(_is_below(note, unfilled) for unfilled in filled.notes)]
     if notes:
-        raise ConfigError(tuple(sorted({_fault(file, note) for note in notes})))
+        raise ConfigError(faults_of(file, notes))
     return Chosen(config, values)
 
 
@@ -84,7 +84,7 @@ def placed(path: Path | None, faults: Iterable[Fault]) -> tuple[Fault, ...]:
     Raises:
         ConfigError: the file cannot be read any more.
     """
-    document = _document(path)
+    document = read_document(path)
     found = []
     for fault in faults:
         line, column = document.key_place_of(tuple(fault.path.split(".")))
@@ -92,7 +92,7 @@ def placed(path: Path | None, faults: Iterable[Fault]) -> tuple[Fault, ...]:
     return tuple(sorted(found))
 
 
-def _document(path: Path | None) -> Document:
+def read_document(path: Path | None) -> Document:
     """Return what a file says; nothing where there is none.
 
     Raises:
@@ -103,7 +103,7 @@ def _document(path: Path | None) -> Document:
     try:
         return _parsed(path)
     except DocumentError as error:  # not kept as a cause: it holds the text, and with it secrets
-        raise ConfigError((_fault(str(path), error.note),)) from None
+        raise ConfigError(faults_of(str(path), [error.note])) from None
 
 
 def _parsed(path: Path) -> Document:
@@ -136,6 +136,6 @@ def _is_below(note: Note, unfilled: Note) -> bool:
     return note.steps[: len(unfilled.steps)] == unfilled.steps
 
 
-def _fault(file: str, note: Note) -> Fault:
-    line, column = note.place
-    return Fault(file, line, column, shown(note.steps), note.message, note.suggestion)
+def faults_of(file: str, notes: Iterable[Note]) -> tuple[Fault, ...]:
+    """Return what was noted of a file as faults, in its order, each once."""
+    return tuple(sorted({Fault(file, *note.place, shown(note.steps), note.message, note.suggestion) for note in notes}))

@@ -40,9 +40,23 @@ _SHORTEST_SECRET: Final = 4  # characters; what is shorter also stands in ordina
 class Wording:
     """Tells in words what is wrong with the values of one document."""
 
-    def __init__(self, document: Document, values: Mapping[str, object], *, secrets: set[str]) -> None:
-        """Take what was written, what it became, and what came from the environment."""
+    def __init__(
+        self,
+        document: Document,
+        values: Mapping[str, object],
+        *,
+        secrets: set[str],
+        root: type[BaseModel] = Config,
+        unions: frozenset[Steps] = _UNIONS,
+    ) -> None:
+        """Take what was written, what it became, and what came from the environment.
+
+        Args:
+            root: the model that refused the values.
+            unions: where a kind is chosen by `use`.
+        """
         self._document, self._values = document, values
+        self._root, self._unions = root, unions
         found = secrets | set(_secrets_in(values))
         self._secrets = sorted((text for text in found if len(text) >= _SHORTEST_SECRET), key=len, reverse=True)
 
@@ -66,7 +80,7 @@ class Wording:
 
     def _unknown_key(self, steps: Steps) -> Note:
         name = nameable(steps[-1])
-        known = _known_names(steps[:-1], self._values)
+        known = _known_names(self._root, steps[:-1], self._values)
         nearest = get_close_matches(name or "", known, n=1)
         others = f"known are {', '.join(known)}" if known else ""
         suggestion = f"did you mean `{nearest[0]}`?" if nearest else others
@@ -112,14 +126,14 @@ class Wording:
                 steps = (*steps, step)
                 value = _inside(value, step)
             use = value.get("use") if isinstance(value, dict) else None
-            is_kind = not is_kind and steps in _UNIONS and isinstance(use, str) and not OUTSIDE.fullmatch(use)
+            is_kind = not is_kind and steps in self._unions and isinstance(use, str) and not OUTSIDE.fullmatch(use)
         return steps
 
 
-def _known_names(steps: Steps, values: Mapping[str, object]) -> list[str]:
+def _known_names(root: type[BaseModel], steps: Steps, values: Mapping[str, object]) -> list[str]:
     """Return the keys that may stand in the mapping at these steps; none where its model cannot be found."""
-    kind: type[BaseModel] | None = Config
-    kinds: list[type[BaseModel]] = [Config]
+    kind: type[BaseModel] | None = root
+    kinds: list[type[BaseModel]] = [root]
     value: object = values
     for step in steps:
         value = _inside(value, step)

@@ -15,12 +15,12 @@ from msgspec import Meta, Raw, Struct
 
 from backends.base import Backend
 from classifier.base import Prompt
-from router.base import BadRequest, Ledger, Price, Request, Tier
+from router.account import Books
+from router.base import BadRequest, Price, Request, Tier
 from router.eligibility import Eligibility
 from router.endpoints.wire import Headers, caller_id, new_id, read_typed
 from router.guards.large_share import LargeShare
 from router.guards.limits.base import Limits
-from router.metrics.counters import Metrics
 from router.model_names import DEFAULT_NAMES, EMBEDDINGS, ModelNames
 from router.pipeline import Pipeline
 from router.policies.explicit import Explicit
@@ -108,8 +108,7 @@ def embeddings_pipeline(
     *,
     model: str,
     price_of: Callable[[], Price | None],
-    ledger: Ledger,
-    metrics: Metrics,
+    books: Books,
     affinity: PrefixAffinity,
     large_share: LargeShare,
     limits: Limits,
@@ -125,8 +124,7 @@ def embeddings_pipeline(
         replies=None,
         key_of=_no_key,
         routes=Routes({TIER: route, Tier.LARGE: route}),
-        ledger=ledger,
-        metrics=metrics,
+        books=books,
         shadows=None,
         limits=limits,
     )

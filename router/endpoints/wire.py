@@ -17,6 +17,7 @@ from msgspec import Meta, Raw, Struct
 from classifier.base import Prompt, Turn
 from router.base import NOTHING_SPECIAL, BadRequest, Needs, Request, TooLarge, TooSlow, Unsupported
 from router.endpoints.routing_headers import wanted_quality, wanted_tier
+from router.endpoints.whose import conversation_of, user_of
 from router.guards.contents import refuse_addresses
 from router.guards.parameters import read_document
 from router.guards.schemas import refuse_schemas
@@ -191,6 +192,8 @@ def read_chat(
         lean=named.lean,
         needs=_needs(chat),
         stalled=is_stalled(prompt.turns, chat.messages),
+        user=user_of(fields, tenant),
+        conversation=conversation_of(headers, fields, tenant),
     )
 
 

@@ -19,7 +19,7 @@ from router.learning.challenger import Contests
 from router.learning.champion import Champion, Contender
 from router.learning.losses import large_cost
 from router.learning.registry import Registry, RegistryError
-from router.learning.shadows import Lesson, Sampling, Shadows
+from router.learning.shadows import Compare, Lesson, Sampling, Shadows
 from router.metrics.counters import Metrics
 from router.routes import Routes
 
@@ -78,12 +78,14 @@ async def open_learning(
     policy: Policy,
     throne: Throne | None,
     call_within: float,
+    compare: Compare | None = None,
 ) -> AsyncGenerator[Shadows | None, None]:
     """Yield what samples requests, None where nothing is sampled.
 
     Args:
         policy: told of losses, where it has `observe_loss`.
         call_within: seconds for one shadow call.
+        compare: told of each pair of replies.
     """
     async with AsyncExitStack() as owned:
         await owned.enter_async_context(_running(_forget(ledger, options.retention_days * DAY)))
@@ -114,6 +116,7 @@ async def open_learning(
             ledger=ledger,
             metrics=metrics,
             learn=partial(_learn, getattr(policy, "observe_loss", None), contests),
+            compare=compare,
         )
         owned.push_async_callback(shadows.aclose)
         yield shadows

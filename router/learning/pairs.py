@@ -22,6 +22,7 @@ from classifier.base import Prompt
 from classifier.pairs import ENOUGH, FEWEST, Pair, PairsError
 from router.base import Tier
 from router.ledger.labels import RatedLabel, iter_labels
+from router.ledger.place import LedgerPlace
 
 FEEDBACK = "feedback"
 """The grader's name in a pair whose grades rest on what a person said."""
@@ -29,29 +30,29 @@ FEEDBACK = "feedback"
 _GROUP_DIGITS = 16
 
 
-def pairs_of(path: Path, *, since: float = float("-inf")) -> list[Pair]:
+def pairs_of(ledger: LedgerPlace | Path, *, since: float = float("-inf")) -> list[Pair]:
     """Return the pairs that were labelled from `since` on, seconds since 1970, oldest request first.
 
     Raises:
         LedgerUnreadable: no such file, or not a ledger.
         PairsError: too few to fit on; says how many there are and how many are needed.
     """
-    pairs = list(iter_pairs(path, since=since))
+    pairs = list(iter_pairs(ledger, since=since))
     if len(pairs) < FEWEST:
         raise PairsError(
-            f"{path}: holds {len(pairs)} labels with their text and fitting needs at least {FEWEST}: "
+            f"{ledger}: holds {len(pairs)} labels with their text and fitting needs at least {FEWEST}: "
             "serve longer, or sample more by learning.shadow and learning.shadow_large"
         )
     return pairs
 
 
-def iter_pairs(path: Path, *, since: float = float("-inf")) -> Iterator[Pair]:
+def iter_pairs(ledger: LedgerPlace | Path, *, since: float = float("-inf")) -> Iterator[Pair]:
     """Yield the pairs, however few; the source of each is its grader.
 
     Raises:
         LedgerUnreadable: no such file, or not a ledger.
     """
-    for rated in iter_labels(path, since=since):
+    for rated in iter_labels(ledger, since=since):
         scores = scores_of(rated)
         if rated.label.prompt is None or scores is None:
             continue

@@ -43,6 +43,7 @@ class SecondCalls:
 
     async def ask(self, route: Route, request: Request) -> bytes | None:
         """Return a whole reply, None where there is none; either way what it cost is in the ledger."""
+        route = route.dated()
         self.ledger.shadow(request.id, attempt_of("shadow", route, "", None, UNFINISHED))
         try:
             replica, body = await self._reply(route, request)
@@ -55,7 +56,9 @@ class SecondCalls:
             self._note(request, msgspec.structs.replace(attempt, cost=0) if was_refused(error) else attempt)
             self.tell("failed")
             return None
-        self._note(request, attempt_of("shadow", route, replica, read_reply(body).usage, ""))
+        told = read_reply(body)
+        source = "contradictory" if told.contradicts else "provider"
+        self._note(request, attempt_of("shadow", route, replica, told.usage, "", source))
         return body
 
     async def _reply(self, route: Route, request: Request) -> tuple[str, bytes]:

@@ -33,6 +33,11 @@ MINUTE = 60.0  # seconds
 _log = logging.getLogger(__name__)
 
 
+Compare = Callable[[Request, Tier, bytes, str, str, float | None], Awaitable[None]]
+"""Takes a request, who answered it, what the caller got, what Large's and Mini's replies say, and how far Mini's
+agrees, 0.0 to 1.0, or None where the grader cannot tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """Which requests are sampled, and how much of them at once.
@@ -77,6 +82,7 @@ class Shadows:
 
     Args:
         learn: told of each graded request, one after another or several at once.
+        compare: told of each pair of replies, likewise; None where nobody wants to know.
     """
 
     def __init__(
@@ -87,20 +93,25 @@ class Shadows:
         ledger: Ledger,
         metrics: Metrics,
         learn: Callable[[Lesson], Awaitable[None]],
+        compare: Compare | None = None,
     ) -> None:
         self._sampling, self._routes, self._ledger, self._metrics = sampling, routes, ledger, metrics
         self._calls = SecondCalls(ledger, metrics, timeout=sampling.timeout, tell=metrics.shadow)
-        self._learn = learn
+        self._learn, self._compare = learn, compare
         self._shares = dict(sampling.shares)
         self._chance = random.Random(sampling.seed).random
         self._running: set[asyncio.Task[None]] = set()
         self._minute, self._begun = 0.0, 0
         self._closed = False
 
+    def probability(self, decision: Decision) -> float:
+        """Return with which a request of this decision is sampled."""
+        return 0.0 if decision.score is None else self._shares[decision.tier]
+
     def draw(self, request: Request, decision: Decision) -> Witness | None:
         """Return what is to be told of the whole reply; None for a request that is not sampled."""
-        share = self._shares[decision.tier]
-        if self._chance() >= share or decision.score is None:
+        share = self.probability(decision)
+        if self._chance() >= share:
             return None
         return partial(self._witness, request, decision, share)
 
@@ -147,11 +158,14 @@ class Shadows:
         said = await self._calls.ask(self._routes.by_tier[answered.other], request)
         if said is None:
             return
-        found = await asyncio.to_thread(_graded, request, answered, body, said)
+        texts, found = await asyncio.to_thread(_graded, request, answered, body, said)
         self._metrics.shadow("graded" if found else "ungraded")
         self._ledger.label(self._label(request, decision, answered, share, found))
         if found is not None:
             await self._learn(Lesson(request, decision, received, answered, found, share))
+        if self._compare is not None and texts:
+            agreement = None if found is None else found.weak_score
+            await self._compare(request, answered, body, texts[Tier.LARGE], texts[Tier.MINI], agreement)
 
     def _label(self, request: Request, decision: Decision, answered: Tier, share: float, found: Grade | None) -> Label:
         score = decision.score
@@ -173,13 +187,16 @@ class Shadows:
         )
 
 
-def _graded(request: Request, answered: Tier, body: bytes, other: bytes) -> Grade | None:
-    """Return the grade of what the caller got, a body or events, and of the other tier's body; None for no text."""
+def _graded(request: Request, answered: Tier, body: bytes, other: bytes) -> tuple[Mapping[Tier, str], Grade | None]:
+    """Return both replies by tier, and their grade, of what the caller got, a body or events, and of the other's body.
+
+    Where one of them has no text there is neither.
+    """
     try:
         said = {answered: text_of(body, stream=request.stream), answered.other: sample_of(other).text}
     except Broken:  # whole, but of a shape that says nothing here
-        return None
-    return grade(request.prompt, large=said[Tier.LARGE], mini=said[Tier.MINI])
+        return {}, None
+    return said, grade(request.prompt, large=said[Tier.LARGE], mini=said[Tier.MINI])
 
 
 def text_of(body: bytes, *, stream: bool) -> str:

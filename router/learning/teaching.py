@@ -26,6 +26,7 @@ from router.base import Tier
 from router.learning.grading import SHORT, grade, plain
 from router.learning.pairs import group_of
 from router.ledger.labels import RatedLabel, iter_labels
+from router.ledger.place import LedgerPlace
 from router.samples import sample_of
 
 UNSCORED: Final = 0.5
@@ -67,7 +68,7 @@ class Taught:
 
 
 def kept_conversations(
-    path: Path, *, tenants: Collection[str] = (), since: float = float("-inf"), most: int
+    ledger: LedgerPlace | Path, *, tenants: Collection[str] = (), since: float = float("-inf"), most: int
 ) -> tuple[list[Kept], Counter[str]]:
     """Return the conversations that Large may be asked about, newest first, and how many were left out for what.
 
@@ -80,16 +81,16 @@ def kept_conversations(
         LedgerUnreadable: no such file, or not a ledger.
         ExamplesError: it holds text of several tenants and none is named, or none of those that are.
     """
-    labels = [rated for rated in iter_labels(path, since=since) if rated.label.prompt is not None]
+    labels = [rated for rated in iter_labels(ledger, since=since) if rated.label.prompt is not None]
     found = {rated.label.tenant for rated in labels}
     strange = set(tenants) - found
     if strange:
         raise ExamplesError(
-            f"{path}: holds no text of the tenant {', '.join(sorted(strange))}; of {_named(found)} it does"
+            f"{ledger}: holds no text of the tenant {', '.join(sorted(strange))}; of {_named(found)} it does"
         )
     if len(found) > 1 and not tenants:
         raise ExamplesError(
-            f"{path}: holds text of several tenants, {_named(found)}, and an adapter repeats what it learnt: "
+            f"{ledger}: holds text of several tenants, {_named(found)}, and an adapter repeats what it learnt: "
             "name whose it shall be"
         )
     kept, left_out = dict[str, Kept](), Counter[str]()

@@ -12,7 +12,7 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from backends.base import Backend
+from backends.base import INPUT_BUCKETS, OUTPUT_BUCKETS, Backend
 from cache.holders import HolderStats
 from cache.replies import RepliesStats
 from cache.semantic.figures import SemanticStats
@@ -21,6 +21,11 @@ from router.metrics.components import backend_families, counter, prefix_families
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CACHE = "cache"
+_OFTEN = ("fresh_input", "cached_input", "output")
+_SELDOM = tuple(name for name in (*INPUT_BUCKETS, *OUTPUT_BUCKETS) if name not in _OFTEN)
+
+Watched = Mapping[str, int] | Mapping[tuple[str, str], int]
+"""Counts by the value of one label, or by those of two."""
 
 
 class _Histogram:
@@ -60,7 +65,8 @@ class Metrics(Collector):
         self.registry.register(self)
         self.semantic_figures: Callable[[], SemanticStats] | None = None
         self._running = 0
-        self._unpriced = 0
+        self._unpriced: Counter[str] = Counter()
+        self._told: Counter[str] = Counter()
         self._requests: Counter[tuple[str, str]] = Counter()
         self._decisions: Counter[tuple[str, str]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -74,7 +80,7 @@ class Metrics(Collector):
         self._learning_cost: Counter[str] = Counter()
         self._ratings: Counter[str] = Counter()
         self._limited: Counter[tuple[str, str]] = Counter()
-        self._watched: list[tuple[str, str, str, Mapping[str, int]]] = []
+        self._watched: list[tuple[str, str, tuple[str, ...], Watched]] = []
         self._stored: Counter[str] = Counter()
         self._first_byte = {by: _Histogram() for by in (Tier.LARGE, Tier.MINI, _CACHE)}
 
@@ -96,17 +102,27 @@ class Metrics(Collector):
             if last.kind == "failover":
                 self._stood_in[tier, last.tier] += 1
         for attempt in record.attempts:
-            if attempt.error:
-                self._failures[attempt.tier, attempt.error] += 1
-            if attempt.cost is None:
-                self._unpriced += 1
-            else:
-                self._cost[attempt.tier] += attempt.cost
-            usage = attempt.usage
-            if usage is not None:
-                self._tokens[attempt.tier, "fresh_input"] += usage.fresh_input
-                self._tokens[attempt.tier, "cached_input"] += usage.cached_input or 0
-                self._tokens[attempt.tier, "output"] += usage.output
+            self._end_attempt(attempt)
+
+    def _end_attempt(self, attempt: Attempt) -> None:
+        if attempt.error:
+            self._failures[attempt.tier, attempt.error] += 1
+        if attempt.cost is None:
+            self._unpriced[_why_unpriced(attempt)] += 1
+        else:
+            self._cost[attempt.tier] += attempt.cost
+        usage = attempt.usage
+        if usage is None:
+            return
+        if attempt.usage_source:
+            self._told[attempt.usage_source] += 1
+        self._tokens[attempt.tier, "fresh_input"] += usage.fresh_input
+        self._tokens[attempt.tier, "cached_input"] += usage.cached_input or 0
+        self._tokens[attempt.tier, "output"] += usage.output
+        for name in _SELDOM:
+            tokens = getattr(usage, name)
+            if tokens:
+                self._tokens[attempt.tier, name] += tokens
 
     def judge(self, verdict: str) -> None:
         """Count what became of a reply of Mini that was to be verified; one of `router.cascade.VERDICTS`."""
@@ -116,9 +132,9 @@ class Metrics(Collector):
         """Count a request that was refused for its tenant's limits; one of `router.guards.limits.refusals.Met`."""
         self._limited[tenant, limit] += 1
 
-    def watch(self, name: str, words: str, label: str, counts: Mapping[str, int]) -> None:
-        """Show what somebody else counts, under one label of few values."""
-        self._watched.append((name, words, label, counts))
+    def watch(self, name: str, words: str, label: str | tuple[str, ...], counts: Watched) -> None:
+        """Show what somebody else counts, under one label of few values, or under several."""
+        self._watched.append((name, words, (label,) if isinstance(label, str) else label, counts))
 
     def note_share(self, tenant: str, found: str) -> None:
         """Count a decision by score beyond a tenant's usual share of Large; "" is none."""
@@ -132,12 +148,12 @@ class Metrics(Collector):
     def spend_on_learning(self, attempt: Attempt) -> None:
         """Count what a shadow call cost; no part of what requests cost."""
         if attempt.cost is None:
-            self._unpriced += 1
+            self._unpriced[_why_unpriced(attempt)] += 1
         else:
             self._learning_cost[attempt.tier] += attempt.cost
 
     def rate(self, word: str) -> None:
-        """Count a rating that was kept: "good", "bad" or "score"."""
+        """Count a rating or signal that was kept: "good", "bad", "score" or one of `router.base.SIGNAL_KINDS`."""
         self._ratings[word] += 1
 
     def store(self, result: str) -> None:
@@ -151,7 +167,12 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families, as Prometheus' client wants them."""
         yield GaugeMetricFamily("tandem_requests_in_flight", "Requests being answered", value=self._running)
-        yield CounterMetricFamily("tandem_unpriced_attempts", "Attempts whose cost is unknown", value=self._unpriced)
+        unpriced = sum(self._unpriced.values())
+        yield CounterMetricFamily("tandem_unpriced_attempts", "Attempts whose cost is unknown", value=unpriced)
+        reasons = [((why,), count) for why, count in self._unpriced.items()]
+        yield counter("tandem_unpriced_reasons", "Attempts whose cost is unknown, by why", ("why",), reasons)
+        sources = [((source,), count) for source, count in self._told.items()]
+        yield counter("tandem_usage_sources", "Attempts by who told what they took", ("source",), sources)
         for name, words, labels, counts in (
             ("tandem_requests", "Requests by decided tier and outcome", ("tier", "outcome"), self._requests.items()),
             ("tandem_decisions", "Decisions by tier and reason", ("tier", "reason"), self._decisions.items()),
@@ -185,8 +206,8 @@ class Metrics(Collector):
             beyond = [((tenant,), count) for (tenant, each), count in self._beyond_share.items() if each == found]
             yield counter(f"tandem_large_share_{found}", meant, ("tenant",), beyond)
         yield counter("tandem_limited_requests", "Beyond a limit", ("tenant", "limit"), self._limited.items())
-        for name, words, label, seen in self._watched:
-            yield counter(name, words, (label,), [((word,), count) for word, count in seen.items()])
+        for name, words, under, seen in self._watched:
+            yield counter(name, words, under, [(_values(word), count) for word, count in seen.items()])
         refused = [((str(status),), count) for status, count in self._refused.items()]
         yield counter("tandem_refused_requests", "Requests refused before routing", ("status",), refused)
         if self._cache_figures is not None:
@@ -206,3 +227,15 @@ class Metrics(Collector):
         for by, observed in self._first_byte.items():
             histogram.add_metric((str(by),), observed.buckets(), observed.sum)
         yield histogram
+
+
+def _values(word: str | tuple[str, str]) -> tuple[str, ...]:
+    """Return the values of one label or of two."""
+    return (word,) if isinstance(word, str) else word
+
+
+def _why_unpriced(attempt: Attempt) -> str:
+    """Return what is not known: "contradictory" or no "usage", a "model" or "service_tier" that has no price."""
+    if attempt.usage is None:
+        return "contradictory" if attempt.usage_source == "contradictory" else "usage"
+    return "service_tier" if attempt.price_version else "model"

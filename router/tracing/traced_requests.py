@@ -125,9 +125,7 @@ def _spend(span: Span, attempts: Iterable[Attempt]) -> None:
     span.tell(
         {
             "gen_ai.response.model": answered,
-            "gen_ai.usage.input_tokens": sum(each.fresh_input + (each.cached_input or 0) for each in usages)
-            if usages
-            else None,
-            "gen_ai.usage.output_tokens": sum(each.output for each in usages) if usages else None,
+            "gen_ai.usage.input_tokens": sum(each.total_input for each in usages) if usages else None,
+            "gen_ai.usage.output_tokens": sum(each.total_output for each in usages) if usages else None,
         }
     )

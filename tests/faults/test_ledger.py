@@ -1,6 +1,6 @@
 """The ledger cut at any byte of its last records; on a full disk: test_process.py.
 
-router/ledger/sqlite.py, router/ledger/layout.py
+router/ledger/writer.py, router/ledger/layout.py
 """
 
 import asyncio
@@ -10,22 +10,22 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from router.base import Decision, Intent, Outcome, Record, Tier
+from router.base import Decision, Intent, Outcome, Rating, Record, Tier
 from router.bench.faults.books import read_ledger
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 SIZE = 24 << 20  # bytes of the file system: the write-ahead file alone grows to 8 MiB
 DECISION = Decision(Tier.MINI, "asked", None, None, "explicit@1")
 
 
 async def test_cut_at_any_byte_of_the_last_three_records_a_ledger_keeps_all_before(tmp_path: Path) -> None:
-    ledger = SqliteLedger(tmp_path / "ledger.db", loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(tmp_path / "ledger.db", loop=asyncio.get_running_loop())
     log = tmp_path / "ledger.db-wal"
     sizes = []
     for number in range(8):
         await ledger.open(_intent(number))
         ledger.settle(_record(number))
-        await ledger.open(_intent(number, "-next"))  # what a later batch holds tells that the one before is written
+        await ledger.rate(Rating("", "acme", 0.0, 0.0, None))  # answered once all before it is written
         sizes.append(log.stat().st_size)
     before = [size for size in sizes if size <= sizes[4]]
     kept = tmp_path / "kept"
@@ -40,7 +40,7 @@ async def test_cut_at_any_byte_of_the_last_three_records_a_ledger_keeps_all_befo
         torn.mkdir()
         shutil.copy(kept / "ledger.db", torn / "ledger.db")
         (torn / "ledger.db-wal").write_bytes(whole[:cut])
-        again = SqliteLedger(torn / "ledger.db", loop=asyncio.get_running_loop())
+        again = LedgerWriter(torn / "ledger.db", loop=asyncio.get_running_loop())
         await again.aclose()
         with closing(sqlite3.connect(torn / "ledger.db")) as connection:
             found = {name for (name,) in connection.execute("SELECT id FROM requests WHERE outcome = 'answered'")}
@@ -51,8 +51,8 @@ async def test_cut_at_any_byte_of_the_last_three_records_a_ledger_keeps_all_befo
         shutil.rmtree(torn)
 
 
-def _intent(number: int, more: str = "") -> Intent:
-    return Intent(f"req_{number}{more}", "", "acme", "mini", stream=False, started=time.time(), decision=DECISION)
+def _intent(number: int) -> Intent:
+    return Intent(f"req_{number}", "", "acme", "mini", stream=False, started=time.time(), decision=DECISION)
 
 
 def _record(number: int) -> Record:

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from backends.base import Broken
+from router.guards.large_share import LargeShare
 from router.ledger.spending import read_spending
 from tests.router.conftest import House, OpenHouse, Served, chat
 from tests.router.scripted import COMPLETION, EVENTS
@@ -158,3 +159,20 @@ async def test_a_key_of_idempotency_is_answered_once_after_a_restart_too(open_ho
             assert answer.content == COMPLETION
             assert len(house.mini.calls) == 1 - turn
     assert len(house.rows()) == 1
+
+
+async def test_a_mistake_before_the_decision_is_recorded_and_gives_back_what_was_held(
+    serve_house: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slip(_self: LargeShare, *_given: object) -> str:
+        raise RuntimeError("a mistake of the program")
+
+    async with serve_house(limits={"default": {"in_flight": 1}}) as house:
+        with monkeypatch.context() as patched:
+            patched.setattr(LargeShare, "note", slip)
+            failed = await ask(house, 1)
+        answered = await ask(house, 1)
+    assert [answer.status_code for answer in (*failed, *answered)] == [500, 200]
+    assert [(row["status"], row["reason"], row["outcome"]) for row in house.rows()][:1] == [
+        (500, "undecided", "failed")
+    ]

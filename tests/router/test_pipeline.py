@@ -208,7 +208,9 @@ async def test_a_broken_stream_ends_with_an_error_event_and_an_aborted_body(serv
     assert msgspec.json.decode(last.removeprefix(b"data: "))["error"]["code"] == "upstream_error"
     assert b"[DONE]" not in got
     (row,) = house.rows()
-    assert (row["outcome"], row["error"], row["cost"]) == ("broken", "StreamBroken", None)
+    assert (row["outcome"], row["error"]) == ("broken", "StreamBroken")
+    assert attempts_of(row)[0]["usage_source"] == "tokenizer"  # nobody told, and it is not free
+    assert row["cost"]
 
 
 @pytest.mark.parametrize("events", [EVENTS[:2], (EVENTS[0], EVENTS[3])], ids=["no DONE", "no finish reason"])

@@ -125,7 +125,11 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """One attempt of a record: tokens in disjoint buckets, nano-USD; None where unknown."""
+    """One attempt of a record: tokens in disjoint buckets, nano-USD; None where unknown.
+
+    Attributes:
+        source: who told the tokens, as in `router.base.USAGE_SOURCES`.
+    """
 
     tier: str
     kind: str
@@ -134,6 +138,7 @@ class Charge:
     output: int | None
     cost: int | None
     error: str
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

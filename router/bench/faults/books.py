@@ -11,7 +11,7 @@ from typing import Any, Final
 from router.bench.faults.base import Books, Charge, Got, Kept, Served
 
 _ATTEMPTS: Final = """
-SELECT request_id, tier, kind, fresh_input, cached_input, output, cost, error FROM attempts
+SELECT request_id, tier, kind, fresh_input, cached_input, output, cost, error, usage_source FROM attempts
 ORDER BY request_id, position
 """
 _REQUESTS: Final = "SELECT id, caller_id, tenant, outcome, status FROM requests"

@@ -13,13 +13,13 @@ from classifier.pairs import FEWEST
 from router.base import Label, Tier
 from router.commands.program import run
 from router.learning.registry import Registry
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 from tests.router.learning.by_hand import EASY, HARD, write_weights
 
 
 async def fill(path: Path, count: int) -> None:
     """Write labels as shadow calls make them: Mini is wrong where it is hard."""
-    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     for number in range(count):
         text, weak = ((HARD, 0.0), (EASY, 1.0))[number % 2]
         prompt = msgspec.json.encode(Prompt((Turn("user", f"{text} {number}"),)))

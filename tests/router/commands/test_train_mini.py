@@ -16,7 +16,7 @@ from classifier.base import Prompt, Turn
 from router.base import Label, Tier
 from router.commands import train_mini as train_mini_command
 from router.commands.program import run
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 QUICK = ("--epochs", "1", "--rank", "2", "--device", "cpu")
 
@@ -33,7 +33,7 @@ def gateway(tmp_path: Path) -> Path:
     questions = [*seen("kept", Difficulty.SIMPLE, 30), *seen("kept", Difficulty.COMPLEX, 30)]
 
     async def fill() -> None:
-        ledger = SqliteLedger(tmp_path / "l.db", loop=asyncio.get_running_loop())
+        ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
         for number, question in enumerate(questions):
             prompt, score = msgspec.json.encode(Prompt((Turn("user", question.text),))), 0.2 + 0.6 * (number // 30)
             ledger.label(

@@ -14,7 +14,7 @@ from router.commands.ledger_pairs import ledger_pairs
 from router.commands.times import seconds_of
 from router.learning.pairs import group_of, iter_pairs, labelled_row, pairs_of, scores_of
 from router.ledger.labels import RatedLabel, iter_labels
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 
 def label(
@@ -54,7 +54,7 @@ def test_what_a_person_said_stands_above_the_grader(
 
 
 async def fill(path: Path, count: int) -> None:
-    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     for number in range(count):
         ledger.label(label(number, scores=(1.0, float(number % 2))))
     await ledger.aclose()
@@ -63,7 +63,7 @@ async def fill(path: Path, count: int) -> None:
 async def test_labels_with_text_are_pairs_and_ratings_replace_grades(tmp_path: Path) -> None:
     path = tmp_path / "l.db"
     await fill(path, 3)
-    ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     decision = Decision(Tier.MINI, "score", None, None, "p@1")
     for name in ("r000", "r001", "unsampled"):
         await ledger.open(Intent(name, "", "acme", "auto", stream=False, started=1.0, decision=decision))
@@ -106,10 +106,10 @@ def test_equal_questions_are_one_group() -> None:
 def test_a_command_names_a_ledger_that_cannot_be_read(tmp_path: Path) -> None:
     assert ledger_pairs(None, None) == []
     with pytest.raises(CommandFailed, match="--from-ledger") as caught:
-        ledger_pairs(tmp_path / "missing.db", None)
+        ledger_pairs(str(tmp_path / "missing.db"), None)
     assert caught.value.where == str(tmp_path / "missing.db")
     with pytest.raises(BadUsage, match="is no time"):
-        ledger_pairs(tmp_path / "missing.db", "yesterday")
+        ledger_pairs(str(tmp_path / "missing.db"), "yesterday")
 
 
 def test_a_time_is_read_with_its_zone() -> None:

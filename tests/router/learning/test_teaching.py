@@ -16,7 +16,7 @@ from router.learning import teaching
 from router.learning.pairs import group_of
 from router.learning.teaching import Kept, ask_large, cases_of, kept_conversations, says_the_same
 from router.ledger.labels import RatedLabel
-from router.ledger.sqlite import SqliteLedger
+from router.ledger.writer import LedgerWriter
 
 
 def prompt(text: str, *, tools: int = 0) -> Prompt:
@@ -35,7 +35,7 @@ def label(number: int, said: Prompt | None, *, tenant: str = "acme", score: floa
 
 def ledger_of(path: Path, *labels: Label) -> Path:
     async def write() -> None:
-        ledger = SqliteLedger(path, loop=asyncio.get_running_loop())
+        ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
         for each in labels:
             ledger.label(each)
         await ledger.aclose()
