@@ -167,6 +167,19 @@ class Usage(Struct, frozen=True):
     service_tier: str = ""
 
     @property
+    def has_more_buckets(self) -> bool:
+        """Tell whether some bucket beside the first three holds tokens; most answers have none."""
+        return bool(
+            self.cache_write
+            or self.cache_write_1h
+            or self.audio_input
+            or self.image_input
+            or self.reasoning
+            or self.audio_output
+            or self.image_output
+        )
+
+    @property
     def total_input(self) -> int:
         """Return all tokens of the prompt."""
         return (

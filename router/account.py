@@ -145,9 +145,10 @@ class Account:
             usage, source = self._estimated(route, contradicts=contradicts, came=came)
         elif self._cut:
             self._learn_prompt(usage.total_input)
-        if source == "provider" and came and usage is not None and self._books.estimates is not None:
+        estimates = self._books.estimates
+        if source == "provider" and came and usage is not None and estimates is not None and estimates.is_due():
             prompt, stream = self._prompt_bytes(), self.request.stream
-            self._books.estimates.learn(route.model, usage, prompt=prompt, reply=came, stream=stream)
+            estimates.learn(route.model, usage, prompt=prompt, reply=came, stream=stream)
         attempt = attempt_of(self._kind(), route, replica, usage, error, source)
         self._attempts.append(attempt)
         self._has_served = True

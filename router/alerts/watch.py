@@ -1,4 +1,4 @@
-"""Intents, records and labels -> detectors, once a second -> what fires, in figures and for a webhook.
+"""Intents, records and labels -> detectors, in slices -> once a second what fires, in figures and for a webhook.
 
 What a request costs here is a place in a list. The work is done beside requests, in slices so short that none of them
 waits for it. Touched by the loop alone; what takes long is handed to a thread.
@@ -24,7 +24,7 @@ from router.base import Intent, Label, Ledger, Record
 from router.wrapped_ledger import WrappedLedger
 
 EVERY: Final = 1.0  # seconds
-SLICE: Final = 100  # requests, after which others get their turn
+SLICE: Final = 50  # requests, after which others get their turn
 MOST: Final = 200_000  # requests that wait to be looked at; more are not looked at, and counted
 SAVED_EVERY: Final = 60.0  # seconds
 
@@ -76,10 +76,12 @@ class Watch(Collector):
 
     def see(self, settled: Settled) -> None:
         """Take a request that has ended; looked at within a second."""
-        if len(self._settled) < MOST:
-            self._settled.append(settled)
-        else:
+        if len(self._settled) >= MOST:
             self._unseen += 1
+            return
+        self._settled.append(settled)
+        if len(self._settled) % SLICE == 0 and self._task is not None:  # while it is still at hand for the processor
+            self._task.get_loop().call_soon(self._take)
 
     def hear(self, label: Label) -> None:
         """Take a label; likewise."""
@@ -87,10 +89,8 @@ class Watch(Collector):
 
     async def look(self) -> None:
         """Look at all that was seen until now."""
-        for _ in range(-(-len(self._settled) // SLICE)):
-            part = [self._settled.popleft() for _ in range(min(SLICE, len(self._settled)))]
-            for detector in self._detectors:
-                detector.take(part)
+        while self._settled:
+            self._take()
             await asyncio.sleep(0)
         while self._labels:
             self._accuracy.hear(self._labels.popleft())
@@ -101,6 +101,12 @@ class Watch(Collector):
         self._tell(self._states.take(readings, now), now)
         if self._memory.has_changed and not 0.0 <= now - self._saved < SAVED_EVERY:
             await self.save()
+
+    def _take(self) -> None:
+        """Give the detectors a slice of what was seen."""
+        part = [self._settled.popleft() for _ in range(min(SLICE, len(self._settled)))]
+        for detector in self._detectors:
+            detector.take(part)
 
     async def save(self) -> None:
         """Write what was learnt, where there is something new."""

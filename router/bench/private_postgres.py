@@ -10,11 +10,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Final
 
-from router.ledger.engines.postgres import connected_to
 from router.ledger.place import PostgresPlace
 
 _OPTIONS: Final = "-c fsync=off -c full_page_writes=off -c listen_addresses= -c max_connections=50"
@@ -27,6 +27,8 @@ def why_not() -> str:
     """Return why there can be none here; "" where there can."""
     if not all(map(shutil.which, _PROGRAMS)):
         return "PostgreSQL is not installed"
+    if find_spec("psycopg") is None:
+        return "psycopg is not installed; it comes with the extra postgres"
     return "" if os.getuid() or _other() is not None else "PostgreSQL does not run as root, and there is nobody else"
 
 
@@ -53,6 +55,8 @@ class PrivatePostgres:
 
     def run(self, statement: str) -> None:
         """Have the server do something that concerns all databases."""
+        from router.ledger.engines.postgres import connected_to  # noqa: PLC0415  (an extra)
+
         with connected_to(PostgresPlace(self.url("postgres")), name="bench") as connection:
             connection.execute(statement.encode())
 

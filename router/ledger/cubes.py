@@ -28,6 +28,7 @@ WIDTHS: Final = (MINUTE, HOUR, QUARTER, DAY)
 CACHE: Final = "cache"
 FIRST_TOKEN: Final = "first_token"  # noqa: S105 - a time
 OVERHEAD: Final = "overhead"
+COARSE: Final = 5  # bins of an overhead: it is spread wide, and 2.5 % are exact enough for what takes a millisecond
 
 
 class Totalled(Struct):
@@ -235,7 +236,7 @@ class Deltas:
             first = (minute, ended.source, FIRST_TOKEN, bin_of(ended.first_byte))
             spreads[first] = spreads.get(first, 0) + 1
         if ended.overhead is not None:
-            own = (minute, ended.source, OVERHEAD, bin_of(ended.overhead))
+            own = (minute, ended.source, OVERHEAD, bin_of(ended.overhead, together=COARSE))
             spreads[own] = spreads.get(own, 0) + 1
         if facts.tier in _TIERS:
             self._add_to_units(facts, ended)

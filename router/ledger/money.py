@@ -36,16 +36,17 @@ def cost(price: Price, usage: Usage) -> int | None:
     held = price.held_for(usage.service_tier, usage.total_input)
     if held is None:
         return None
-    _check(usage)
-    total = (
-        held.per_request
-        + _nano(usage.fresh_input * held.fresh_input)
-        + _nano((usage.cached_input or 0) * held.cached_input)
-        + _nano(usage.output * held.output)
-    )
-    for name in _SELDOM:
-        tokens = getattr(usage, name)
-        if tokens:
+    fresh, cached, output = usage.fresh_input, usage.cached_input or 0, usage.output
+    if fresh < 0 or cached < 0 or output < 0:
+        raise _below_zero(usage)
+    total = held.per_request + _nano(fresh * held.fresh_input) + _nano(output * held.output)
+    if cached:
+        total += _nano(cached * held.cached_input)
+    if usage.has_more_buckets:
+        for name in _SELDOM:
+            tokens = getattr(usage, name)
+            if tokens < 0:
+                raise _below_zero(usage)
             total += _nano(tokens * held.rate(name))
     return total
 
@@ -58,27 +59,24 @@ def breakdown(price: Price, usage: Usage) -> dict[str, int] | None:
     held = price.held_for(usage.service_tier, usage.total_input)
     if held is None:
         return None
-    _check(usage)
+    if any((getattr(usage, name) or 0) < 0 for name in BUCKETS):
+        raise _below_zero(usage)
     parts = {name: _nano((getattr(usage, name) or 0) * held.rate(name)) for name in BUCKETS}
     return {**parts, "per_request": held.per_request}
 
 
 def prefix_saved(price: Price, usage: Usage) -> int:
     """Return nano-USD that cached input would have cost more, had it been computed anew; 0 where that is not known."""
+    if not usage.cached_input:
+        return 0
     held = price.held_for(usage.service_tier, usage.total_input)
-    if held is None or not usage.cached_input:
+    if held is None:
         return 0
     return _nano(usage.cached_input * held.fresh_input) - _nano(usage.cached_input * held.cached_input)
 
 
-def _check(usage: Usage) -> None:
-    if (
-        usage.fresh_input < 0
-        or usage.output < 0
-        or (usage.cached_input or 0) < 0
-        or any(getattr(usage, name) < 0 for name in _SELDOM)
-    ):
-        raise ValueError(f"tokens below zero cannot be priced: {usage}")
+def _below_zero(usage: Usage) -> ValueError:
+    return ValueError(f"tokens below zero cannot be priced: {usage}")
 
 
 def pico_per_token(text: str) -> int:

@@ -17,6 +17,8 @@ from backends.base import Usage
 FEWEST: Final = 20
 """Requests below which a model's own ratio is not used."""
 
+_FIRST: Final = 1_000  # requests that are all learnt from; of later ones one in
+_ONE_IN: Final = 8
 _MOST: Final = 4_096  # requests that a ratio remembers; then the older half of their weight is dropped
 _MODELS: Final = 1_024
 _PROMPT: Final = "prompt"
@@ -94,6 +96,12 @@ class UsageEstimates:
 
     def __init__(self) -> None:
         self._ratios: dict[tuple[str, str], Ratio] = {}
+        self._seen = 0
+
+    def is_due(self) -> bool:
+        """Tell whether the reply at hand is one to learn from: of many, some are enough."""
+        self._seen += 1
+        return self._seen <= _FIRST or not self._seen % _ONE_IN
 
     def learn(self, model: str, usage: Usage, *, prompt: int, reply: int, stream: bool) -> None:
         """Take what a backend told of a whole reply.

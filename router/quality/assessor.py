@@ -41,7 +41,7 @@ class Budget:
         waiting_bytes: of all that wait.
     """
 
-    share: float = 0.05
+    share: float = 0.02
     waiting: int = 256
     waiting_bytes: int = 16 << 20
 

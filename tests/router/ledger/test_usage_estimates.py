@@ -66,3 +66,9 @@ def test_a_ratio_follows_a_model_that_changes() -> None:
             ratio.learn(400, tokens)
     assert ratio.value == pytest.approx(50 / 400, rel=0.02)
     assert ratio.count <= 4_097
+
+
+def test_of_many_replies_some_are_enough_to_learn_from() -> None:
+    estimates = UsageEstimates()
+    assert all(estimates.is_due() for _ in range(1_000))
+    assert sum(estimates.is_due() for _ in range(800)) == 100
