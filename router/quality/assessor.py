@@ -20,7 +20,8 @@ from router.base import Assessment, Request, Tier
 from router.quality.assessing import assess
 from router.quality.checks import is_verifiable
 
-PAUSE: Final = 0.2  # seconds between two looks into empty queues, and until what was found is handed on
+PAUSE: Final = 0.2  # seconds between two looks into empty queues
+HANDED_ON: Final = 1.0  # seconds at most between two times that what was found is handed on
 AT_ONCE: Final = 64  # assessments that are handed on together
 CLOSE_WITHIN: Final = 2.0  # seconds for what is left of the replies that are verified
 
@@ -82,7 +83,7 @@ class Assessor:
         self._others: deque[_Waiting] = deque()
         self._bytes_in = self._bytes_out = 0  # one written by the loop, the other by the thread
         self._found: list[Assessment] = []
-        self._rests_until = 0.0
+        self._rests_until = self._hands_on_at = 0.0
         self._closing = threading.Event()
         self.results: dict[str, int] = dict.fromkeys(RESULTS, 0)
         self.flags: dict[tuple[str, str], int] = {(tier.value, flag): 0 for tier in Tier for flag in FLAGS}
@@ -112,7 +113,8 @@ class Assessor:
         while not self._closing.is_set():
             waiting = self._take()
             if waiting is None:
-                self._hand_on()
+                if time.monotonic() >= self._hands_on_at:  # a row on its own costs the ledger as much as many
+                    self._hand_on()
                 rests = self._rests_until - time.monotonic() if self._others else PAUSE
                 self._closing.wait(max(0.0, min(PAUSE, rests)))
             else:
@@ -160,6 +162,7 @@ class Assessor:
         if not self._found:
             return
         found, self._found = self._found, []
+        self._hands_on_at = time.monotonic() + HANDED_ON
         try:
             self._loop.call_soon_threadsafe(self._keep, found)
         except RuntimeError:  # the loop is closed: nobody is left who could write

@@ -1,23 +1,20 @@
 """A request and its reply -> which of its promises could be verified, and which were broken.
 
 JSON where JSON was asked for, the schema where one was sent, and arguments of tools against the tool's own schema. A
-schema that cannot be read is no check: it is told as one that does not apply. Patterns run in linear time and nothing
-is fetched, whatever a schema says.
+schema that cannot be read, or would take too long, is no check: it is told as one that does not apply.
 """
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
-from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from router.base import Request
 from router.quality.replies import Said, ToolCall
+from router.quality.schemas import fits
 
-KEPT_VALIDATORS: Final = 64
 LONGEST: Final = 262_144  # characters of what is checked
 
 
@@ -48,8 +45,8 @@ def _format_checks(request: Request, said: Said) -> list[bool]:
     if wanted["type"] == "json_object":
         return [found and isinstance(value, dict)]
     named: object = wanted.get("json_schema")
-    fits = _fits(named.get("schema"), value) if found and isinstance(named, dict) else None
-    return [found] if fits is None else [found, fits]
+    fitting = fits(named.get("schema"), value, size=len(said.text)) if found and isinstance(named, dict) else None
+    return [found] if fitting is None else [found, fitting]
 
 
 def _tool_checks(request: Request, said: Said) -> list[bool]:
@@ -74,8 +71,8 @@ def _call_checks(call: ToolCall, schemas: Mapping[str, object]) -> list[bool]:
     found, value = _parsed(call.arguments or "{}")
     if not found or not isinstance(value, dict):
         return [True, False]
-    fits = _fits(schemas[call.name], value)
-    return [True, True] if fits is None else [True, True, fits]
+    fitting = fits(schemas[call.name], value, size=len(call.arguments))
+    return [True, True] if fitting is None else [True, True, fitting]
 
 
 def _parsed(text: str) -> tuple[bool, object]:
@@ -84,35 +81,6 @@ def _parsed(text: str) -> tuple[bool, object]:
         return True, json.loads(text)
     except (ValueError, RecursionError):
         return False, None
-
-
-def _fits(schema: object, value: object) -> bool | None:
-    """Return whether a value fits a schema; None where there is none, or none that can be read."""
-    if not isinstance(schema, dict):
-        return None
-    validator = _validator(json.dumps(schema, sort_keys=True))
-    return None if validator is None else bool(validator.is_valid(value))
-
-
-@lru_cache(KEPT_VALIDATORS)
-def _validator(schema: str) -> Any:  # noqa: ANN401 - a class of a package that is loaded late
-    """Return what validates; None where the schema is none, or where nothing that validates is installed."""
-    schemas = _load()
-    if schemas is None:
-        return None
-    try:
-        return schemas.validator_for(json.loads(schema), pattern_options=schemas.RegexOptions(), offline=True)
-    except ValueError:  # no schema, one that refers elsewhere, or a pattern that could take for ever
-        return None
-
-
-@lru_cache(1)
-def _load() -> ModuleType | None:
-    try:
-        import jsonschema_rs  # noqa: PLC0415 - loaded with the first schema
-    except ImportError:
-        return None
-    return jsonschema_rs
 
 
 def _decoded(raw: Raw | None) -> object:

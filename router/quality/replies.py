@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from backends.sse import reason_of
+
 _NOTHING: Final = Raw(b"null")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -149,7 +151,7 @@ class _Heard:
             text="".join(self._text),
             refusal="".join(self._refusal),
             calls=tuple(ToolCall("".join(name), "".join(arguments)) for name, arguments in self._calls.values()),
-            finish=self._finish,
+            finish=reason_of(self._finish),
             logprob=_mean([token.logprob for token in self._tokens]),
             entropy=_mean([_entropy(token.top_logprobs) for token in self._tokens if token.top_logprobs]),
         )
