@@ -1,4 +1,7 @@
-"""Tests router/experiments in a whole gateway: what is begun beside it is taken, answered, kept apart and recorded."""
+"""Tests router/experiments in a whole gateway: what is begun beside it is taken, answered, kept apart and recorded.
+
+router/arms.py, router/walks.py
+"""
 
 import asyncio
 import json
