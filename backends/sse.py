@@ -215,7 +215,7 @@ class StreamReader:
             self._seen.add(choice.index)
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
-                self.reason = choice.finish_reason[:LONGEST_REASON]
+                self.reason = reason_of(choice.finish_reason)
             if not self.has_content:
                 self.has_content = _says_something(choice)
 
@@ -251,7 +251,12 @@ def read_reply(body: bytes) -> Told:
         is_plain = is_whole and all(reason == "stop" for reason in reasons) and all(map(_is_plain, choices))
     except UNREADABLE:
         return Told(usage, is_whole=False, is_plain=False, contradicts=contradicts)
-    return Told(usage, is_whole, is_plain, contradicts, (reasons[-1] or "")[:LONGEST_REASON] if reasons else "")
+    return Told(usage, is_whole, is_plain, contradicts, reason_of(reasons[-1] or "") if reasons else "")
+
+
+def reason_of(told: str) -> str:
+    """Return a word that any ledger can hold; "" for what is none."""
+    return told[:LONGEST_REASON] if told.isprintable() else ""
 
 
 def _is_plain(choice: _WholeChoice) -> bool:

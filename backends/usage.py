@@ -130,7 +130,7 @@ def tier_of(raw: msgspec.Raw) -> str:
         word = _read_word(raw).strip().lower()
     except UNREADABLE:
         return STRANGE_TIER
-    return word if len(word) <= _LONGEST_TIER else STRANGE_TIER
+    return word if len(word) <= _LONGEST_TIER and word.isprintable() else STRANGE_TIER
 
 
 def _of_chat(told: _Chat, prompt: int, model: msgspec.Raw, service_tier: str) -> Usage | None:

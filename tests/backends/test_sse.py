@@ -268,7 +268,8 @@ def test_what_cannot_be_true_is_told_from_what_is_not_told(told: object) -> None
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize(
-    ("told", "tier"), [("flex", "flex"), ("Default", "default"), (None, ""), (7, "?"), ("x" * 50, "?")]
+    ("told", "tier"),
+    [("flex", "flex"), ("Default", "default"), (None, ""), (7, "?"), ("x" * 50, "?"), ("fl\0ex", "?")],
 )
 def test_the_service_tier_is_that_of_the_answer_whichever_chunk_tells_it(
     told: object, tier: str, *, before: bool
@@ -344,3 +345,11 @@ def test_a_reply_that_does_not_say_why_it_ended_has_no_reason(body: bytes) -> No
 def test_a_reason_without_end_is_cut() -> None:
     told = read_reply(b'{"choices":[{"finish_reason":"' + b"x" * 5_000 + b'"}]}')
     assert len(told.reason) == LONGEST_REASON
+
+
+@pytest.mark.parametrize("odd", [r"st\u0000op", r"stop\n", r"\u2028"])
+def test_a_reason_that_is_no_word_is_none(odd: str) -> None:
+    choice = '{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"%s"}]}' % odd  # noqa: UP031 - braces
+    reader = StreamReader(strip_usage=False)
+    reader.feed(b"data: " + choice.encode() + b"\n\n")
+    assert read_reply(choice.encode()).reason == reader.reason == ""

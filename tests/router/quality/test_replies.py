@@ -80,3 +80,11 @@ def test_an_assessment_has_the_figures_of_the_text() -> None:
     assert found.repetition > 0.9
     assert found.compression > 2.4
     assert (found.checks, found.failed_checks, found.agreement, found.judge) == (0, 0, None, "")
+
+
+def test_why_it_ended_is_a_word_or_nothing() -> None:
+    for told, finish in (("stop", "stop"), ("st\0op", ""), ("x" * 99, "x" * 32)):
+        body = json.dumps({"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": told}]})
+        said = said_by(body.encode(), stream=False)
+        assert said is not None
+        assert said.finish == finish
