@@ -283,6 +283,8 @@ class Deltas:
         counts: dict[Row, int] = {}
         for (minute, source, kind, bin_), n in self._spreads.items():
             for width, bucket in zip(WIDTHS, _buckets_of(minute), strict=True):
+                if kind == OVERHEAD and width != HOUR:  # every request has one: by the hour is often enough
+                    continue
                 key = (width, bucket, source, kind, bin_)
                 counts[key] = counts.get(key, 0) + n
         return [(*key, n) for key, n in counts.items()]

@@ -12,7 +12,7 @@ from typing import Final
 from router.bench.goals import Goal
 
 PARTS: Final = (
-    "golden_costs", "ledger", "dashboard", "savings", "replay", "experiments", "thresholds", "cusum", "quality",
+    "golden_costs", "ledger", "dashboard", "savings", "replay", "experiments", "thresholds", "cusum", "quality", "pacing",
 )  # fmt: skip
 
 Goals = Callable[..., list[Goal]]
