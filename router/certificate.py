@@ -24,6 +24,9 @@ EXPIRED: Final = "expired"
 """Stands where a slice's name does: the certificate is too old, so it speaks for no request."""
 
 A_DAY: Final = 86_400.0  # seconds
+LARGEST: Final = 64 << 20  # bytes of a file
+
+_NEWEST: Final = 253_402_300_800.0  # the year 10,000
 
 _IN_PROMPT: Final = ("messages", "prompt", "tools", "functions")
 
@@ -158,11 +161,11 @@ class Certificate(Struct, frozen=True, forbid_unknown_fields=True):
 
     format: str
     version: int
-    made: float
+    made: Annotated[float, Meta(ge=0, lt=_NEWEST)]
     program: str
     config: str
     seed: int
-    alpha: Annotated[float, Meta(gt=0, lt=1)]
+    alpha: Annotated[float, Meta(gt=0, le=0.5)]
     correction: str
     incumbent: Identity
     candidate: Identity
@@ -187,24 +190,42 @@ def load(path: Path) -> Certificate:
         CertificateError: it cannot be read, or is no certificate of this version.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise CertificateError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
+    if len(content) > LARGEST:
+        raise CertificateError(f"{path}: is over {LARGEST} bytes, as no certificate is; make one with ./tandem certify")
     try:
         head: Any = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CertificateError(f"{path}: is no JSON: {error}; make one with ./tandem certify") from error
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise CertificateError(f"{path}: is no certificate; make one with ./tandem certify")
     if head.get("version") != VERSION:
         raise CertificateError(
-            f"{path}: is of version {head.get('version')!r}, and {VERSION} is read here; make it again"
+            f"{path}: is of version {head.get('version')!r:.40}, and {VERSION} is read here; make it again"
         )
     try:
-        return msgspec.convert(head, Certificate)
+        certificate = msgspec.convert(head, Certificate)
     except msgspec.ValidationError as error:
         fault = str(error)
         raise CertificateError(f"{path}: is damaged: {fault[:1].lower()}{fault[1:]}; make it again") from error
+    untrue = _untrue(certificate)
+    if untrue:
+        raise CertificateError(f"{path}: is damaged: {untrue}; make it again")
+    return certificate
+
+
+def _untrue(certificate: Certificate) -> str:
+    """Return what a file says against its own figures; "" where it is of one piece."""
+    if not certificate.slices:
+        return "it has no slice, so nothing was shown"
+    for each in certificate.slices:
+        worst = max((each.adjusted, *(figure.p_value for figure in each.measured)))
+        if each.verdict is Verdict.PASSED and (not each.measured or worst > certificate.alpha):
+            return f"{each.name} is said to have passed, and its figures do not show it"
+    return ""
 
 
 def check(certificate: Certificate, path: Path, serving: Mapping[Tier, Identity]) -> None:

@@ -10,23 +10,24 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from router.statistics.drift import Reference
 
 FORMAT: Final = "tandem-alerts-1"
 MOST: Final = 2_000  # references; the oldest go first
+HIGHEST: Final = 1 << 62  # nano-USD
 
 _log = logging.getLogger(__name__)
 
 
 class _Learnt(Struct):
     references: dict[str, Reference]
-    accuracy: dict[str, float]
-    hours: list[int]
+    accuracy: dict[str, Annotated[float, Meta(ge=0, le=1)]]
+    hours: list[Annotated[int, Meta(ge=0, le=HIGHEST)]]
     format: str = FORMAT
 
 

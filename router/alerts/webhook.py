@@ -71,11 +71,17 @@ class Webhook:
     async def send(self, alerts: Sequence[Alert]) -> int:
         """Post alerts of one kind and state once; returns the HTTP status.
 
+        What is answered beside it is not read: it could go on for ever.
+
         Raises:
-            httpx2.HTTPError: nobody answered.
+            httpx2.HTTPError, httpx2.InvalidURL, TimeoutError: nobody answered, or not in time.
         """
         body = payload_of(alerts, source=self._source)
-        return (await self._client.post(self.options.url, content=body)).status_code
+        async with (
+            asyncio.timeout(self.options.timeout),
+            self._client.stream("POST", self.options.url, content=body) as answer,
+        ):
+            return answer.status_code
 
     async def aclose(self) -> None:
         """Try what waits once more, within two seconds, and close."""
@@ -104,7 +110,7 @@ class Webhook:
         for _ in range(TRIES):
             try:
                 status = await self.send(group)
-            except httpx2.HTTPError as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
                 cause = type(error).__name__
             else:
                 if httpx2.codes.is_success(status):

@@ -96,7 +96,7 @@ async def _sent(options: WebhookOptions, told: tuple[Alert, ...]) -> list[int]:
     webhook = Webhook(options, source="test")
     try:
         return [await webhook.send([each]) for each in told]
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         what = f"the webhook gave no answer: {type(error).__name__}"
         raise CommandFailed(what, where="alerts.webhook", advice="look whether it runs and can be reached") from error
     finally:

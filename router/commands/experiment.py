@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from typer import Argument, Option
 
 from router.commands.errors import BadConfiguration, BadUsage, CommandFailed
+from router.commands.places import place_of
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
@@ -32,7 +33,7 @@ experiment = typer.Typer(no_args_is_help=True)
 _Config = Annotated[Path | None, Option("--config", help="The gateway's configuration file.")]
 _Folder = Annotated[Path | None, Option("--folder", help="Where experiments stand; else the configuration's.")]
 _Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
-_Id = Annotated[str, Argument(help="The experiment's id.")]
+_Id = Annotated[str, Argument(metavar="id", help="The experiment's id.")]
 
 
 class BadExperiment(BadConfiguration):
@@ -121,9 +122,10 @@ def report(id_: _Id, *, config: _Config = None, folder: _Folder = None, as_json:
     chosen = read_config(config)
     with _told():
         standing = _folder(folder, chosen).standing(id_)
+        place = place_of(None, config)
         defined = _defined(standing)
         seen = exposed(
-            chosen.ledger.place,
+            place,
             standing.id,
             tuple(defined.arms),
             unit=defined.unit,

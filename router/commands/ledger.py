@@ -29,7 +29,24 @@ _Ledger = Annotated[
 ]
 _Config = Annotated[Path | None, Option("--config", help="The configuration file that names the ledger.")]
 _Json = Annotated[bool, Option("--json", help="Print one JSON object.")]
-_Days = Annotated[float | None, Option(min=1.0, show_default="the configuration's")]
+_RawDays = Annotated[
+    float | None,
+    Option(
+        "--raw-days",
+        min=1.0,
+        show_default="the configuration's",
+        help="Days after which a request's own rows are erased; its sums stay.",
+    ),
+]
+_HourDays = Annotated[
+    float | None,
+    Option(
+        "--hour-days",
+        min=1.0,
+        show_default="the configuration's",
+        help="Days after which sums of hours, users and conversations are erased; those of days stay.",
+    ),
+]
 
 
 @ledger.command("verify")
@@ -66,8 +83,8 @@ def erase_what_is_old(
     *,
     ledger: _Ledger = None,
     config: _Config = None,
-    raw_days: _Days = None,
-    hour_days: _Days = None,
+    raw_days: _RawDays = None,
+    hour_days: _HourDays = None,
     as_json: _Json = False,
 ) -> None:
     """Erase what is old, as a running gateway does by itself; it must not run."""

@@ -68,7 +68,9 @@ def take_over(
     try:
         rows, left = published(pattern, provider=provider, today=utc_today())
     except ImportError as error:
-        raise CommandFailed("genai-prices is not installed", advice="install the extra fit") from error
+        raise CommandFailed(
+            "genai-prices is not installed", advice="install the extra [fit], as in .venv/bin/pip install '.[fit]'"
+        ) from error
     for each in left:
         print(_told(each), file=sys.stderr)
     missing = len({each.model for each in left if each.whole})
@@ -95,10 +97,15 @@ def show(
         day = utc_today() if on is None else date.fromisoformat(on)
     except ValueError as error:
         raise BadUsage(f"{on!r} is no day", where="--on", advice="write it as 2026-01-31") from error
-    book = _book(file or _configured(config))
+    chosen = file or _configured(config)
+    book = _book(chosen)
     price = book.price_on(model, day)
     if price is None:
-        raise CommandFailed(f"{model!r} has no price on {day}", advice="add a row for it; until then it is unpriced")
+        raise CommandFailed(
+            f"{model!r} has no price on {day}",
+            where=str(chosen or "the shipped book"),
+            advice="add a row for it, or name another book with --file; until then it is unpriced",
+        )
     rows = [_shown(each) for each in (price, *price.variants)]
     hosting = book.hosting_of(model, day)
     hourly = None if hosting is None else usd(round(hosting.usd_per_hour * 10**9))

@@ -131,7 +131,7 @@ def _invoke(arguments: list[str]) -> int:
     except typer.TyperException as error:
         if not error.format_message():
             return error.exit_code  # a group without a command has shown its help
-        raise _usage_error(error, asked) from error
+        raise _usage_error(error) from error
     return 0
 
 
@@ -141,11 +141,11 @@ def _load(target: str) -> Callable[..., None] | typer.Typer:
     return command
 
 
-def _usage_error(error: typer.TyperException, asked: str) -> CommandError:
+def _usage_error(error: typer.TyperException) -> CommandError:
     message = error.format_message().rstrip(".")
-    known = asked in {command.name for command in COMMANDS}
-    help_line = f"tandem {asked} --help" if known else "tandem --help"
-    return BadUsage(f"{message[:1].lower()}{message[1:]}", advice=f"see {help_line}")
+    context = getattr(error, "ctx", None)  # of the command that was reached, such as that of `tandem experiment report`
+    reached = "tandem" if context is None else context.command_path
+    return BadUsage(f"{message[:1].lower()}{message[1:]}", advice=f"see {reached} --help")
 
 
 def _report(error: CommandError, *, as_json: bool) -> int:

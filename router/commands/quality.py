@@ -6,7 +6,7 @@ looked at. Knows how to show it, not what it is.
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -86,12 +86,13 @@ class _Found:
 
     def show(self, console: Console) -> None:
         """Print it for people."""
-        named = {**self.tiers, **{f"{experiment}/{arm}": part for (experiment, arm), part in self.arms.items()}}
-        if not named:
+        if not self.tiers:
             console.print("no reply of a backend stands in the ledger for this time")
             return
-        console.print(_rates(named))
-        console.print(_users(named))
+        for named in (self.tiers, *_by_experiment(self.arms)):
+            console.print(_rates(named))
+            if told := _users(named):
+                console.print(told)
         for (experiment, arm), each in self.resolved.items():
             whose = f"{experiment}/{arm}" if experiment else "outside of experiments"
             console.print(f"resolution, {whose}: {_resolved(each)}")
@@ -113,6 +114,14 @@ def _read(place: LedgerPlace, *, since: float, chosen: Config) -> _Found:
     return _Found(parts_by_tier(counts, compared), parts_by_arm(counts, compared), resolved)
 
 
+def _by_experiment(arms: Mapping[tuple[str, str], Part]) -> Iterable[Mapping[str, Part]]:
+    """Return the arms of each experiment by themselves, so that a table has no more columns than people can read."""
+    found: dict[str, dict[str, Part]] = {}
+    for (experiment, arm), part in arms.items():
+        found.setdefault(experiment, {})[f"{experiment}/{arm}"] = part
+    return found.values()
+
+
 def _rates(parts: Mapping[str, Part]) -> Table:
     table = Table("", *parts, box=SIMPLE_HEAD)
     table.add_row("answered", *(str(part.counts.answered) for part in parts.values()))
@@ -125,16 +134,18 @@ def _rates(parts: Mapping[str, Part]) -> Table:
     return table
 
 
-def _users(parts: Mapping[str, Part]) -> Table:
+def _users(parts: Mapping[str, Part]) -> Table | None:
+    """Return what users told; None where they told nothing."""
+    kinds = sorted({f"{told.kind} by {told.teller}" for part in parts.values() for told in part.counts.told})
     table = Table("", *parts, box=SIMPLE_HEAD)
-    for kind in sorted({f"{told.kind} by {told.teller}" for part in parts.values() for told in part.counts.told}):
+    for kind in kinds:
         cells = []
         for part in parts.values():
             told = next((each for each in part.counts.told if f"{each.kind} by {each.teller}" == kind), None)
             mean = _NOTHING if told is None else f"{told.value / told.requests:.2f} of {told.requests}"
             cells.append(mean if told is None or not told.repeats else f"{mean}, {told.repeats} again")
         table.add_row(kind, *cells)
-    return table
+    return table if kinds else None
 
 
 def _rate(told: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from router.ledger.extracts import Column
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 _GROUP: Final = 20_000  # rows in a group of a Parquet file, which is what is held at once
-_ADVICE: Final = 'install the extra [fit], as in pip install "tandem[fit]", or choose --format csv'
+_ADVICE: Final = "install the extra [fit], as in .venv/bin/pip install '.[fit]', or choose --format csv"
 
 Rows = Iterable[dict[str, Any]]
 

@@ -22,6 +22,7 @@ from router.statistics.watchable import (
 )
 
 RUNBOOK = "deploy/runbook.md"
+LONGEST_URL = 2_000
 
 
 def _number(value: object) -> object:
@@ -70,6 +71,10 @@ class WebhookOptions(_Options):
             is_web = False
         if not is_web or not url.isascii() or not url.isprintable() or " " in url:
             raise PydanticCustomError("url", "must be an address that begins with http:// or https://")
+        if "@" in parts.netloc:
+            raise PydanticCustomError("url", "must hold neither user nor password; give what is secret as secret")
+        if len(url) > LONGEST_URL:
+            raise PydanticCustomError("url", f"must have {LONGEST_URL} characters at most")
         return url
 
     @field_validator("secret")

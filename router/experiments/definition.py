@@ -42,8 +42,8 @@ def _a_number(value: object) -> object:
 
 _Number = BeforeValidator(_a_number)
 Part = Annotated[float, Field(gt=0, lt=1), _Number]
-Exactly = Annotated[Decimal, Field(gt=0, le=1), _Number]
-"""A decimal fraction as it is written: 0.1 is a tenth."""
+Exactly = Annotated[Decimal, Field(gt=0, le=1, decimal_places=12), _Number]
+"""A decimal fraction as it is written: 0.1 is a tenth. With more places, sums would be rounded."""
 
 
 class Prompt(Options):

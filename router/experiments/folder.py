@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from router.experiments.overrides import Plan
-from router.experiments.standing import NotAllowed, Standing, started, widened
+from router.experiments.standing import NotAllowed, Standing, fault_of, started, widened
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a damaged file makes the reader raise
 
@@ -117,13 +117,17 @@ class Folder:
 
     def _read(self, path: Path) -> Standing | None:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Standing)
+            standing = msgspec.json.decode(path.read_bytes(), type=Standing)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise FolderError(f"{path}: cannot be read: {error.strerror or error}") from error
         except _UNREADABLE as error:
             raise FolderError(f"{path}: is damaged: {error}") from error
+        fault = fault_of(standing) or ("" if standing.id == path.stem else f"it is the file of {standing.id!r}")
+        if fault:
+            raise FolderError(f"{path}: is damaged: {fault}")
+        return standing
 
     def _write(self, standing: Standing) -> None:
         path = self._file(standing.id)

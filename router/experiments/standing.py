@@ -8,7 +8,7 @@ record, and what was stopped stays stopped.
 
 import hashlib
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -166,6 +166,29 @@ def stopped(standing: Standing, *, now: float, why: str) -> Standing:
     """
     _refuse_stopped(standing)
     return replace(standing, stopped=Stop(now, why))
+
+
+def fault_of(standing: Standing) -> str:
+    """Return why a state cannot be one that was written here; "" where it can."""
+    arms = standing.values.get("arms")
+    if not isinstance(arms, Mapping) or digest_of(standing.values) != standing.digest:
+        return "its definition was changed in flight"
+    if not standing.ramps or not standing.epochs:
+        return "it has no ramp, or no weights"
+    try:
+        shares = [Decimal(ramp.share) for ramp in standing.ramps]
+        weights = [[*map(Decimal, epoch.weights)] for epoch in standing.epochs]
+    except InvalidOperation:
+        return "a share or a weight is no number"
+    if not all(share.is_finite() and 0 < share <= 1 for share in shares) or shares != sorted(shares):
+        return "a ramp is none, or was narrowed"
+    if any(len(each) != len(arms) or not all(map(_is_weight, each)) or sum(each) != 1 for each in weights):
+        return "weights are not one for each arm, or do not sum to 1"
+    return ""
+
+
+def _is_weight(weight: Decimal) -> bool:
+    return weight.is_finite() and weight >= 0
 
 
 def follows(before: Standing, after: Standing) -> str:

@@ -107,7 +107,7 @@ def _arm_lines(findings: Findings, arm: ArmFindings) -> Iterator[str]:
         )
     for guard in arm.guards:
         said = "broken" if guard.is_broken else "kept" if guard.is_kept else "not sure yet"
-        known = math.isfinite(guard.low) and math.isfinite(guard.high)
+        known = all(map(math.isfinite, (guard.value, guard.low, guard.high)))
         figures = f"{guard.value:+.4f} [{guard.low:+.4f}, {guard.high:+.4f}]" if known else _EARLY
         yield f"  {guard.name:16} {figures}; at most {guard.limit:g}: {said}"
     for metric in arm.metrics:

@@ -6,6 +6,7 @@ Reads one request; `reading.py` reads many.
 from pathlib import Path
 from typing import Any
 
+from router.ledger.engines.base import NUL
 from router.ledger.place import LedgerPlace, LedgerUnreadable, reading
 from router.ledger.rows import FIND
 
@@ -25,6 +26,8 @@ def find_request(ledger: LedgerPlace | Path, identifier: str, tenant: str) -> di
     Raises:
         LedgerUnreadable: the ledger could not be read; the message names no path.
     """
+    if NUL in identifier:
+        return None
     try:
         with reading(ledger, wait=WITHIN, within=WITHIN) as opened:
             row = opened.one(_REQUEST, identifier=identifier, tenant=tenant)

@@ -15,7 +15,7 @@ from router.base import Price
 PICO_PER_NANO = 1_000
 PICO_PER_PRICE_UNIT = 1_000_000  # 1 USD per million tokens is 1e-6 USD, or 1e6 pico-USD, a token
 NANO_PER_USD = 1_000_000_000
-HIGHEST_PRICE = 1_000_000  # USD per million tokens; above it is a slip of the decimal point
+HIGHEST_PRICE = 1_000_000  # USD per million tokens, or per request; above it is a slip of the decimal point
 CENTS = 2  # decimals that are always shown
 
 BUCKETS: Final = (*INPUT_BUCKETS, *OUTPUT_BUCKETS)
@@ -97,11 +97,13 @@ def nano_of(text: str) -> int:
     """Return an amount in nano-USD, read exactly from USD, such as "0.005".
 
     Raises:
-        ValueError: no plain decimal, or finer than a nano-USD.
+        ValueError: no plain decimal, finer than a nano-USD, or implausibly high.
     """
     nano = plain_decimal(text, such_as='USD such as "0.005"') * NANO_PER_USD
     if nano.denominator != 1:
         raise ValueError("is finer than 0.000000001 USD; round it")
+    if nano > HIGHEST_PRICE * NANO_PER_USD:
+        raise ValueError(f"is over {HIGHEST_PRICE} USD; check the decimal point")
     return int(nano)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from router.base import Assessment, Attempt, Intent, Label, Rating, Record, Signal
 from router.ledger import rows
 from router.ledger.cubes import Afterwards, Deltas, Ended, Facts, Signs, afterwards_of, ended_of, interrupted
-from router.ledger.engines.base import Engine, Row
+from router.ledger.engines.base import NUL, Engine, Row
 
 TRIES: Final = 5  # of a transaction that other writers are in the way of
 AT_ONCE: Final = 500  # requests that are interrupted in one transaction
@@ -244,6 +244,8 @@ class Poster:
         return identifier
 
     def _find(self, identifier: str, tenant: str) -> str | None:
+        if NUL in identifier:
+            return None
         ((row,), *_), _ = self._engine.run(rows.FIND, {"identifier": identifier, "tenant": tenant})
         return None if row is None else str(row)
 

@@ -17,7 +17,7 @@ import yaml
 from backends.base import INPUT_BUCKETS, OUTPUT_BUCKETS
 from router.base import USUAL_TIERS, Price
 from router.ledger.hosting import Hosting
-from router.ledger.money import nano_of, pico_per_token, plain_decimal
+from router.ledger.money import HIGHEST_PRICE, PICO_PER_PRICE_UNIT, nano_of, pico_per_token, plain_decimal
 
 BOOK_VERSION: Final = "1"
 USD: Final = "USD"
@@ -92,6 +92,8 @@ def read_row(node: yaml.Node, fault: Fault) -> Row | None:
     reader = _Reader(fields, note)
     hosting = reader.hosting()
     rates = reader.rates() if hosting is None else {**reader.rates(), **hosting.rates()}
+    if max(rates.values(), default=0) > HIGHEST_PRICE * PICO_PER_PRICE_UNIT:  # a rate of exchange, or an idle machine
+        note(node, f"a price comes to over {HIGHEST_PRICE} USD per million tokens; check the decimal points")
     valid_from, valid_to = reader.read("valid_from", _day), reader.read("valid_to", _day)
     reader.read("captured_at", _day)
     if valid_from is not None and valid_to is not None and valid_to <= valid_from:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final, NamedTuple
 
 from backends.base import Usage
@@ -32,6 +33,8 @@ _USAGE: Final = (
     "fresh_input cached_input output cache_write cache_write_1h audio_input image_input reasoning audio_output"
     " image_output service_tier".split()
 )
+_NUMBERS: Final = "started score threshold propensity verify sampled first_byte spent baseline rating flaws".split()
+_NEWEST: Final = 253_402_300_800.0  # the year 10,000, in seconds since 1970
 _BY_ID: Final = itemgetter("id")
 
 
@@ -99,7 +102,7 @@ def iter_logged(
         since, until: of their beginning, seconds since 1970.
 
     Raises:
-        LedgerUnreadable: it cannot be reached, is no ledger, or is one of another version.
+        LedgerUnreadable: it cannot be reached, is no ledger, is one of another version, or holds what cannot be.
     """
     with reading(ledger) as opened:
         try:
@@ -115,12 +118,21 @@ def iter_logged(
                 f"its layout is of {known}, and this program replays {REVISION}; serve on it once with this program"
             )
         rows = opened.rows(_REQUESTS, since=since, until=until)
-        for _, attempts in groupby(rows, key=_BY_ID):
-            yield _request(list(attempts))
+        for identifier, attempts in groupby(rows, key=_BY_ID):
+            try:
+                logged = _request(list(attempts))
+            except (TypeError, ValueError) as error:
+                raise LedgerUnreadable(f"what it holds of request {identifier} is damaged: {error}") from error
+            yield logged
 
 
 def _request(rows: list[dict[str, Any]]) -> LoggedRequest:
     first = rows[0]
+    for name in _NUMBERS:
+        if not isinstance(first[name], (float, int, NoneType)):
+            raise TypeError(f"{name} is no number")
+    if not 0.0 <= first["started"] < _NEWEST:
+        raise ValueError("started is no time")
     return LoggedRequest(
         first["id"],
         first["tenant"],

@@ -6,8 +6,9 @@ many there are; such groups are as independent of each other as users are. Knows
 `router.insight.savings` to say.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from router.base import Tier
 from router.ledger.place import LedgerPlace, Reading, reading
@@ -57,6 +58,14 @@ FROM attempts s JOIN requests r ON r.id = s.request_id
 WHERE s.position >= 1000 AND r.{_DAYS.replace(" day", " r.day")} AND r.outcome IS NOT NULL
     AND r.tier IN ('large', 'mini')
 ORDER BY s.request_id, s.position
+"""  # noqa: S608 - likewise
+
+# A reply is known by its tokens' price: two that have the same one are taken for one, which only widens intervals.
+_KEPT: Final = f"""
+SELECT sum(whole * whole) AS squares, sum(whole) AS whole FROM (
+    SELECT CAST(sum(baseline) AS DOUBLE PRECISION) AS whole FROM requests
+    WHERE source = 'cache' AND tier = 'mini' AND {_DAYS} AND baseline IS NOT NULL GROUP BY tenant, baseline
+) AS kept
 """  # noqa: S608 - likewise
 
 
@@ -135,6 +144,7 @@ class Found(NamedTuple):
     Attributes:
         first, after: days since 1970, in UTC; the latter is the first that is no part of it.
         hours: answers of Mini by the hour since 1970, in order; hours without any are left out.
+        kept_alike: probability that two nano-USD of what Mini's kept replies are worth are of one reply.
     """
 
     first: int
@@ -143,6 +153,7 @@ class Found(NamedTuple):
     parts: tuple[Part, ...]
     hours: tuple[tuple[int, int], ...]
     shadows: tuple[Shadow, ...]
+    kept_alike: float = 0.0
 
 
 def read_savings(
@@ -176,7 +187,14 @@ def read_savings(
             tuple(Part(**row) for row in opened.rows(_PARTS, **days)),
             tuple((row["bucket"], row["requests"]) for row in opened.rows(_ANSWERED, **days)),
             tuple(Shadow(**row) for row in opened.rows(_SHADOWS, **days)),
+            _alike(opened.one(_KEPT, **days)),
         )
+
+
+def _alike(kept: Mapping[str, Any] | None) -> float:
+    if kept is None or not kept["whole"]:
+        return 0.0
+    return float(kept["squares"]) / float(kept["whole"]) ** 2
 
 
 def _day(seconds: float, otherwise: int) -> int:

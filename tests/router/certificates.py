@@ -4,22 +4,23 @@ import time
 from pathlib import Path
 
 from router.base import Tier
-from router.certificate import FORMAT, VERSION, Certificate, Guards, Identity, Slice, Verdict, dump
+from router.certificate import FORMAT, VERSION, Certificate, Guards, Identity, Measured, Slice, Verdict, dump
 
 LARGE, MINI = Identity(Tier.LARGE, "big"), Identity(Tier.MINI, "small")
 SERVING = {Tier.LARGE: LARGE, Tier.MINI: MINI}
 
 
 def slice_of(name: str, guards: Guards, verdict: Verdict = Verdict.FAILED) -> Slice:
-    """Return a slice on which nothing was measured."""
+    """Return a slice; only of one that has passed something was measured."""
+    has_passed = verdict is Verdict.PASSED
     return Slice(
         name=name,
         suite="any",
         cases=200,
         tokens=0,
         margin=0.05,
-        measured=(),
-        adjusted=1.0,
+        measured=(Measured("score", 0.9, 0.9, -0.01, 0.001),) if has_passed else (),
+        adjusted=0.01 if has_passed else 1.0,
         verdict=verdict,
         why="lower",
         needed=None,
@@ -30,7 +31,7 @@ def slice_of(name: str, guards: Guards, verdict: Verdict = Verdict.FAILED) -> Sl
 def certificate_of(
     *slices: Slice, incumbent: Identity = LARGE, candidate: Identity = MINI, made: float | None = None
 ) -> Certificate:
-    """Return a certificate of these slices."""
+    """Return a certificate of these slices; where there are none, of one that speaks for no request."""
     return Certificate(
         format=FORMAT,
         version=VERSION,
@@ -43,7 +44,7 @@ def certificate_of(
         incumbent=incumbent,
         candidate=candidate,
         data={"any": "built in"},
-        slices=slices,
+        slices=slices or (slice_of("none", Guards()),),
     )
 
 

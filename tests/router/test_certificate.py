@@ -15,6 +15,7 @@ from router.base import Decision, Request, Tier
 from router.certificate import (
     A_DAY,
     EXPIRED,
+    LARGEST,
     CertificateError,
     Gate,
     Guards,
@@ -159,6 +160,8 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     [
         (b"", "is no JSON"),
         (b"[" * 100_000, "is no JSON"),
+        (b'{"format": "\xff"}', "is no JSON"),
+        (b" " * (LARGEST + 1), "is over 67108864 bytes"),
         (b"[]", "is no certificate"),
         (b'{"format": "else"}', "is no certificate"),
         (b'{"format": "tandem certificate", "version": 2}', "is of version 2, and 1 is read here"),
@@ -182,6 +185,29 @@ def test_a_damaged_value_is_named_and_a_missing_file_too(tmp_path: Path) -> None
         load(path)
     with pytest.raises(CertificateError, match="cannot be read: no such file"):
         load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"slices": []}, "has no slice"),
+        ({"adjusted": 0.2}, "a is said to have passed"),
+        ({"measured": []}, "a is said to have passed"),
+        ({"made": 1e300}, "made"),
+        ({"made": -1.0}, "made"),
+        ({"alpha": 0.999}, "alpha"),
+    ],
+)
+def test_a_certificate_that_says_what_its_figures_do_not_is_refused(
+    tmp_path: Path, damage: dict[str, object], said: str
+) -> None:
+    path = written(tmp_path / "c.json", certificate_of(slice_of("a", Guards(everything=True), Verdict.PASSED)))
+    whole = json.loads(path.read_text())
+    place = whole["slices"][0] if damage.keys() <= whole["slices"][0].keys() else whole
+    place.update(damage)
+    path.write_text(json.dumps(whole))
+    with pytest.raises(CertificateError, match=rf"is damaged: .*{said}"):
+        load(path)
 
 
 def test_a_certificate_of_other_models_or_of_another_way_is_refused(tmp_path: Path) -> None:

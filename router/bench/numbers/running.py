@@ -12,7 +12,8 @@ from typing import Final
 from router.bench.goals import Goal
 
 PARTS: Final = (
-    "golden_costs", "ledger", "dashboard", "savings", "replay", "experiments", "thresholds", "cusum", "quality", "pacing",
+    "golden_costs", "ledger", "dashboard", "savings", "replay", "experiments", "thresholds", "cusum", "pacing",
+    "quality",
 )  # fmt: skip
 
 Goals = Callable[..., list[Goal]]

@@ -7,10 +7,12 @@ Source: JSON Schema, draft 2020-12, "Validation".
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any, Final
 
 MAX_DEPTH: Final = 64
+MOST_STEPS: Final = 100_000
 
 _TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "object": lambda value: isinstance(value, dict),
@@ -28,12 +30,25 @@ _TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
 def misfit(value: object, schema: object) -> str:
     """Return the first thing that does not fit, with its place; "" where all does. A broken schema fits nothing."""
     try:
-        return _misfit(value, schema, root=schema, place="$", depth=0)
-    except (TypeError, AttributeError, re.error) as error:  # a keyword whose value is of another kind
+        return _misfit(value, schema, root=schema, place="$", depth=0, steps=count(1))
+    except _Endless:
+        return f"the schema cannot be used: it takes more than {MOST_STEPS} steps"
+    except (
+        ArithmeticError,
+        AttributeError,
+        TypeError,
+        re.error,
+    ) as error:  # a keyword of another kind, or a huge value
         return f"the schema cannot be used: {error}"
 
 
-def _misfit(value: object, schema: object, *, root: object, place: str, depth: int) -> str:
+class _Endless(Exception):
+    """A schema that refers to itself again and again."""
+
+
+def _misfit(value: object, schema: object, *, root: object, place: str, depth: int, steps: Iterator[int]) -> str:
+    if next(steps) > MOST_STEPS:
+        raise _Endless
     if isinstance(schema, bool) or not isinstance(schema, dict):
         return f"{place} is not allowed" if schema is False else ""
     if depth > MAX_DEPTH:
@@ -42,7 +57,7 @@ def _misfit(value: object, schema: object, *, root: object, place: str, depth: i
         schema = {**_referred(root, schema["$ref"]), **{name: part for name, part in schema.items() if name != "$ref"}}
 
     def inner(part: object, of: object, where: str = place) -> str:
-        return _misfit(part, of, root=root, place=where, depth=depth + 1)
+        return _misfit(part, of, root=root, place=where, depth=depth + 1, steps=steps)
 
     return (
         _wrong_kind(value, schema, place)

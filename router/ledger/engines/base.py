@@ -7,9 +7,12 @@ belongs to one thread at a time.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 Row = tuple[object, ...]
+
+NUL: Final = "\0"
+"""The one character that PostgreSQL holds in no text; no id has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ of one gateway may write.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from typing import Any, Final
@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from router.ledger.engines.base import Row, Shape
+from router.ledger.engines.base import NUL, Row, Shape
 from router.ledger.place import PostgresPlace, translated
 
 CONNECT_WITHIN: Final = 3  # seconds
@@ -33,6 +33,7 @@ MARK: Final = """
 INSERT INTO marks (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 _HOLDER: Final = "SELECT value FROM marks WHERE name = 'holder'"
+_ESCAPED_NUL: Final = "\\u0000"
 _READ_ONLY: Final = "25006"  # of a server that has become another one's standby
 
 
@@ -173,6 +174,15 @@ def _fetched(cursor: "psycopg.Cursor[Any]") -> list[tuple[Any, ...]]:
 
 
 def _as_json(shape: Shape, rows: Sequence[Row]) -> str:
+    """Return rows as the server can hold them: a character that no text of its may have becomes the one for that."""
+    text = _encoded(shape, rows)
+    if _ESCAPED_NUL not in text:
+        return text
+    clean = (tuple(value.replace(NUL, "\ufffd") if isinstance(value, str) else value for value in row) for row in rows)
+    return _encoded(shape, clean)
+
+
+def _encoded(shape: Shape, rows: Iterable[Row]) -> str:
     return msgspec.json.encode([dict(zip(shape.columns, row, strict=True)) for row in rows]).decode()
 
 

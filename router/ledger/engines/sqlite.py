@@ -4,6 +4,7 @@ A commit survives the death of the process, not the loss of power. Several proce
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,10 +45,18 @@ class SqliteEngine:
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Take a connection to a file that has this program's layout; it is closed with the engine."""
         self.connection = connection
+        self._path = str(connection.execute("PRAGMA database_list").fetchone()[2])
+        self._file = _file_at(self._path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Hold the file from the first statement on, so that what is read inside is still so when it is written."""
+        """Hold the file from the first statement on, so that what is read inside is still so when it is written.
+
+        What is written into a file that was removed or replaced would be gone without a word, so it is refused until
+        the file is back.
+        """
+        if _file_at(self._path) != self._file:
+            raise sqlite3.OperationalError("the file was removed or replaced; put it back, or start the gateway anew")
         with self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
             yield
@@ -119,6 +128,15 @@ def _settling(shape: Shape) -> str:
     key, *others = shape.columns
     changes = ", ".join(f"{name} = ?{number}" for number, name in enumerate(others, 2))
     return f"UPDATE {shape.table} SET {changes} WHERE {key} = ?1 AND outcome IS NULL"  # noqa: S608 - likewise
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Return which file stands at a path, whatever its name; None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - for each batch, and a Path takes three times as long
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _as_it_is(value: bool | None, /) -> bool | None:  # noqa: FBT001 - sqlite3 calls it, with nothing else

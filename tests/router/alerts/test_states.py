@@ -83,7 +83,17 @@ def test_what_was_learnt_is_there_after_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b'{"references":{},"accuracy":{},"hours":[],"format":"x"}', b"\xff", b'{"references":{"a":{}}}']
+    "content",
+    [
+        b"{",
+        b'{"references":{},"accuracy":{},"hours":[],"format":"x"}',
+        b"\xff",
+        b'{"references":{"a":{}}}',
+        b'{"references":{},"accuracy":{},"hours":[1%s]}' % (b"0" * 400),
+        b'{"references":{},"accuracy":{},"hours":[-1]}',
+        b'{"references":{},"accuracy":{"g":5.0},"hours":[]}',
+        b'{"references":{"a":{"edges":[],"counts":[1%s]}},"accuracy":{},"hours":[]}' % (b"0" * 400),
+    ],
 )
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "alerts.json"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import datetime
 
 import pytest
@@ -102,6 +103,43 @@ async def test_a_redirect_is_not_followed() -> None:
         await until(found, 1)
         await found.aclose()
     assert (found.results["refused"], len(taker.bodies)) == (1, 1)
+
+
+@pytest.mark.parametrize(("at_once", "result"), [(99, "delivered"), (1, "failed")])
+async def test_an_answer_without_end_and_one_that_drips_hold_nothing_up(at_once: int, result: str) -> None:
+    async def told(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-length: 999999999999\r\n\r\n"
+        with suppress(ConnectionError):
+            for at in range(0, len(head), at_once):
+                writer.write(head[at : at + at_once])
+                await asyncio.sleep(0.02)
+                await writer.drain()
+            while True:
+                writer.write(b" " * 65_536)
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        writer.close()
+        ended.release()
+
+    ended = asyncio.Semaphore(0)
+    server = await asyncio.start_server(told, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    found = Webhook(WebhookOptions(url=url, timeout=0.05), source="w1", pause=0.001)
+    found.tell([FIRED])
+    await until(found, 1)
+    await found.aclose()
+    server.close()
+    for _ in range(1 if result == "delivered" else TRIES):
+        await ended.acquire()
+    assert found.results[result] == 1
+
+
+async def test_an_address_that_is_none_after_all_ends_no_telling() -> None:
+    found = webhook("http://1.2.3.999/")
+    found.tell([FIRED])
+    await until(found, 1)
+    await found.aclose()
+    assert found.results["failed"] == 1
 
 
 @pytest.mark.parametrize("url", ["ftp://a/b", "file:///etc/passwd", "http://", "a", "http://a b/", "http://a:x/"])

@@ -73,7 +73,7 @@ def test_a_file_that_is_wrong_is_refused_with_all_its_faults(told: Told, tmp_pat
         (("ramp", "half", "two"), 2, "'two' is no share (ramp): write a number above 0, and 1 at most"),
         (("ramp", "half", "0"), 2, "'0' is no share"),
         (("report", "other"), 1, "there is no experiment 'other' in"),
-        (("report", "half"), 1, "the ledger cannot be read"),
+        (("report", "half"), 1, "there is no ledger ("),
     ],
 )
 def test_what_cannot_be_done_is_said(told: Told, arguments: tuple[str, ...], code: int, said: str) -> None:

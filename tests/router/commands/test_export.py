@@ -216,7 +216,7 @@ def test_parquet_needs_a_file_and_its_library(
     assert "name a file with --out" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert run([*asked, "--out", str(tmp_path / "a.parquet")]) == 1
-    assert 'pip install "tandem[fit]"' in capsys.readouterr().err
+    assert ".venv/bin/pip install '.[fit]'" in capsys.readouterr().err
     assert list(tmp_path.glob("*parquet*")) == []
 
 

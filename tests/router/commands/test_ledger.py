@@ -61,6 +61,8 @@ def test_what_is_old_is_erased(ledger: str, tmp_path: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["ledger"] == ledger
     assert run(["ledger", "retain", "--config", str(config), "--raw-days", "1"]) == 0
     assert "11 rows erased" in capsys.readouterr().out
+    assert run(["ledger", "retain", "--help"]) == 0
+    assert "its sums stay" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_a_ledger_is_named_by_path_by_address_or_by_the_configuration(tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ def test_with_json_an_error_is_an_object_on_standard_output(capsys: pytest.Captu
     assert error["advice"] == "see tandem version --help"
 
 
+def test_a_slip_within_a_group_names_the_help_of_the_command_that_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["experiment", "report"]) == 2
+    assert capsys.readouterr().err == "error: missing argument 'id': see tandem experiment report --help\n"
+
+
 def test_the_help_of_a_command_shows_its_own_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["export", "--help"]) == 0
     assert "--format" in capsys.readouterr().out

@@ -61,6 +61,8 @@ def test_people_get_tables(ledger: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "repetitive" in shown
     assert "50.00%" in shown
     assert "resolution, e/b: 100.0%" in shown
+    heads = [line.split() for line in shown.splitlines() if "mini" in line.split() or "e/b" in line.split()]
+    assert heads == [["large", "mini"], ["large", "mini"], ["e/b"]]  # rates and users by tier, rates by arm
 
 
 def test_a_time_of_nothing_says_so(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,5 +55,9 @@ def test_what_was_learnt_is_kept_beside_the_ledger() -> None:
     assert AlertsOptions(memory=Path("/b/c")).beside(Path("/a/books.db")) == Path("/b/c")
 
 
-def test_an_address_with_user_and_port_is_one() -> None:
-    assert WebhookOptions.model_validate({"url": "http://user:word@127.0.0.1:9093/x"}).timeout == 5.0
+def test_an_address_with_a_port_is_one_and_one_with_a_password_would_stand_in_logs() -> None:
+    assert WebhookOptions.model_validate({"url": "http://127.0.0.1:9093/x"}).timeout == 5.0
+    with pytest.raises(ValidationError, match="neither user nor password"):
+        WebhookOptions.model_validate({"url": "http://user:word@127.0.0.1:9093/x"})
+    with pytest.raises(ValidationError, match="2000 characters"):
+        WebhookOptions.model_validate({"url": "http://a/" + "b" * 3_000})

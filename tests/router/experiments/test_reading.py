@@ -41,6 +41,8 @@ def test_arms_that_do_not_sum_to_1_are_refused_with_their_sum(tmp_path: Path) ->
     text = USUAL.replace("weight: 0.5, threshold", "weight: 0.4999, threshold")
     said = faults_of(tmp_path, text)
     assert said == ["half.yaml:4:3: arms: must have weights that sum to exactly 1, and they sum to 0.9999"]
+    text = USUAL.replace("weight: 0.5, threshold", 'weight: "0.%s", threshold' % ("49" + "9" * 40))
+    assert "no more than 12 decimal places" in faults_of(tmp_path, text)[0]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,30 @@ def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
         Folder(tmp_path / "experiments").standings()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"ramps": []},
+        {"epochs": []},
+        {"ramps": [{"at": 1.0, "share": "many"}]},
+        {"ramps": [{"at": 1.0, "share": "NaN"}]},
+        {"ramps": [{"at": 1.0, "share": "0.5"}, {"at": 2.0, "share": "0.1"}]},
+        {"epochs": [{"at": 1.0, "weights": ["1"], "why": ""}]},
+        {"epochs": [{"at": 1.0, "weights": ["1.5", "-0.5"], "why": ""}]},
+        {"epochs": [{"at": 1.0, "weights": ["0.5", "sNaN"], "why": ""}]},
+        {"values": {"id": "half", "margin": 0.9}},
+        {"id": "other"},
+        {"values": {"arms": 5}, "digest": ""},
+    ],
+)
+def test_a_state_that_nobody_wrote_so_is_said_to_be_damaged(tmp_path: Path, damage: dict[str, object]) -> None:
+    start(tmp_path)
+    path = tmp_path / "experiments" / "half.json"
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **damage}))
+    with pytest.raises(FolderError, match=r"half\.json: is damaged"):
+        Folder(tmp_path / "experiments").standings()
+
+
 def test_a_state_follows_only_from_what_was_before(tmp_path: Path) -> None:
     before = start(tmp_path, ramp="0.5")
     wider = replace(before, ramps=(*before.ramps, msgspec.structs.replace(before.ramps[0], share="0.6")))

@@ -247,6 +247,12 @@ BAD = {
     "a rate of nothing": ((row(currency="EUR", usd_per_unit="0"),), 10, "usd_per_unit is 0"),
     "a rate of dollars": ((row(usd_per_unit="1"),), 9, "usd_per_unit is given for USD"),
     "a request below zero": ((row(per_request="-1"),), 9, "per_request is below zero"),
+    "a request too dear": ((row(per_request='"9999999999"'),), 9, "per_request is over 1000000 USD"),
+    "a unit too dear": (
+        (row(currency="EUR", usd_per_unit='"9999999999"', fresh_input='"9999"'),),
+        3,
+        "a price comes to over 1000000 USD per million tokens",
+    ),
     "a request too fine": ((row(per_request="0.0000000001"),), 9, "per_request is finer than"),
     "priced and hosted": ((row(fresh_input="1", output="-", self_hosted=HOSTED),), 5, "fresh_input follows from"),
     "half hosted": ((row(fresh_input="-", output="-", self_hosted="{gpus: 8}"),), 7, "self_hosted lacks usd_per_gpu"),

@@ -7,7 +7,7 @@ import pytest
 from router.base import Tier
 from router.ledger.engines.opening import engine_of
 from router.ledger.layout import REVISION
-from router.ledger.place import LedgerPlace, LedgerUnreadable
+from router.ledger.place import LedgerPlace, LedgerUnreadable, SqlitePlace
 from router.ledger.replays import iter_logged
 from router.ledger.savings import Found, read_savings
 from tests.router.ledger.copying import copied
@@ -101,6 +101,23 @@ def test_a_ledger_of_another_version_is_refused(ledger: LedgerPlace) -> None:
     engine.close()
     with pytest.raises(LedgerUnreadable, match=f"its layout is of version 0099, and this program replays {REVISION}"):
         list(iter_logged(ledger))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("UPDATE requests SET score = 'much'", "score is no number"),
+        ("UPDATE requests SET started = 1e18", "started is no time"),
+        ("UPDATE attempts SET tier = 'middle'", "'middle' is not a valid Tier"),
+    ],
+)
+def test_a_request_that_is_damaged_is_named(tmp_path: Path, damage: str, said: str) -> None:
+    path = write_ledger(tmp_path / "l.db", [Logged(0, at=0.0, tier=Tier.MINI, tokens=(1, 1), score=0.5)])
+    engine = engine_of(SqlitePlace(path))
+    engine.run(damage, {})
+    engine.close()
+    with pytest.raises(LedgerUnreadable, match=f"of request .* is damaged: {said}"):
+        list(iter_logged(path))
 
 
 def test_a_ledger_before_versions_were_named_is_refused(ledger: LedgerPlace) -> None:

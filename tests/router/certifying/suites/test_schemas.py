@@ -91,3 +91,15 @@ def test_references_are_followed_and_lead_nowhere_for_ever() -> None:
 def test_a_schema_that_is_broken_fits_nothing_and_raises_nothing(schema: dict[str, Any]) -> None:
     values: tuple[object, ...] = ({}, "a", 1)
     assert any(misfit(value, schema).startswith("the schema cannot be used") for value in values)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}, 1),
+        ({"multipleOf": 1e-300}, 1e300),
+        ({"multipleOf": 0.1}, 10**400),
+    ],
+)
+def test_what_takes_for_ever_or_is_too_large_fits_nothing(schema: object, value: object) -> None:
+    assert misfit(value, schema).startswith("the schema cannot be used: ")
