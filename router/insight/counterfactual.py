@@ -14,7 +14,8 @@ The difference to what was spent falls into four parts that add up to the nano-U
     overhead   what answered nobody: escalations, judges, retries, hedges, classifiers, and shadow calls
 
 A kept reply of Large's is worth what it cost; one of Mini's is taken to be worth to its tokens' price what Mini's other
-replies are to theirs. Requests that were not answered count on both sides with what they cost. Pure arithmetic.
+replies are to theirs. Where a few replies were kept for most, as popular ones are, that says little of just these, and
+the interval grows by it. Requests that were not answered count on both sides with what they cost. Pure arithmetic.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ Reals = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 FEATURES: Final = ("requests", "input", "output", "score")
+_TOKENS: Final = slice(1, 3)
 _SCORE: Final = 3
 
 
@@ -46,6 +48,7 @@ class Books:
         otherwise: part of `cost`, less its overhead, of requests that were not answered.
         kept_large, kept_mini: kept replies of either, their tokens at Large's price.
         mini: Mini's replies, their tokens at Large's price.
+        kept_alike: probability that two nano-USD of `kept_mini` are of one reply; 0.0 where no two are.
     """
 
     cost: int
@@ -56,6 +59,7 @@ class Books:
     kept_large: int = 0
     kept_mini: int = 0
     mini: int = 0
+    kept_alike: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,26 +155,41 @@ def counterfactual(traffic: Traffic, books: Books) -> Counterfactual:
     scale = 1.0 + books.kept_mini / books.mini if books.mini else 1.0
     kept = books.kept_large + (round(mini * (scale - 1.0)) if books.mini else books.kept_mini)
     alone = books.kept_large + (0 if books.mini else books.kept_mini)
+    of_kept = mini * (scale - 1.0) * (books.kept_alike * _uneven(traffic, weights)) ** 0.5
     spent = books.cost + books.learning
     large = round(float(traffic.large.sum()))
     asked = large + round(mini) + books.otherwise
     overhead = books.overhead + books.learning
 
-    def baseline(cost: int, *, scale: float, constant: int) -> Baseline:
+    def baseline(cost: int, *, scale: float, constant: int, further: float) -> Baseline:
         return Baseline(
             cost,
-            saved(spent, large + constant, found, scale=scale),
-            saved_of_like(traffic.spent, traffic.large, found, scale=scale, constant=constant),
+            saved(spent, large + constant, found, scale=scale, further=further),
+            saved_of_like(traffic.spent, traffic.large, found, scale=scale, constant=constant, further=further),
         )
 
     naive = large + books.mini + books.otherwise + books.prefix + books.kept_large + books.kept_mini
     return Counterfactual(
         spent,
-        baseline(asked + kept + books.prefix, scale=scale, constant=books.otherwise + books.prefix + alone),
-        baseline(asked, scale=1.0, constant=books.otherwise),
+        baseline(
+            asked + kept + books.prefix,
+            scale=scale,
+            constant=books.otherwise + books.prefix + alone,
+            further=of_kept,
+        ),
+        baseline(asked, scale=1.0, constant=books.otherwise, further=0.0),
         Parts(kept, books.prefix, asked - (spent - overhead), overhead),
         1.0 - spent / naive if books.mini and naive > 0 else None,
     )
+
+
+def _uneven(traffic: Traffic, weights: Reals) -> float:
+    """Return the variance of what a reply is worth by its tokens, by the square of the mean worth."""
+    tokens, root = traffic.features[:, _TOKENS], np.sqrt(weights)
+    prices, *_ = np.linalg.lstsq(tokens * root[:, None], traffic.took * root, rcond=None)
+    mean = float(weights @ traffic.took) / float(weights.sum())
+    left = float(weights @ np.square(traffic.took - tokens @ prices)) / float(weights.sum())
+    return left / mean**2 if mean > 0.0 else 0.0
 
 
 def _all_scored(traffic: Traffic) -> tuple[Reals, Reals]:

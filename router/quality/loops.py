@@ -15,7 +15,7 @@ from typing import Final
 GRAM: Final = 4  # tokens, by whose last place a period is guessed
 CANDIDATES: Final = 5  # periods that are tried
 FEWEST_LAGS: Final = 8  # grams that came back after as many tokens
-COUNTED: Final = 0.8  # of the numbers in a counted loop, that must stay or move on by one; the rest may be slips
+COUNTED: Final = 0.8  # of the numbers in a counted loop that move, that go one way by one; the rest may be slips
 FEWEST_NUMBERS: Final = 3  # in a text, of which one could be a counter
 BROKEN: Final = "\ufffd"  # half a character
 
@@ -68,7 +68,7 @@ def loops_in(tokens: Sequence[str]) -> Iterator[Loop]:
 
 
 def counted_loops_in(tokens: Sequence[str]) -> Iterator[Loop]:
-    """Yield loops of which nothing changes but numbers that are counted up, at least three words in each repeat."""
+    """Yield loops of which nothing changes but numbers that count up or down, at least three words in each repeat."""
     numbers = sum(1 for token in tokens if token in _NUMERALS or token[0].isdigit() or token[-1].isdigit())
     if numbers < FEWEST_NUMBERS:
         return
@@ -128,14 +128,13 @@ def _is_last(tokens: Sequence[str], end: int, period: int) -> bool:
 
 
 def _is_counted(values: Sequence[int | None], loop: Loop) -> bool:
-    stays = moves = other = 0
+    moves: Counter[int] = Counter()
     for at in range(loop.start + loop.period, loop.start + loop.length):
         value, before = values[at], values[at - loop.period]
-        if value is not None and before is not None:
-            stays += value == before
-            moves += value == before + 1
-            other += value not in (before, before + 1)
-    return moves >= COUNTED * (moves + other) and moves > 0
+        if value is not None and before is not None and value != before:
+            moves[value - before] += 1
+    one_way = max(moves[1], moves[-1])
+    return one_way >= COUNTED * moves.total() and one_way > 0
 
 
 def _from_chinese(digits: Sequence[str]) -> int:

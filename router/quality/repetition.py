@@ -25,10 +25,12 @@ TAILS: Final = (96, 192, 384)  # tokens
 NEW: Final = 0.08  # of the later half's runs of four tokens, that are new: with more of them something is still told
 CLAUSE: Final = 2.0  # words, below which clauses are the entries of a list, such as an answer key
 MIDDLE: Final = (4.0, 64)  # repeats and tokens of a loop that ended
+STUTTER: Final = (16.0, 32)  # of one that is short, and went on and on
 COUNTED: Final = (6.0, 40)  # of a loop with a counter
 DATA: Final = (8.0, 64)  # of a loop in data that was cut
 COUNTED_DATA: Final = (16.0, 160)
 NUMBERS: Final = 256  # tokens of a loop in data that has no word: matrices have long ones
+ROWS: Final = 16.0  # repeats of one that has frames of cells, which matrices have not
 DRAWN: Final = frozenset("|-=_*#~+.:·•—–─━═│─ \t")
 """Marks that are drawn, as rules and frames."""
 LONGEST_RULE: Final = 128  # of them, side by side
@@ -98,7 +100,7 @@ def _in_prose(text: str, tokens: Sequence[str], *, is_last: bool) -> str:
             continue
         if is_last and loop.is_last and loop.length >= SHORTEST_LOOP:
             return "tail_loop"
-        if (loop.repeats, loop.length) >= MIDDLE and loop.length >= MIDDLE[1]:
+        if any(loop.repeats >= repeats and loop.length >= length for repeats, length in (MIDDLE, STUTTER)):
             return "loop"
     for loop in counted_loops_in(tokens):
         if loop.repeats >= COUNTED[0] and loop.length >= COUNTED[1]:
@@ -128,7 +130,8 @@ def _is_cut_in_a_loop(tokens: Sequence[str]) -> bool:
     for loop in loops_in(tokens):
         period = tokens[loop.start : loop.start + loop.period]
         is_of_numbers = any(map(str.isdigit, period)) and not any(map(str.isalpha, period))
-        is_long = loop.repeats >= DATA[0] and loop.length >= (NUMBERS if is_of_numbers else DATA[1])
+        is_framed = "|" in period and loop.repeats >= ROWS
+        is_long = loop.repeats >= DATA[0] and loop.length >= (NUMBERS if is_of_numbers and not is_framed else DATA[1])
         if loop.is_last and is_long and not _is_drawn(tokens, loop):
             return True
     return any(

@@ -88,7 +88,7 @@ def cost_of(columns: Columns) -> Estimate | Refused:
     value = total + float(known[stays].sum())
     if not errors:
         return Estimate(value, value, value, 0.0, float("inf"))
-    return estimated(value, np.concatenate(errors))
+    return estimated(value, np.concatenate(errors), are_draws=True)
 
 
 def first_bytes_of(columns: Columns) -> Means | Modelled | Refused:

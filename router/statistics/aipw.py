@@ -101,7 +101,9 @@ def corrected(clusters: Clusters, draws: Draws) -> Corrected:
     )
 
 
-def saved(spent: float, known: float, found: Corrected, *, scale: float = 1.0, level: float = LEVEL) -> Estimate:
+def saved(
+    spent: float, known: float, found: Corrected, *, scale: float = 1.0, further: float = 0.0, level: float = LEVEL
+) -> Estimate:
     """Return the share that was saved of these very things: 1 less what was spent, over what would have been.
 
     What was spent is known, and so is a part of what would have been: the interval is for what is not, and comes of
@@ -111,17 +113,26 @@ def saved(spent: float, known: float, found: Corrected, *, scale: float = 1.0, l
         known: the part of what would have been that is known.
         found: the part that is not.
         scale: by which that part is taken, for others that are worth the same by ratio.
+        further: standard error of what those are worth.
 
     Raises:
         ValueError: nothing would have been spent, or there are fewer than two draws.
     """
     whole = _positive(known + scale * float(found.totals.sum()))
     ratio = spent / whole
-    return estimated(1.0 - ratio, ratio * scale / whole * found.errors, level=level)
+    parts = ratio * scale / whole * found.errors
+    return estimated(1.0 - ratio, parts, level=level, further=ratio / whole * further, are_draws=True)
 
 
 def saved_of_like(
-    spent: Reals, known: Reals, found: Corrected, *, scale: float = 1.0, constant: float = 0.0, level: float = LEVEL
+    spent: Reals,
+    known: Reals,
+    found: Corrected,
+    *,
+    scale: float = 1.0,
+    constant: float = 0.0,
+    further: float = 0.0,
+    level: float = LEVEL,
 ) -> Estimate:
     """Return the share that is saved of things like these, with its interval by the delta method on clusters.
 
@@ -131,6 +142,7 @@ def saved_of_like(
         spent: shape (m,), by cluster.
         known: shape (m,), likewise; see `saved`.
         constant: known of all clusters together, and of none alone.
+        further: as in `saved`.
 
     Raises:
         ValueError: nothing would have been spent, or there are fewer than two clusters.
@@ -140,7 +152,7 @@ def saved_of_like(
     whole = _positive(alone + constant)
     ratio = float(spent.sum()) / whole
     spread = (would + scale * (found.spread - found.totals)) * (whole / alone)
-    return estimated(1.0 - ratio, (ratio * spread - spent) / whole, level=level)
+    return estimated(1.0 - ratio, (ratio * spread - spent) / whole, level=level, further=ratio / whole * further)
 
 
 def _positive(whole: float) -> float:

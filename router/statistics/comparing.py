@@ -13,8 +13,6 @@ rare events, on heavy users, and on arms of 5 to 95 %:
   `LEAST_EFFECTIVE` units: of events that happen or not, that is about the number of the rarer ones.
 
 Values that lie within 0 and 1 get one imagined unit at each end, so that an arm without a failure still has doubt.
-
-Source: Hall 1992, "On the removal of skewness by transformation", for the correction.
 """
 
 from dataclasses import dataclass
@@ -25,12 +23,15 @@ from numpy.typing import NDArray
 
 from router.statistics.ratios import Ratio, Reals
 from router.statistics.sequences import ALPHA, TIGHTEST, always_valid_p, one_sided_reach, reach, stitched_radius
+from router.statistics.skewness import bent
 
 LEAST_UNITS: Final = 100.0
 """Of an arm, before an asymptotic sequence says anything of it."""
 
 LEAST_EFFECTIVE: Final = 10.0
 """Units that share the error evenly, and would make one as large."""
+
+_EVEN: Final = 1e-9  # of `Ratio.uneven`: rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Difference:
         error: standard error.
         p: always valid, two-sided; 1.0 where it is too early.
         units: of an arm, as the harmonic mean of both.
-        is_early: nothing may be claimed yet; where values have bounds, `low` and `high` are right all the same.
+        is_early: nothing may be claimed yet; where values have bounds, `low` and `high` are right all the same, if they
+            say nothing where units weigh unlike.
     """
 
     value: Reals
@@ -78,17 +80,19 @@ def difference(
         error = np.sqrt(variance)
         of_errors = (reach if sides == 2 else one_sided_reach)(units, alpha=alpha, tightest=tightest)  # noqa: PLR2004
         skewness = skewness_of(treated, control)
-        below = error * np.maximum(of_errors, _corrected(of_errors, skewness))
-        above = error * np.maximum(of_errors, -_corrected(-of_errors, skewness))
+        below = error * np.maximum(of_errors, bent(of_errors, skewness))
+        above = error * np.maximum(of_errors, -bent(-of_errors, skewness))
         is_early = ~(
             (np.minimum(treated.units, control.units) >= LEAST_UNITS)
             & (effective(treated, control) >= LEAST_EFFECTIVE)
             & np.isfinite(error)
         )
         if bounded:
+            # Right at any number of units, but only where their weights are no part of chance.
+            is_even = np.maximum(treated.uneven, control.uneven) <= _EVEN
             wide = _stitched(treated, control, alpha=alpha if sides == 2 else 2 * alpha)  # noqa: PLR2004
-            low = np.where(is_early, (value - wide).clip(-1.0), value - below)
-            high = np.where(is_early, (value + wide).clip(None, 1.0), value + above)
+            low = np.where(is_early, np.where(is_even, value - wide, -1.0).clip(-1.0), value - below)
+            high = np.where(is_early, np.where(is_even, value + wide, 1.0).clip(None, 1.0), value + above)
         else:
             low = np.where(is_early, -np.inf, value - below)
             high = np.where(is_early, np.inf, value + above)
@@ -139,16 +143,6 @@ def _spread(arm: Ratio, *, bounded: bool) -> Reals:
 
 def _third(arm: Ratio) -> Reals:
     return np.asarray(arm.third / (np.square(arm.units) * arm.weight**3))
-
-
-def _corrected(z: Reals, skewness: Reals) -> Reals:
-    """Return the quantile of a skewed estimate that a normal one's stands for: Hall's cubic, turned around."""
-    bent = np.where(np.abs(skewness) < _STRAIGHT, 1.0, skewness)
-    turned = 3.0 / bent * (np.cbrt(1.0 + bent * (z - bent / 6.0)) - 1.0)
-    return np.asarray(np.where(np.abs(skewness) < _STRAIGHT, z, turned))
-
-
-_STRAIGHT: Final = 1e-6  # skewness below which the correction is none, and its formula all rounding
 
 
 def _stitched(treated: Ratio, control: Ratio, *, alpha: float) -> Reals:

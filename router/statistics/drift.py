@@ -27,6 +27,9 @@ BINS: Final = 10
 LARGE: Final = 0.1
 """An index from which on a change is large, whatever sampling explains."""
 
+MOST: Final = 1 << 53
+"""Values of a reference: fewer than a float counts exactly."""
+
 _HALF: Final = 0.5  # of a value, that each bin is given beside its own: an empty one has a logarithm, too
 
 
@@ -43,7 +46,8 @@ class Reference(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         rises = all(one < other for one, other in zip(self.edges, self.edges[1:], strict=False))
-        if not rises or len(self.counts) != len(self.edges) + 1 or min(self.counts) < 0 or not sum(self.counts):
+        total = sum(self.counts)
+        if not rises or len(self.counts) != len(self.edges) + 1 or min(self.counts) < 0 or not 0 < total < MOST:
             raise ValueError("edges must rise, and counts be one more than these, not all of them 0")
 
 

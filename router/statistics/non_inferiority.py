@@ -4,6 +4,9 @@ The margin is fixed before anybody looks. What has to be rejected is that the tr
 its error is that which it would have if it were: an arm that has been lucky so far and failed seldom must not look
 surer for that. And nothing is said before each arm has had the chance to fail `LEAST_FAILURES` times.
 
+Where units weigh unlike, as users with few and with thousands of conversations do, what counts is how many of equal
+weight would weigh as much: a handful of heavy users is a handful, however many light ones stand beside them.
+
 Source: Farrington and Manning 1990, "Test statistics and sample size formulae for comparative binomial trials", for
 the error at the margin; Chow, Shao and Wang 2008, "Sample size calculations in clinical research", section 4.2.2, for
 the number of units.
@@ -28,6 +31,7 @@ LEAST_FAILURES: Final = 10.0
 """That an arm would have had by now if it were worse by the margin."""
 
 LEAST_UNITS: Final = 30.0
+"""Of an arm, of equal weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,12 @@ def non_inferiority(
         error = np.sqrt(np.maximum(variance, null))
         alike = np.minimum(treated.total, control.total) / clustering.clip(1.0)
         failures = np.nan_to_num(alike * (1 - at_margin))
-        units = harmonic(treated.units, control.units)
+        units = harmonic(treated.alike, control.alike)
         reach = error * one_sided_reach(units, alpha=alpha, tightest=tightest)
         low, high = (value - reach).clip(-1.0), (value + reach).clip(None, 1.0)
         is_early = ~(
             (failures >= LEAST_FAILURES)
-            & (np.minimum(treated.units, control.units) >= LEAST_UNITS)
+            & (np.minimum(treated.alike, control.alike) >= LEAST_UNITS)
             & np.isfinite(skewness_of(treated, control))
         )
         low, high = np.where(is_early, -1.0, low), np.where(is_early, 1.0, high)

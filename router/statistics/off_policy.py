@@ -14,6 +14,9 @@ Neither the number of rows nor the effective sample size tells whether an interv
 often the log did, where both policies part, what the other one wants: with 40 such actions and 4 failures intervals of
 95 % cover in 90 %, with 122 and 12 in 95 %. So there is a gate of 100 and 10.
 
+A gate chooses, though: of logs that would mostly see seven failures, those pass that happened to see ten, and these
+show too many. So from the gate to twice as many failures intervals are wider than their errors say.
+
 Source: Horvitz and Thompson 1952 for IPS; Swaminathan and Joachims 2015, "The self-normalized estimator for
 counterfactual learning", for SNIPS; Dudik, Langford and Li 2011, "Doubly robust policy evaluation and learning".
 """
@@ -33,6 +36,8 @@ Truths = NDArray[np.bool_]
 
 FEWEST_MATCHING: Final = 100
 FEWEST_MINORITY: Final = 10
+FEWEST_CLUSTERS: Final = 6.0
+"""Users who would weigh as much as these if each had as many requests: with 5, intervals of 95 % cover in 90 %."""
 MOST_SLIP: Final = 4.0
 """Standard errors by which the mean weight may be off 1, before the probabilities are taken to be wrong."""
 
@@ -67,6 +72,7 @@ class Support:
         impossible: of the latter, those whose outcome could not be seen.
         matching: of the latter, those whose outcome was seen.
         minority: of these, the fewer of those above and those at or below their mean.
+        clusters: how many of equal size would weigh as much.
         effective: sample size, (sum w)^2 / sum w^2.
         mean_weight: should be 1.
         slip: standard errors by which it is not.
@@ -77,6 +83,7 @@ class Support:
     impossible: int
     matching: int
     minority: int
+    clusters: float
     effective: float
     mean_weight: float
     slip: float
@@ -91,18 +98,30 @@ class Support:
                 f"for {self.impossible:,} of the {self.differing:,} requests where the policies part, the log could not"
                 " see what the other one does"
             )
-        if self.differing and self.matching < FEWEST_MATCHING:
+        if self.differing and (thin := self._thin):
+            return thin
+        if self.clusters < FEWEST_CLUSTERS:
+            return (
+                f"the requests are of as few users as {self.clusters:.1f} who ask alike often, and"
+                f" {FEWEST_CLUSTERS:g} are needed; have callers name their users"
+            )
+        if self.slip <= MOST_SLIP:
+            return ""
+        return f"the mean weight is {self.mean_weight:.3f} and should be 1: the logged probabilities are wrong"
+
+    @property
+    def _thin(self) -> str:
+        """Return why what was seen where the policies part is too little; "" where it is not."""
+        if self.matching < FEWEST_MATCHING:
             return (
                 f"where the policies part, the log saw {self.matching} of the actions that the other one takes, and"
                 f" {FEWEST_MATCHING} are needed"
             )
-        if self.differing and self.minority < FEWEST_MINORITY:
+        if self.minority < FEWEST_MINORITY:
             return (
                 f"of the {self.matching} outcomes where the policies part, {self.minority} are on the rarer side, and"
                 f" {FEWEST_MINORITY} are needed"
             )
-        if self.slip > MOST_SLIP:
-            return f"the mean weight is {self.mean_weight:.3f} and should be 1: the logged probabilities are wrong"
         return ""
 
 
@@ -125,12 +144,14 @@ def support_of(log: Log) -> Support:
     squares = float(np.square(weights).sum())
     mean = float(weights.mean()) if count else 0.0
     error = float(weights.std()) / count**0.5 if count else 0.0
+    sizes = np.bincount(log.clusters).astype(np.float64)
     return Support(
         requests=count if log.seen.any() else 0,
         differing=int(log.differs.sum()),
         impossible=int((log.differs & (log.probabilities <= 0.0)).sum()),
         matching=int(matching.sum()),
         minority=min(above, len(outcomes) - above),
+        clusters=count**2 / float(sizes @ sizes) if count else 0.0,
         effective=float(weights.sum()) ** 2 / squares if squares else 0.0,
         mean_weight=mean,
         slip=abs(mean - 1.0) / error if error else 0.0,
@@ -142,7 +163,13 @@ def evaluated(log: Log, *, level: float = LEVEL) -> Evaluation | Support:
     support = support_of(log)
     if support.refusal:
         return support
-    return Evaluation(support, ips(log, level=level), snips(log, level=level), doubly_robust(log, level=level))
+    by = max(1.0, 2.0 * FEWEST_MINORITY / support.minority) ** 0.5 if support.differing else 1.0
+    return Evaluation(
+        support,
+        _widened(ips(log, level=level), by),
+        _widened(snips(log, level=level), by),
+        _widened(doubly_robust(log, level=level), by),
+    )
 
 
 def ips(log: Log, *, level: float = LEVEL) -> Estimate:
@@ -171,6 +198,11 @@ def doubly_robust(log: Log, *, level: float = LEVEL) -> Estimate:
     )
     value = float(found.totals.sum()) / len(log.seen)
     return estimated(value, (found.totals - value * counts) / len(log.seen), level=level)
+
+
+def _widened(found: Estimate, by: float) -> Estimate:
+    low, high = found.value - by * (found.value - found.low), found.value + by * (found.high - found.value)
+    return Estimate(found.value, low, high, found.error, found.degrees)
 
 
 def _weights(log: Log) -> Reals:

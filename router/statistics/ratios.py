@@ -25,6 +25,7 @@ class Ratio:
         weight: mean of x over units.
         spread: variance of z over units.
         third, fourth: mean of z cubed, and to the fourth power.
+        uneven: variance of x over units, by the square of its mean: 0 where all weigh alike.
     """
 
     units: Reals
@@ -33,6 +34,7 @@ class Ratio:
     spread: Reals
     third: Reals
     fourth: Reals
+    uneven: Reals
 
     @property
     def total(self) -> Reals:
@@ -44,6 +46,11 @@ class Ratio:
         """Return the ratio's own variance."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.spread / (self.units * np.square(self.weight)))
+
+    @property
+    def alike(self) -> Reals:
+        """Return how many units of equal weight would weigh as much (Kish 1965, "Survey Sampling")."""
+        return np.asarray(self.units / (1.0 + np.nan_to_num(self.uneven)))
 
 
 def ratio_of(y: Reals, x: Reals | None = None) -> Ratio:
@@ -57,11 +64,12 @@ def ratio_of(y: Reals, x: Reals | None = None) -> Ratio:
     y, x = np.asarray(y, float)[x != 0], x[x != 0]
     if not len(x):
         nothing = np.array(np.nan)
-        return Ratio(np.array(0.0), nothing, nothing, nothing, nothing, nothing)
+        return Ratio(np.array(0.0), nothing, nothing, nothing, nothing, nothing, nothing)
     value = y.sum() / x.sum()
     z = y - value * x
     spread = np.square(z).sum() / (len(z) - 1) if len(z) > 1 else np.nan
-    parts = (float(len(z)), value, x.mean(), spread, (z**3).mean(), (z**4).mean())
+    uneven = x.var() / np.square(x.mean())
+    parts = (float(len(z)), value, x.mean(), spread, (z**3).mean(), (z**4).mean(), uneven)
     return Ratio(*map(np.asarray, parts))
 
 
@@ -102,7 +110,8 @@ def running_ratios(y: Reals, x: Reals | None, looks: NDArray[np.intp]) -> Ratio:
     ) / count
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = second.clip(0.0) * count / (count - 1)
-    return Ratio(np.broadcast_to(count, value.shape), value, x1 / count, spread, third, fourth.clip(0.0))
+    uneven = (sums.of(0, 2) * count / np.square(x1) - 1.0).clip(0.0)
+    return Ratio(np.broadcast_to(count, value.shape), value, x1 / count, spread, third, fourth.clip(0.0), uneven)
 
 
 class _Sums:

@@ -5,7 +5,7 @@ units and no figure of theirs can be compared. The chi-square test is the sharpe
 not be repeated. The sequential test may be: its evidence is the likelihood under shares drawn around the planned ones,
 by the likelihood under these, and however often one looks, it reaches 1/p with probability p at most.
 
-`mismatch` shares one small error among both: three quarters of it for the planned end, the rest for all looks before.
+`mismatch` shares one small error among both: seven tenths of it for the planned end, the rest for all looks before.
 
 Source: Lindon and Malek 2022, "Anytime-valid inference for multinomial count data", section 3; Fabijan et al. 2019,
 "Diagnosing sample ratio mismatch in online controlled experiments".
@@ -23,7 +23,7 @@ Counts = NDArray[np.float64]
 ALPHA: Final = 0.001
 """With which arms that are filled as planned are said not to be."""
 
-OF_THE_END: Final = 0.75
+OF_THE_END: Final = 0.7
 """Share of `ALPHA` for the planned end."""
 
 CONCENTRATIONS: Final = (100.0, 10_000.0)

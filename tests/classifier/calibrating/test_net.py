@@ -54,6 +54,13 @@ def share(threshold: float) -> float:
     return float(np.clip((threshold + 2.0 + APART) / (4.0 + 0.2), 0.0, 1.0))
 
 
+@pytest.fixture
+def only_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the bound, whose search takes most of the time, where nothing but the threshold is looked at."""
+    monkeypatch.setattr("classifier.calibrating.net._Walk.bound", lambda *_, **__: None)
+
+
+@pytest.mark.usefixtures("only_thresholds")
 @pytest.mark.parametrize(
     ("gains", "count", "runs", "tied", "graded"),
     [
@@ -79,6 +86,7 @@ def test_the_promise_is_kept(gains: str, count: int, runs: int, *, tied: bool, g
     assert made / runs > 0.75
 
 
+@pytest.mark.usefixtures("only_thresholds")
 def test_gains_send_more_to_mini_than_what_is_lost_allows() -> None:
     chance = np.random.default_rng(1)
     lost, net = list[float](), list[float]()
@@ -93,6 +101,7 @@ def test_gains_send_more_to_mini_than_what_is_lost_allows() -> None:
     assert np.mean(net) > 1.4 * np.mean(lost)
 
 
+@pytest.mark.usefixtures("only_thresholds")
 def test_without_gains_it_promises_nearly_as_much_as_the_stronger_promise() -> None:
     chance = np.random.default_rng(2)
     shares = []
@@ -218,6 +227,7 @@ def stepwise(logits: Reals, losses: Reals, mean: float) -> float | None:
     return LIMIT
 
 
+@pytest.mark.usefixtures("only_thresholds")
 @pytest.mark.parametrize("gains", list(GAINS))
 def test_the_walk_ends_at_the_first_threshold_that_fails(gains: str) -> None:
     chance = np.random.default_rng(4)
@@ -251,6 +261,7 @@ def test_rows_at_the_very_end_of_the_scale_go_to_large() -> None:
     assert found.share_mini == pytest.approx(2 / 3)
 
 
+@pytest.mark.usefixtures("only_thresholds")
 def test_a_graded_loss_counts_in_full_with_its_own_probability() -> None:
     logits, losses = np.arange(1_000) / 1_000, np.tile([0.5, -0.25], 500)  # .125 on average
     found = [certify_net(logits, losses, loss=0.05, confidence=0.9, seed=seed) for seed in range(60)]
@@ -310,6 +321,7 @@ def test_many_losses_among_the_easiest_rows_ask_for_more_pairs_or_cannot_be_help
     assert refused(np.zeros(400), np.repeat([1.0, 0.0], [100, 300])).needed is None
 
 
+@pytest.mark.usefixtures("only_thresholds")
 def test_the_outlook_plans_for_half_the_loss() -> None:
     logits, losses = traffic(np.random.default_rng(7), 2_000, "balanced")
     found = outlook_net(logits, losses, loss=0.02, confidence=0.9)

@@ -28,7 +28,10 @@ def verdict(seen: Exposed, experiment: Experiment | None = None) -> Verdict:
 
 
 def test_nobody_is_too_early() -> None:
-    assert verdict(seen_of(0)).sentence == "Keep running: nobody is in an arm yet; 400 units are needed."
+    findings = judge(experiment_of(), seen_of(0), EVEN)
+    found = verdict_of(findings)
+    assert found.sentence == "Keep running: nobody is in an arm yet; 400 units are needed."
+    assert "nan" not in "\n".join(lines_of(STANDING, findings, found))
 
 
 def test_three_samples_are_too_early_and_give_no_figure() -> None:

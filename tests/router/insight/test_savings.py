@@ -103,6 +103,29 @@ def test_kept_replies_and_cached_prefixes_are_parts_of_the_first_baseline_alone(
     assert any("kept replies of Mini" in doubt for doubt in both.doubts)
 
 
+def test_a_few_popular_kept_replies_widen_the_interval_without_caches(
+    known: tuple[Path, list[Logged], float], tmp_path: Path
+) -> None:
+    """Hundreds of hits tell little where they are of two replies, and much where they are of many."""
+    _, logged, _ = known
+    widths = {}
+    for name, kinds in (("two", 2), ("many", 300)):
+        kept = [
+            Logged(10_000 + hit, hit, Tier.MINI, (1_000 + hit % kinds, 200), user=f"{hit % 400:03x}", kept=True)
+            for hit in range(300)
+        ]
+        path = write_ledger(tmp_path / f"{name}.db", [*logged, *kept])
+        read = read_savings(path, since=float("-inf"), until=float("inf"))
+        assert read is not None
+        assert read.kept_alike == pytest.approx(1 / kinds, rel=0.01)
+        estimate = estimate_of(read)
+        widths[name] = estimate.found.without_caches.saved.half_width
+        if name == "many":
+            calm = estimate_of(read._replace(kept_alike=0.0))
+            assert widths[name] == pytest.approx(calm.found.without_caches.saved.half_width, rel=0.05)
+    assert widths["two"] > 1.5 * widths["many"]
+
+
 def test_below_150_shadow_calls_nothing_is_said_but_how_many_are_missing(
     known: tuple[Path, list[Logged], float], tmp_path: Path
 ) -> None:
@@ -119,6 +142,14 @@ def test_below_150_shadow_calls_nothing_is_said_but_how_many_are_missing(
     none = written(tmp_path / "none.db", rest)
     assert isinstance(none, NoEstimate)
     assert none.reason.endswith("set learning.shadow above 0, so that some of Mini's requests are sent to Large, too")
+
+
+def test_a_few_long_replies_that_make_the_doubt_are_told(found: Found) -> None:
+    assert not any("a few long replies" in doubt for doubt in estimate_of(found).doubts)
+    first, *rest = found.shadows
+    assert first.cost is not None
+    long = found._replace(shadows=(first._replace(cost=300 * first.cost), *rest))
+    assert any("a few long replies of Large" in doubt for doubt in estimate_of(long).doubts)
 
 
 def test_calls_that_failed_are_told_and_weigh_nothing(found: Found) -> None:

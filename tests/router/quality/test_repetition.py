@@ -63,6 +63,8 @@ def test_a_counter_may_move_on_in_a_loop_and_other_numbers_may_not() -> None:
     assert any(loop.repeats > 12 for loop in counted_loops_in(steps))
     chinese = tokens_of("".join(f"第{n}步：检查数值。" for n in "一二三四五六七八九"))
     assert any(loop.repeats >= 9 for loop in counted_loops_in(chinese))
+    down = tokens_of("".join(f"I have {n} pears and eat one. " for n in range(20, 7, -1)))
+    assert any(loop.repeats > 12 for loop in counted_loops_in(down))
     degrees = (3, 9, 4, 4, 7, 1, 8, 2, 6)
     readings = tokens_of("".join(f"On day {n} it had {d} degrees. " for n, d in enumerate(degrees)))
     assert not list(counted_loops_in(readings))
@@ -121,6 +123,9 @@ def test_what_repeats_for_a_reason_is_no_loop(text: str) -> None:
         ("Here it is:\n```\n" + "total = total + value\n" * 30, "cut"),
         ('{"rows": [' + '{"name": "x", "value": 0}, ' * 30, "cut"),
         (TABLE + "| Sunday | closed |\n" * 30, "cut"),
+        ("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 30, "cut"),
+        ("It was " + "very " * 50 + "good, and then they went home.", "loop"),
+        (" ".join(f"I have {n} pears and I will eat one." for n in range(30, 1, -1)), "counted"),
     ],
 )
 def test_a_loop_is_told_by_its_kind(text: str, found: str) -> None:

@@ -23,6 +23,13 @@ def test_three_answers_have_bounds_that_exclude_nothing_likely() -> None:
     assert float(found.low) < 0.0 < float(found.high) <= 1.0
 
 
+def test_bounds_say_nothing_early_where_a_few_units_weigh_most() -> None:
+    weights, share = np.append(np.ones(60), 900.0), np.append(np.full(60, 0.5), 1.0)
+    found = difference(ratio_of(weights * share, weights), ratio_of(weights * (1 - share), weights), bounded=True)
+    assert bool(found.is_early)
+    assert (float(found.low), float(found.high)) == (-1.0, 1.0)
+
+
 def test_an_empty_arm_is_too_early() -> None:
     assert bool(compared(np.zeros(0), np.ones(500)).is_early)
 

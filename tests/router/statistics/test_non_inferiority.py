@@ -57,3 +57,15 @@ def test_an_arm_at_the_margin_is_seldom_accepted_however_often_one_looks(
     naive = found.value - 1.96 * np.sqrt(arms[0].variance + arms[1].variance) > -margin
     assert found.is_shown.any(1).mean() <= 0.025
     assert naive.any(1).mean() > 0.1
+
+
+def test_an_arm_of_a_few_heavy_users_at_the_margin_is_seldom_accepted() -> None:
+    chance, looks = np.random.default_rng(11), np.geomspace(30, 3_000, 40).astype(int)
+    arms = []
+    for right in (0.57, 0.60):
+        asked = np.minimum(chance.zipf(1.7, (300, 3_000)), 1_000)
+        own = chance.beta(4 * right, 4 * (1 - right), asked.shape)
+        arms.append(running_ratios(chance.binomial(asked, own).astype(float), asked.astype(float), looks))
+    found = non_inferiority(arms[0], arms[1], margin=0.03)
+    assert found.is_shown.any(1).mean() <= 0.025
+    assert found.is_refuted.any(1).mean() <= 0.025

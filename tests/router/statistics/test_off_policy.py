@@ -104,3 +104,24 @@ def test_an_empty_log_is_refused() -> None:
     found = evaluated(log)
     assert isinstance(found, Support)
     assert found.refusal == "no request of the log has an outcome that tells"
+
+
+def test_logs_that_pass_the_gate_by_luck_alone_have_wider_intervals() -> None:
+    log = log_of(rows=2_600, right=1.2)
+    seen = np.flatnonzero(log.differs & log.seen)
+    for failures, wider in ((10, 2**0.5), (20, 1.0), (40, 1.0)):
+        rewards = np.ones(len(log.rewards))
+        rewards[seen[:failures]] = 0.0
+        given = replace(log, rewards=rewards)
+        found = evaluated(given)
+        assert isinstance(found, Evaluation)
+        assert found.support.minority == failures
+        assert found.ips.half_width == pytest.approx(wider * ips(given).half_width)
+
+
+def test_logs_of_a_few_users_are_refused() -> None:
+    log = log_of()
+    clusters = np.where(np.arange(len(log.seen)) % 10 < 7, 0, np.arange(len(log.seen)) % 100)
+    found = evaluated(replace(log, clusters=clusters))
+    assert isinstance(found, Support)
+    assert found.refusal.startswith("the requests are of as few users as 2.0 who ask alike often, and 6 are needed")

@@ -47,6 +47,12 @@ def test_running_ratios_are_those_of_the_units_so_far() -> None:
                 for name in ("units", "value", "weight", "spread", "third", "fourth"):
                     expected = float(getattr(one, name))
                     assert float(getattr(running, name)[run, number]) == pytest.approx(expected, rel=1e-9), name
+                assert float(running.uneven[run, number]) == pytest.approx(float(one.uneven), abs=1e-9)
+
+
+def test_a_heavy_unit_leaves_few_that_weigh_alike() -> None:
+    assert float(ratio_of(np.ones(50)).alike) == 50.0
+    assert float(ratio_of(np.ones(101), np.append(np.ones(100), 100.0)).alike) == pytest.approx(200**2 / 10_100)
 
 
 def test_parts_sum_to_nothing() -> None:
