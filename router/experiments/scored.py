@@ -9,24 +9,13 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from classifier.base import Score
-from router.base import Decision, Policy, Request
+from router.base import Decision, Request
+from router.policies.wrapped import WrappedPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(WrappedPolicy):
     """Another policy, with a score in each decision that can have one."""
-
-    policy: Policy
-
-    @property
-    def version(self) -> str:
-        """Return that of the other policy."""
-        return self.policy.version
-
-    @property
-    def threshold(self) -> float | None:
-        """Return the score from which Large is chosen."""
-        return self.policy.threshold
 
     def needs_score(self, request: Request) -> bool:
         """Tell whether the caller left the choice to us."""

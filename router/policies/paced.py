@@ -22,7 +22,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from classifier.base import Score
-from router.base import Decision, Policy, Request, Tier
+from router.base import Decision, Request, Tier
+from router.policies.wrapped import WrappedPolicy
 
 PACED: Final = "paced"
 """The reason of a decision for Mini that is made to keep within the budget, or for Large to keep to the floor."""
@@ -57,7 +58,7 @@ class Pace(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Paced:
+class Paced(WrappedPolicy):
     """Another policy, whose threshold gives way.
 
     Attributes:
@@ -67,23 +68,8 @@ class Paced:
         curve: of the certified levels; None where the policy certifies nothing.
     """
 
-    policy: Policy
     pace_of: Callable[[Request], Pace | None]
     curve: Curve | None = None
-
-    @property
-    def version(self) -> str:
-        """Return that of the other policy; a decision that was changed says so behind it."""
-        return self.policy.version
-
-    @property
-    def threshold(self) -> float | None:
-        """Return the score from which Large is chosen, where nothing gives way."""
-        return self.policy.threshold
-
-    def needs_score(self, request: Request) -> bool:
-        """Tell whether a score could change where this request goes."""
-        return self.policy.needs_score(request)
 
     def decide(self, request: Request, score: Score | None) -> Decision:
         """Return the tier; see `router.base.Policy`."""

@@ -27,7 +27,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from classifier.base import Score
-from router.base import Decision, Policy, Prefix, Price, Request, Tier
+from router.base import Decision, Prefix, Price, Request, Tier
+from router.policies.wrapped import WrappedPolicy
 
 AFFINITY: Final = "affinity"
 """The reason of a decision that stays with Large, who holds the conversation's KV."""
@@ -39,7 +40,7 @@ _PICO_PER_NANO: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sticky:
+class Sticky(WrappedPolicy):
     """Another policy, and what staying is worth.
 
     Attributes:
@@ -47,23 +48,8 @@ class Sticky:
         large, mini: give today's prices; None means unpriced, and then nothing is weighed.
     """
 
-    policy: Policy
     large: Callable[[], Price | None]
     mini: Callable[[], Price | None]
-
-    @property
-    def version(self) -> str:
-        """Return that of the other policy; a decision that was changed says so behind it."""
-        return self.policy.version
-
-    @property
-    def threshold(self) -> float | None:
-        """Return the score from which Large is chosen."""
-        return self.policy.threshold
-
-    def needs_score(self, request: Request) -> bool:
-        """Tell whether a score could change where this request goes."""
-        return self.policy.needs_score(request)
 
     def decide(self, request: Request, score: Score | None) -> Decision:
         """Return the tier; see `router.base.Policy`."""

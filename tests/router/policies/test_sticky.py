@@ -1,4 +1,7 @@
-"""Tests router/policies/sticky.py: what staying with the tier that holds the KV is worth, and what it may change."""
+"""What staying with the tier that holds the KV is worth, and what it may change.
+
+router/policies/sticky.py, router/policies/wrapped.py
+"""
 
 import asyncio
 import json
