@@ -1,16 +1,21 @@
-"""What every process of the suite pays for: compiled modules are kept, and collected tests are not collected again."""
+"""What every process of the suite would pay for again and again: compiling, certificates, and walking what stays."""
 
 import gc
 import os
 import sys
 from collections.abc import Generator
+from functools import cache
 
+import httpcore2
 import pytest
 
 # Some machines forbid Python to keep what it compiled. Each of the hundred programs that tests start would then compile
 # the gateway and its libraries anew, which takes longer than most of them run.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Each client reads all certificates of the machine when it is made, which takes longer than most of its requests.
+httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -164,8 +164,11 @@ async def test_one_that_is_killed_under_load_loses_no_record_and_another_takes_i
     hired.answers.clear()
     loading = asyncio.create_task(hired.load(ends))
     asking = [asyncio.create_task(hired.stranger.post(CHAT, json=chat(model="large"))) for _ in range(16)]
-    await asyncio.sleep(0.3)
-    running = {str(row["id"]) for row in hired.rows() if row["outcome"] is None and row["tier"] == "large"}
+    running = set[str]()
+    async with asyncio.timeout(10):
+        while len(running) < 16:
+            await asyncio.sleep(0.05)
+            running = {str(row["id"]) for row in hired.rows() if row["outcome"] is None and row["tier"] == "large"}
     maker = next(each.maker for each in hired.pool._workers if each.pid == killed)
     assert len(running) == 16
     os.kill(killed, signal.SIGKILL)
@@ -216,7 +219,7 @@ async def test_an_engine_is_the_parents_and_ends_when_no_configuration_wants_it(
     assert engine.closed == 0
     write(hired.file, **more)
     assert (await hired.reloader.reload()).result == "done"
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not engine.closed:
             await asyncio.sleep(0.05)
 
