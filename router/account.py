@@ -87,24 +87,23 @@ class Account:
         self.cache = self.finish = ""
         self._closed = self._has_served = False
         books.metrics.begin()
-        self.opened = books.ledger.open(
-            Intent(
-                id=request.id,
-                caller_id=request.caller_id,
-                tenant=request.tenant,
-                model=request.model,
-                stream=request.stream,
-                started=time.time() - (time.monotonic() - request.received),
-                decision=decision,
-                reserved=taken.admitted.reserved,
-                user=request.user,
-                conversation=request.conversation,
-                unit=request.assignment.unit,
-                sampled=sampled,
-                inputs=inputs,
-                config=books.config,
-            )
+        self._intent = Intent(
+            id=request.id,
+            caller_id=request.caller_id,
+            tenant=request.tenant,
+            model=request.model,
+            stream=request.stream,
+            started=time.time() - (time.monotonic() - request.received),
+            decision=decision,
+            reserved=taken.admitted.reserved,
+            user=request.user,
+            conversation=request.conversation,
+            unit=request.assignment.unit,
+            sampled=sampled,
+            inputs=inputs,
+            config=books.config,
         )
+        self.opened = books.ledger.open(self._intent)
 
     def failed(self, route: Route, error: BaseException, *, kind: str = "") -> None:
         """Note an attempt that gave nothing; one that was never worked on costs nothing.
@@ -218,6 +217,7 @@ class Account:
             cache=self.cache,
             overhead=self.overhead,
             finish=self.finish,
+            intent=self._intent,
         )
         self._books.ledger.settle(record)
         self._taken.admitted.settle(record)

@@ -421,6 +421,7 @@ class Record(Struct, frozen=True):
         cache: which kind of kept reply it was answered from, "exact" or "semantic"; "" for none.
         overhead: seconds that the gateway itself took before it waited for a backend; None where it came to none.
         finish: why the reply ended, in the backend's word; "" where that is not known.
+        intent: that it settles; None where only its id is known.
     """
 
     id: str
@@ -435,6 +436,7 @@ class Record(Struct, frozen=True):
     cache: str = ""
     overhead: float | None = None
     finish: str = ""
+    intent: Intent | None = None
 
     @property
     def cost(self) -> int | None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -20,7 +20,7 @@ from router.alerts.kinds import KINDS
 from router.alerts.memory import Memory
 from router.alerts.states import States
 from router.alerts.webhook import RESULTS, Webhook
-from router.base import Intent, Label, Ledger, Record
+from router.base import Label, Ledger, Record
 from router.wrapped_ledger import WrappedLedger
 
 EVERY: Final = 1.0  # seconds
@@ -175,21 +175,14 @@ class _WatchedLedger(WrappedLedger):
     def __init__(self, ledger: Ledger, watch: Watch) -> None:
         super().__init__(ledger)
         self._watch = watch
-        self._open: dict[str, Intent] = {}
-
-    def open(self, intent: Intent) -> Awaitable[None]:
-        """Hand over an intent, and remember it until its record comes."""
-        self._open[intent.id] = intent
-        return self._ledger.open(intent)
 
     def settle(self, record: Record) -> None:
         """Hand over a record, and let it be seen."""
-        self._ledger.settle(record)
-        intent = self._open.pop(record.id, None)
-        if intent is not None:
-            self._watch.see((intent, record))
+        super().settle(record)
+        if record.intent is not None:
+            self._watch.see((record.intent, record))
 
     def label(self, label: Label) -> None:
         """Hand over a label, and let it be heard."""
-        self._ledger.label(label)
+        super().label(label)
         self._watch.hear(label)

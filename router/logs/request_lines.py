@@ -5,7 +5,6 @@ that is wanted; what was refused before it was a request is not known here.
 """
 
 import logging
-from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 
@@ -23,20 +22,14 @@ class LoggedLedger(WrappedLedger):
     def __init__(self, ledger: Ledger, *, tells_all: bool) -> None:
         super().__init__(ledger)
         self._tells_all = tells_all
-        self._open: dict[str, Intent] = {}
-
-    def open(self, intent: Intent) -> Awaitable[None]:
-        """Hand over an intent, and remember it until its record comes."""
-        self._open[intent.id] = intent
-        return super().open(intent)
 
     def settle(self, record: Record) -> None:
         """Hand over a record, and tell of it."""
         super().settle(record)
-        intent = self._open.pop(record.id, None)
-        if intent is not None and (self._tells_all or record.outcome in _FAILED):
+        if record.intent is not None and (self._tells_all or record.outcome in _FAILED):
             level = logging.WARNING if record.outcome in _FAILED else logging.INFO
-            _log.log(level, "request %s", record.outcome, extra={FIELDS: partial(fields_of, intent, record)})
+            told = partial(fields_of, record.intent, record)
+            _log.log(level, "request %s", record.outcome, extra={FIELDS: told})
 
 
 def fields_of(intent: Intent, record: Record) -> dict[str, object]:

@@ -36,7 +36,7 @@ def settled(  # noqa: PLR0913 - a request has many parts, each with a usual valu
     decision = Decision(tier, reason, given, 0.5, "p@1")
     attempt = Attempt("primary", tier, "m", "h:1", usage, cost, "v", error, usage_source=usage_source)
     intent = Intent("r", "", tenant, "auto", stream=False, started=0.0, decision=decision)
-    return intent, Record("r", outcome, status, (attempt,), 0.1, 0.2, None, overhead=overhead)
+    return intent, Record("r", outcome, status, (attempt,), 0.1, 0.2, None, overhead=overhead, intent=intent)
 
 
 def label(weak: float | None, *, answered: Tier = Tier.MINI, grader: str = "agreement@1") -> Label:
