@@ -7,13 +7,14 @@ not refused for what it was not certified for.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from backends.base import Backend
 from router.base import Decision, Price, Request, Tier
 from router.eligibility import CAPABILITY, UNCERTIFIED
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A model on a backend, with what it costs.
 
     Attributes:

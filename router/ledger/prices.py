@@ -7,9 +7,11 @@ stands in no row has no price: it is counted as unpriced, never as free. A clock
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+from time import time
 from typing import Final
 
 import yaml
@@ -130,7 +132,13 @@ class PriceBook:
 
 def utc_today() -> date:
     """Return the day by which prices change."""
-    return datetime.now(UTC).date()
+    return _date_of(int(time() // _SECONDS_A_DAY))
+
+
+@lru_cache(2)  # asked of each request
+def _date_of(days: int) -> date:
+    """Return a day by its number since 1970."""
+    return date(1970, 1, 1) + timedelta(days)
 
 
 def load(path: Path | None, *, today: Callable[[], date] = utc_today) -> PriceBook:

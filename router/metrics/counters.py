@@ -119,10 +119,11 @@ class Metrics(Collector):
         self._tokens[attempt.tier, "fresh_input"] += usage.fresh_input
         self._tokens[attempt.tier, "cached_input"] += usage.cached_input or 0
         self._tokens[attempt.tier, "output"] += usage.output
-        for name in _SELDOM:
-            tokens = getattr(usage, name)
-            if tokens:
-                self._tokens[attempt.tier, name] += tokens
+        if usage.has_more_buckets:
+            for name in _SELDOM:
+                tokens = getattr(usage, name)
+                if tokens:
+                    self._tokens[attempt.tier, name] += tokens
 
     def judge(self, verdict: str) -> None:
         """Count what became of a reply of Mini that was to be verified; one of `router.cascade.VERDICTS`."""
