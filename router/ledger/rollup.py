@@ -146,7 +146,7 @@ def _told(row: dict[str, Any], attempts: list[dict[str, Any]], signs: Signs | No
         row["experiment"],
         row["arm"],
         int(row["started"] // 60),
-        row["unit"] or row["user_hash"] or row["conversation_hash"] or anonymous(row["id"]),
+        row["unit"] or row["user_hash"] or row["conversation_hash"] or anonymous(row["started"]),
         row["score"],
         bool(row["stream"]),
         row["reserved"],

@@ -16,6 +16,9 @@ AFTERWARDS: Final = 1_000
 """First position of what is asked after a request, for learning: behind all attempts that a request can make, whichever
 is written first."""
 
+TOGETHER: Final = 0.25
+"""Seconds, within which requests of nobody knows whom came at the same time."""
+
 REQUEST: Final = Shape(
     "requests",
     tuple(
@@ -83,16 +86,19 @@ def facts_of(intent: Intent) -> Facts:
         decision.experiment,
         decision.arm,
         int(intent.started // 60),
-        intent.unit or intent.user or intent.conversation or anonymous(intent.id),
+        intent.unit or intent.user or intent.conversation or anonymous(intent.started),
         None if decision.score is None else decision.score.value,
         intent.stream,
         intent.reserved,
     )
 
 
-def anonymous(identifier: str) -> str:
-    """Return the unit of a request of which nobody knows whose it is: one of 256, so that they stay few."""
-    return f"~{crc32(identifier.encode('utf-8', 'replace')) & 0xFF:02x}"
+def anonymous(started: float) -> str:
+    """Return the unit of a request of which nobody knows whose it is: one of 256, so that they stay few.
+
+    Those that came at the same time are one unit, since a batch with few units costs far less than one with many.
+    """
+    return f"~{crc32(b'%d' % (started // TOGETHER)) & 0xFF:02x}"
 
 
 def intent_row(intent: Intent, facts: Facts) -> Row:

@@ -93,7 +93,7 @@ REQUESTS: Final = _table(
         _count("reserved"),
         _word("user_hash"),
         _word("conversation_hash"),
-        _word("unit"),  # of an experiment, else user, else conversation, else "~" and two digits of a hash of the id
+        _word("unit"),  # of an experiment, else user, else conversation, else "~" and two digits of a hash of the time
         _word("experiment"),
         _sum("sampled"),
         _word("inputs"),
