@@ -392,8 +392,8 @@ class QualityOptions(Options):
 
     Attributes:
         assess: look for loops, refusals, empty and cut replies, and verify what can be verified.
-        cpu_share: of one core, that this may take in each process; replies of which something can be verified are all
-            looked at, whatever it is.
+        cpu_share: of one core, that this may take in each process while it has little to do, and a fifth of that while
+            it has much; replies of which something can be verified are all looked at, whatever it is.
         waiting: replies that wait for it; those that find the queue full are counted and let go.
         judge: who compares both tiers' replies; None compares their final answers alone.
         resolution_hours: after a conversation is closed, in which it may open again; a tenant's own stands with the

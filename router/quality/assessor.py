@@ -1,7 +1,8 @@
-"""Whole replies -> assessments in the ledger, made by one thread that may take a small share of a core.
+"""Whole replies -> assessments in the ledger, made by one thread that may take a small share of an idle core.
 
 Telling it of a reply costs the loop a microsecond: it goes into a queue, whose bounds are known. The thread looks at
-one reply, then rests until its share allows the next, so that the loop never waits long for the interpreter. Replies of
+one reply, then rests until its share allows the next, so that the loop never waits long for the interpreter. The share
+shrinks as the process has less time to spare, since every look then keeps a request waiting. Replies of
 which something can be verified are all looked at, whatever the share; of the others, those that find the queue full are
 counted and let go, which depends on how busy the gateway is and never on what they say. What was looked at, by what was
 to be, is part of every figure.
@@ -23,6 +24,7 @@ from router.quality.checks import is_verifiable
 PAUSE: Final = 0.2  # seconds between two looks into empty queues
 HANDED_ON: Final = 1.0  # seconds at most between two times that what was found is handed on
 AT_ONCE: Final = 64  # assessments that are handed on together
+LEAST: Final = 0.2  # of its share, that is left where the process is busy all the time
 CLOSE_WITHIN: Final = 2.0  # seconds for what is left of the replies that are verified
 
 RESULTS: Final = ("assessed", "queue_full", "too_long", "unreadable", "left")
@@ -37,7 +39,8 @@ class Budget:
     """What assessing may take.
 
     Attributes:
-        share: of one core, above 0.0, up to 1.0; what is verified goes beyond it where it has to.
+        share: of one core while it is idle, above 0.0, up to 1.0; `LEAST` of that while this process keeps it busy.
+            What is verified goes beyond it where it has to.
         waiting: replies in the queue, and as many again that are verified.
         waiting_bytes: of all that wait.
     """
@@ -58,6 +61,20 @@ class Keeps(Protocol):
         ...
 
 
+class Idleness:
+    """Tells how much of a core this process leaves idle, from one asking to the next."""
+
+    def __init__(self) -> None:
+        self._at, self._spent = time.monotonic(), time.process_time()
+
+    def __call__(self) -> float:
+        """Return the share, 0.0 to 1.0."""
+        at, spent = time.monotonic(), time.process_time()
+        passed, worked = at - self._at, spent - self._spent
+        self._at, self._spent = at, spent
+        return 0.0 if worked >= passed else 1.0 - worked / passed
+
+
 class Assessor:
     """Looks at replies beside the loop.
 
@@ -72,13 +89,16 @@ class Assessor:
         ledger: Keeps,
         loop: asyncio.AbstractEventLoop,
         is_compared: Callable[[str], bool] = lambda _id: False,
+        idle: Callable[[], float] | None = None,
     ) -> None:
         """Start the thread; whoever made this closes it.
 
         Args:
             is_compared: tells of a request that a fuller assessment of it is in the ledger already.
+            idle: tells what share of a core is idle; None asks the operating system.
         """
         self._budget, self._ledger, self._loop, self._is_compared = budget, ledger, loop, is_compared
+        self._idle = idle or Idleness()
         self._verified: deque[_Waiting] = deque()
         self._others: deque[_Waiting] = deque()
         self._bytes_in = self._bytes_out = 0  # one written by the loop, the other by the thread
@@ -142,7 +162,8 @@ class Assessor:
             _log.error("the reply to %s could not be assessed: %r", request.id, error)
             found = None
         took = time.thread_time() - begun
-        self._rests_until = max(time.monotonic(), self._rests_until) + took * (1.0 / self._budget.share - 1.0)
+        share = self._budget.share * max(LEAST, self._idle())
+        self._rests_until = max(time.monotonic(), self._rests_until) + took * (1.0 / share - 1.0)
         self._count(found)
         return took
 

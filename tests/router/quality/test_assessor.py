@@ -1,13 +1,14 @@
 """Tests router/quality/assessor.py."""
 
 import asyncio
+import time
 
 import pytest
 
 from router.base import Assessment, Request, Tier
 from router.quality import assessor as module
 from router.quality.assessing import assess
-from router.quality.assessor import Assessor, Budget, flags_of
+from router.quality.assessor import AT_ONCE, HANDED_ON, Assessor, Budget, Idleness, _Waiting, flags_of
 from tests.router.quality.asked import body_of, request_of
 
 LOOP = body_of("I am not sure about that. " * 12)
@@ -79,16 +80,28 @@ async def test_what_is_verified_is_looked_at_whatever_the_share_and_at_the_end()
     assert assessor.flags["mini", "failed_check"] == 5
 
 
-async def test_after_each_look_it_rests_as_its_share_asks() -> None:
-    assessor = Assessor(Budget(share=0.05), ledger=Kept(), loop=asyncio.get_running_loop())
+@pytest.mark.parametrize(("idle", "rests"), [(1.0, 19), (0.5, 39), (0.0, 99)])
+async def test_after_each_look_it_rests_as_its_share_of_what_is_idle_asks(idle: float, rests: int) -> None:
+    loop = asyncio.get_running_loop()
+    assessor = Assessor(Budget(share=0.05), ledger=Kept(), loop=loop, idle=lambda: idle)
     assessor.tell(request_of(), Tier.MINI, LOOP)
     await until_told(assessor, 1)
     took = assessor._look((request_of(), Tier.MINI, LOOP))
     before = assessor._rests_until
     again = assessor._look((request_of(), Tier.MINI, LOOP))
     assert took > 0
-    assert assessor._rests_until - before == pytest.approx(19 * again, rel=0.5)
+    assert assessor._rests_until - before == pytest.approx(rests * again, rel=0.5)
     await assessor.aclose()
+
+
+def test_a_process_that_works_all_the_time_leaves_nothing_idle() -> None:
+    idle = Idleness()
+    time.sleep(0.02)
+    assert idle() > 0.5
+    until = time.thread_time() + 0.02
+    while time.thread_time() < until:
+        pass
+    assert idle() < 0.9
 
 
 async def test_a_mistake_in_one_look_ends_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +120,45 @@ async def test_a_mistake_in_one_look_ends_no_other(monkeypatch: pytest.MonkeyPat
     await assessor.aclose()
     assert [each.request_id for each in kept.found] == ["b"]
     assert assessor.results["unreadable"] == 1
+
+
+class Counting(Assessor):
+    """Counts how often it looks for a reply."""
+
+    looks = 0
+
+    def _take(self) -> _Waiting | None:
+        self.looks += 1
+        return super()._take()
+
+    async def until_idle(self) -> None:
+        """Wait until it has found nothing to do, and done what it does then."""
+        looks = self.looks
+        async with asyncio.timeout(5):
+            while self.looks < looks + 3:
+                await asyncio.sleep(0.001)
+
+
+async def test_what_is_found_soon_after_is_handed_on_together_a_second_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.001)
+    kept = Kept()
+    assessor = Counting(Budget(share=1.0), ledger=kept, loop=asyncio.get_running_loop())
+    assessor.tell(request_of("first"), Tier.MINI, LOOP)
+    await until_told(assessor, 1)
+    await assessor.until_idle()
+    assert [each.request_id for each in kept.found] == ["first"]
+    assert 0 < assessor._hands_on_at - time.monotonic() <= HANDED_ON
+    assessor._hands_on_at = float("inf")  # so that nothing depends on how long this takes
+    for number in range(AT_ONCE - 1):
+        assessor.tell(request_of(f"r{number}"), Tier.MINI, body_of("Fine."))
+    await until_told(assessor, AT_ONCE)
+    await assessor.until_idle()
+    assert len(kept.found) == 1, "a row on its own costs the ledger as much as many"
+    assessor.tell(request_of("last"), Tier.MINI, body_of("Fine."))
+    await until_told(assessor, AT_ONCE + 1)
+    await assessor.until_idle()
+    assert len(kept.found) == AT_ONCE + 1, "so many are handed on at once"
+    await assessor.aclose()
 
 
 async def test_a_fuller_assessment_is_not_replaced() -> None:
