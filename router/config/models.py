@@ -403,7 +403,7 @@ class QualityOptions(Options):
     """
 
     assess: bool = True
-    cpu_share: Annotated[float, Field(gt=0, le=1), _Number] = 0.02
+    cpu_share: Annotated[float, Field(gt=0, le=1), _Number] = 0.01
     waiting: Annotated[int, Field(ge=1, le=65_536), _Number] = 256
     judge: JudgeOptions | None = None
     resolution_hours: Annotated[float, Field(gt=0, le=8_760), _Number] = 72.0

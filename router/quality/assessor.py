@@ -45,7 +45,7 @@ class Budget:
         waiting_bytes: of all that wait.
     """
 
-    share: float = 0.02
+    share: float = 0.01
     waiting: int = 256
     waiting_bytes: int = 16 << 20
 
