@@ -37,7 +37,6 @@ _NO_CALLS: Final = (NOTHING, msgspec.Raw(b"[]"))
 
 class _Body(msgspec.Struct):
     usage: msgspec.Raw = NOTHING
-    choices: msgspec.Raw = NOTHING
     model: msgspec.Raw = NOTHING
     service_tier: msgspec.Raw = NOTHING
 
@@ -73,6 +72,10 @@ class _WholeChoice(msgspec.Struct):
     message: msgspec.Raw = NOTHING
 
 
+class _Whole(_Body):
+    choices: list[_WholeChoice] = []
+
+
 class Told(msgspec.Struct, frozen=True):
     """What an unstreamed answer said about itself.
 
@@ -96,7 +99,7 @@ _NOTHING_TOLD: Final = Told(None, is_whole=False, is_plain=False)
 _read_answer: Final = msgspec.json.Decoder(_Answer).decode
 _read_body: Final = msgspec.json.Decoder(_Body).decode
 _read_chunk: Final = msgspec.json.Decoder(_Chunk).decode
-_read_choices: Final = msgspec.json.Decoder(list[_WholeChoice]).decode
+_read_whole: Final = msgspec.json.Decoder(_Whole).decode
 _read_message: Final = msgspec.json.Decoder(_Message | None).decode
 _read_delta: Final = msgspec.json.Decoder(dict[str, object] | None).decode
 
@@ -240,18 +243,27 @@ def is_answer(body: bytes) -> bool:
 def read_reply(body: bytes) -> Told:
     """Return what an unstreamed answer said about itself; never raises."""
     try:
+        read = _read_whole(body)
+    except UNREADABLE:
+        return _told_without_choices(body)
+    usage, contradicts = _told_usage(read.usage, read.model, read.service_tier)
+    reasons = [choice.finish_reason for choice in read.choices]
+    is_whole = bool(reasons) and None not in reasons
+    try:
+        is_plain = is_whole and all(reason == "stop" for reason in reasons) and all(map(_is_plain, read.choices))
+    except UNREADABLE:
+        return Told(usage, is_whole=False, is_plain=False, contradicts=contradicts)
+    return Told(usage, is_whole, is_plain, contradicts, reason_of(reasons[-1] or "") if reasons else "")
+
+
+def _told_without_choices(body: bytes) -> Told:
+    """Return what is left to be told where choices are of a shape that we do not know."""
+    try:
         read = _read_body(body)
     except UNREADABLE:
         return _NOTHING_TOLD
     usage, contradicts = _told_usage(read.usage, read.model, read.service_tier)
-    try:
-        choices = _read_choices(read.choices)
-        reasons = [choice.finish_reason for choice in choices]
-        is_whole = bool(reasons) and None not in reasons
-        is_plain = is_whole and all(reason == "stop" for reason in reasons) and all(map(_is_plain, choices))
-    except UNREADABLE:
-        return Told(usage, is_whole=False, is_plain=False, contradicts=contradicts)
-    return Told(usage, is_whole, is_plain, contradicts, reason_of(reasons[-1] or "") if reasons else "")
+    return Told(usage, is_whole=False, is_plain=False, contradicts=contradicts)
 
 
 def reason_of(told: str) -> str:

@@ -180,7 +180,7 @@ def _written(within: _InputDetails) -> tuple[int, int]:
     whole, other, kept = within.cache_creation_tokens, within.cache_write_tokens, within.cache_creation_token_details
     if other is not None:
         whole = _agreed(whole, other)
-    return _split(whole, kept)
+    return (0, 0) if whole is None and kept is None else _split(whole, kept)
 
 
 def _split(whole: int | None, kept: _Kept | None) -> tuple[int, int]:

@@ -7,7 +7,7 @@ that cannot be given sends the request to the default tier. Knows nothing of HTT
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -131,8 +131,8 @@ class Pipeline:
     assess: Assess | None = None
     experiments: "Experiments[Pipeline] | None" = None
 
-    async def answer(self, request: Request) -> Answer:
-        """Walk the house.
+    def answer(self, request: Request) -> Coroutine[None, None, Answer]:
+        """Walk the house, in the arm of an experiment where one takes the request.
 
         Raises:
             GatewayError: nobody answered, or the answer could not be recorded.
@@ -140,7 +140,7 @@ class Pipeline:
             BackendError: the reply broke before its first byte could be given.
         """
         request, walk = self._assigned(request)
-        return await walk.walk(request)
+        return walk.walk(request)
 
     async def walk(self, request: Request) -> Answer:
         """Answer as this arm does; see `answer`."""

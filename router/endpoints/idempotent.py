@@ -8,7 +8,7 @@ or charged twice. What was refused before a model was asked is not kept.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ _OF_ONE_ANSWER: Final = (
 _ERRORS_FROM: Final = 400
 
 _log = logging.getLogger(__name__)
-App = Callable[[Scope, Receive, Send], Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class InProgress(GatewayError):
@@ -73,24 +73,20 @@ class Idempotent:
         self._app, self._answers, self._keys, self._max_body, self._told = app, answers, keys, max_body, told
         self.results = Counter[str]() if results is None else results
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        headers = scope.get("headers", ())
-        for name, _ in headers:
-            if name == HEADER:
-                break
-        else:
-            await self._app(scope, receive, send)
-            return
-        if scope["method"] != "POST" or scope["path"] not in PATHS:
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request; most of them are the other application's, and await nothing here."""
+        for name, _ in scope.get("headers", ()):
+            if name == HEADER and scope["method"] == "POST" and scope["path"] in PATHS:
+                return self._answer_once(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _answer_once(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._answer(scope, receive, send)
         except ConnectionAbortedError:
             return  # nobody is there
         except GatewayError as error:
-            await send_error(send, self._told(error), request_id=caller_id(dict(headers)))
+            await send_error(send, self._told(error), request_id=caller_id(dict(scope["headers"])))
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
