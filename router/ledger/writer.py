@@ -135,6 +135,7 @@ class LedgerWriter:
 
     def forget(self, before: float) -> None:
         """Erase old text; see `router.base.Ledger`."""
+        self._is_due = True  # first: the thread looks at them in the other order, and writes what it then erases
         self._forget_before = before
         self._wake()
 
@@ -170,14 +171,16 @@ class LedgerWriter:
             self._hear()
             if handed_over >= BUSY and not self._closing:
                 time.sleep(GATHER)
+            before, self._forget_before = self._forget_before, None
             is_due = self._is_due or len(self._waiting.records) >= MANY
             if is_due:
                 self._is_due = False  # before anything is taken: what comes after that rings again
             taken = self._waiting.take(all_of_it=is_due)
             handed_over = len(taken)
             written = self._write(taken) if handed_over else True
-            self._forget()
-            if self._closing and (not written or not len(self._waiting)):
+            if before is not None:
+                self._forget(before)
+            if self._closing and (not written or not len(self._waiting)) and self._forget_before is None:
                 return  # what could not be written stays open in the ledger and is closed at the next start
             self._erase()
 
@@ -224,15 +227,12 @@ class LedgerWriter:
         if asked:
             self._loop.call_soon_threadsafe(_resolve, [future for _, future in asked], answers, error, what)
 
-    def _forget(self) -> None:
+    def _forget(self, before: float) -> None:
         """Erase some of the text that is due, so that its bytes are in no part of the ledger any more."""
-        before, self._forget_before = self._forget_before, None
-        if before is None:
-            return
         try:
             erased = self._poster.forget(before, ERASED)
             self._holds_erased |= erased > 0
-            if erased == ERASED:  # the rest after whatever has gathered meanwhile
+            if erased == ERASED and not self._closing:  # the rest after whatever has gathered meanwhile
                 self._forget_before = before
                 self._bell.put(None)
             elif self._holds_erased:
