@@ -21,6 +21,7 @@ from router.routes import Route
 from router.single_flight import ALONE, Seat
 
 BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
+_KEY_BYTES: Final = 12  # of a reply's key, that are recorded: enough that no two requests share them by chance
 _NOTHING: Final = Raw()
 _IN_PROMPT: Final = ("messages", "tools", "functions", "response_format", "prompt", "input")
 
@@ -51,11 +52,13 @@ class Taken(Struct):
         admitted: what it holds of its tenant's limits.
         seat: those who wait for this request.
         spent: what was asked of other models, to know what the request is about.
+        key: that names its kept reply; b"" where it can get none, or nobody asked for it.
     """
 
     admitted: Admitted
     seat: Seat = field(default_factory=lambda: ALONE)
     spent: list[Attempt] = []
+    key: bytes = b""
 
 
 class Account:
@@ -102,6 +105,7 @@ class Account:
             sampled=sampled,
             inputs=inputs,
             config=books.config,
+            reply_key=taken.key[:_KEY_BYTES].hex(),
         )
         self.opened = books.ledger.open(self._intent)
 

@@ -14,17 +14,19 @@ from router.base import Tier
 from router.config.faults import ConfigError, Fault
 from router.config.kinds import capabilities_of
 from router.config.models import Config
-from router.deciding import cascade_of, gate_of, policy_of, stays
+from router.deciding import cascade_of, chosen_of, gate_of, stays
 from router.eligibility import Eligibility
 from router.experiments.folder import Folder
 from router.experiments.overrides import Plan
 from router.experiments.running import open_experiments
 from router.experiments.scored import Scored
 from router.experiments.standing import Standing
+from router.learning.shadows import Shadows
 from router.pipeline import Pipeline
 from router.quotas import longest_answer
 from router.resources.engines import engine_key, is_engine
 from router.resources.shared import Resources
+from router.routes import Routes
 from router.tracing.base import Spans
 from router.walks import Common, Parts, key_maker_of, large_share_of, open_backends, routes_of
 
@@ -47,13 +49,12 @@ async def _open_arm(
 ) -> AsyncGenerator[Pipeline, None]:
     """Yield the walk of one arm of an experiment: the usual one, but for what its configuration changes.
 
-    Shadow calls stay with the models that are configured: what they teach is of those.
-
     Raises:
         ConfigError: the arm wants an engine that this process cannot start, or a promise that was not certified.
         BackendError: a backend of our own could not be started.
     """
     parts = await asyncio.to_thread(_parts_of_arm, common, chosen)
+    policy, promise = parts.chosen
     async with AsyncExitStack() as owned:
         routes, is_usual = common.routes, chosen.backends == common.config.backends
         if not is_usual:
@@ -65,12 +66,12 @@ async def _open_arm(
             usual,
             eligibility=Eligibility(capabilities, parts.gate),
             large_share=large_share_of(chosen),  # its own: arms must not use up each other's share
-            policy=Scored(stays(parts.policy, chosen.policy, routes) or parts.policy),
+            policy=Scored(stays(policy, chosen.policy, routes) or policy),
             key_of=key_maker_of(chosen, parts, replies),
             routes=routes,
             cascade=parts.cascade,
-            note=getattr(parts.policy, "note", None),
-            shadows=usual.shadows if is_usual else None,
+            note=None if promise is None else promise.note,
+            shadows=usual.shadows if is_usual else _shadows(usual, common.config, chosen, routes, owned),
             limits=common.quotas.limits(
                 lambda tier: routes.by_tier[tier].price,
                 Tier,
@@ -80,12 +81,25 @@ async def _open_arm(
         )
 
 
+def _shadows(usual: Pipeline, config: Config, chosen: Config, routes: Routes, owned: AsyncExitStack) -> Shadows | None:
+    """Return what samples requests of an arm with other models; None where that would tell nothing.
+
+    Quality is how far Mini agrees with Large. An arm with another Large has another measure: a worse one is easier to
+    agree with, so that its figure would stand beside the control's as if both were of the same.
+    """
+    if usual.shadows is None or chosen.backends.large != config.backends.large:
+        return None
+    shadows = usual.shadows.of_others(routes)
+    owned.push_async_callback(shadows.aclose)
+    return shadows
+
+
 def _parts_of_arm(common: Common, chosen: Config) -> Parts:
     usual = common.parts
     same_policy = chosen.policy == common.config.policy
     return replace(
         usual,
-        policy=usual.policy if same_policy else policy_of(chosen, usual.classifier),
+        chosen=usual.chosen if same_policy else chosen_of(chosen, usual.classifier),
         cascade=cascade_of(chosen),
         gate=gate_of(chosen),
     )

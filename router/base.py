@@ -390,6 +390,8 @@ class Intent(Struct, frozen=True):
         sampled: probability with which this request is sampled for a shadow call.
         inputs: what the decision was made from beside the score, as JSON; "" where all of it is as usual.
         config: version of the configuration that it was made under.
+        reply_key: a digest of what names its kept reply, the same for requests that may get the same one; "" where it
+            may get none, or nobody made it.
     """
 
     id: str
@@ -406,6 +408,7 @@ class Intent(Struct, frozen=True):
     sampled: float = 0.0
     inputs: str = ""
     config: str = ""
+    reply_key: str = ""
 
 
 class Record(Struct, frozen=True):

@@ -16,6 +16,7 @@ from router.eligibility import token_bounds
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit
 from router.policies.paced import Paced
+from router.policies.promise import Chosen
 from router.policies.sticky import Sticky, may_save
 from router.policies.threshold import Threshold
 from router.quotas import Quotas
@@ -28,6 +29,11 @@ _log = logging.getLogger(__name__)
 
 
 def policy_of(config: Config, classifier: Classifier | None) -> Policy:
+    """Return the policy that the file chose; see `chosen_of`."""
+    return chosen_of(config, classifier).policy
+
+
+def chosen_of(config: Config, classifier: Classifier | None) -> Chosen:
     """Return what the file chose; the threshold is that of the weights where the file names none.
 
     Raises:
@@ -35,7 +41,7 @@ def policy_of(config: Config, classifier: Classifier | None) -> Policy:
     """
     chosen = config.policy
     if isinstance(chosen, ExplicitOptions):
-        return Explicit(chosen.tier)
+        return Chosen(Explicit(chosen.tier))
     if isinstance(chosen, CertifiedOptions):
         try:
             return _certified(chosen, classifier)
@@ -45,11 +51,11 @@ def policy_of(config: Config, classifier: Classifier | None) -> Policy:
     if isinstance(chosen, CascadeOptions):
         hard = (suggested + 1) / 2 if chosen.hard is None else chosen.hard
         easy = min(suggested / 2, hard) if chosen.easy is None else chosen.easy
-        return Zones(easy, max(easy, hard), chosen.wrong, chosen.default_tier)
-    return Threshold(suggested if chosen.threshold is None else chosen.threshold, chosen.default_tier)
+        return Chosen(Zones(easy, max(easy, hard), chosen.wrong, chosen.default_tier))
+    return Chosen(Threshold(suggested if chosen.threshold is None else chosen.threshold, chosen.default_tier))
 
 
-def _certified(chosen: CertifiedOptions, classifier: Classifier | None) -> Policy:
+def _certified(chosen: CertifiedOptions, classifier: Classifier | None) -> Chosen:
     from classifier.calibrating.calibrated import load  # noqa: PLC0415  (numpy is loaded only where something needs it)
     from router.policies.certified import Certified  # noqa: PLC0415  (likewise)
 
@@ -58,11 +64,12 @@ def _certified(chosen: CertifiedOptions, classifier: Classifier | None) -> Polic
     if scorer != overlay.scorer:
         raise WeightsError(f"{chosen.file}: certifies scores of {overlay.scorer}, and {scorer} gives them here")
     try:
-        return Certified(
+        certified = Certified(
             overlay, loss=chosen.loss, confidence=chosen.confidence, default=chosen.default_tier, tell=_log.warning
         )
     except WeightsError as error:
         raise WeightsError(f"{chosen.file}: {error}") from error
+    return Chosen(certified, certified)
 
 
 def cascade_of(config: Config) -> Cascade | None:
@@ -88,11 +95,11 @@ def cascade_of(config: Config) -> Cascade | None:
     )
 
 
-def gives_way(policy: Policy, quotas: Quotas) -> Paced | None:
+def gives_way(chosen: Chosen, quotas: Quotas) -> Paced | None:
     """Return the policy whose threshold gives way to tenants' budgets; None where nobody's does."""
     if not quotas.paces:
         return None
-    return Paced(policy, quotas.pace_of, getattr(policy, "curve", None))
+    return Paced(chosen.policy, quotas.pace_of, None if chosen.promise is None else chosen.promise.curve)
 
 
 def load_verifier(weights: Path | None, *, is_shipped: bool) -> Verifier:

@@ -110,6 +110,7 @@ class Pipeline:
         paced: says who gives way to a tenant's budget; None where nobody does.
         assess: told of each reply of a backend; None where nobody looks at them.
         experiments: send some requests another way; None where there are none, as on such a way itself.
+        names_replies: the ledger is told what names a request's kept reply also where none are kept.
     """
 
     eligibility: Eligibility
@@ -130,6 +131,7 @@ class Pipeline:
     paced: Paced | None = None
     assess: Assess | None = None
     experiments: "Experiments[Pipeline] | None" = None
+    names_replies: bool = False
 
     def answer(self, request: Request) -> Coroutine[None, None, Answer]:
         """Walk the house, in the arm of an experiment where one takes the request.
@@ -148,8 +150,9 @@ class Pipeline:
         taken = Taken(admitted)
         key, kept, look, inputs = b"", None, None, ""
         try:
-            if self.replies is not None and request.cacheable:
-                key = self.key_of(request, self.policy.version)
+            taken.key = self._reply_key(request)
+            if self.replies is not None and taken.key:
+                key = taken.key
                 if self.flights is not None:
                     taken.seat = await self.flights.board(key, until=request.deadline)
                 kept, look = await self._recall(request, self.replies, key, taken)
@@ -290,6 +293,11 @@ class Pipeline:
         admitted = await self.limits.admit(request, (Tier.MINI,))
         admitted.decided = decision
         return admitted
+
+    def _reply_key(self, request: Request) -> bytes:
+        """Return what names the request's kept reply; b"" where it can get none, or nobody wants to know."""
+        is_wanted = request.cacheable and (self.replies is not None or self.names_replies)
+        return self.key_of(request, self.policy.version) if is_wanted else b""
 
     async def _recall(
         self, request: Request, replies: Replies, key: bytes, taken: Taken

@@ -15,12 +15,12 @@ from backends.optional import start
 from cache.options import OpenReplies
 from classifier.base import Classifier
 from router.account import Books
-from router.base import Ledger, Policy, Tier
+from router.base import Ledger, Tier
 from router.cascade import Cascade
 from router.certificate import Gate
 from router.config.kinds import capabilities_of, has_replicas
 from router.config.models import CascadeOptions, CertifiedOptions, Config
-from router.deciding import cascade_of, gate_of, gives_way, policy_of, stays
+from router.deciding import cascade_of, chosen_of, gate_of, gives_way, policy_of, stays
 from router.eligibility import Eligibility
 from router.endpoints.embeddings import TIER as EMBEDDINGS
 from router.endpoints.embeddings import embeddings_pipeline
@@ -35,6 +35,7 @@ from router.logs.request_lines import LoggedLedger
 from router.metrics.counters import Metrics
 from router.pipeline import Pipeline
 from router.policies.paced import Paced
+from router.policies.promise import Chosen
 from router.policies.sticky import Sticky
 from router.prefix_affinity import PrefixAffinity
 from router.quality.opening import open_quality
@@ -56,12 +57,13 @@ class Parts:
 
     Attributes:
         throne: who scores, and what may come after; None where there is no registry of versions.
+        chosen: the policy, with what it promises.
     """
 
     prices: PriceBook
     throne: Throne | None
     classifier: Classifier | None
-    policy: Policy
+    chosen: Chosen
     cascade: Cascade | None
     gate: Gate | None
 
@@ -74,7 +76,7 @@ def read_parts(config: Config) -> Parts:
         prices=load_prices(config.prices),
         throne=throne,
         classifier=classifier,
-        policy=policy_of(config, classifier) if throne is None else throne.champion.policy,
+        chosen=chosen_of(config, classifier) if throne is None else Chosen(throne.champion.policy),
         cascade=cascade_of(config),
         gate=gate_of(config),
     )
@@ -111,8 +113,8 @@ def common_of(
     """Put together what walks share."""
     ledger: Ledger = LoggedLedger(resources.alerts.watched(resources.ledger), tells_all=config.logs.requests)
     routes = routes_of(config, backends, parts.prices)
-    paced = gives_way(parts.policy, resources.quotas)
-    sticky = stays(paced or parts.policy, config.policy, routes)
+    paced = gives_way(parts.chosen, resources.quotas)
+    sticky = stays(paced or parts.chosen.policy, config.policy, routes)
     looks = sticky is not None or any(map(has_replicas, config.backends.by_tier.values()))
     affinity = PrefixAffinity(replies.key_secret, looks=looks)
     books = Books(
@@ -162,7 +164,7 @@ def large_share_of(config: Config) -> LargeShare:
 async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | None, owned: AsyncExitStack) -> Pipeline:
     """Open what learns and what finds replies by meaning, and put the walk of texts together."""
     config, parts, routes, metrics = common.config, common.parts, common.routes, common.books.metrics
-    options, within = config.backends, config.server.request_timeout
+    options, within, promise = config.backends, config.server.request_timeout, parts.chosen.promise
     looking = await owned.enter_async_context(
         open_quality(
             config.quality, grader=GRADER, price_of=parts.prices.price_of, ledger=common.books.ledger, metrics=metrics
@@ -174,7 +176,7 @@ async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | No
             routes=routes,
             ledger=common.books.ledger,
             metrics=metrics,
-            policy=parts.policy,
+            promise=promise,
             throne=parts.throne,
             call_within=within,
             compare=looking.comparisons.compare,
@@ -204,14 +206,14 @@ async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | No
         eligibility=eligibility,
         large_share=common.large_share,
         classifier=parts.classifier,
-        policy=common.sticky or common.paced or parts.policy,
+        policy=common.sticky or common.paced or parts.chosen.policy,
         replies=replies.replies,
         key_of=key_of,
         affinity=common.affinity,
         routes=routes,
         books=common.books,
         cascade=parts.cascade,
-        note=getattr(parts.policy, "note", None),
+        note=None if promise is None else promise.note,
         shadows=shadows,
         semantic=semantic,
         limits=common.quotas.limits(
@@ -223,6 +225,7 @@ async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | No
         flights=flights,
         paced=common.paced,
         assess=None if looking.assessor is None else looking.assessor.tell,
+        names_replies=config.ledger.reply_keys,
     )
 
 

@@ -1,4 +1,4 @@
-"""`tandem replay`: the ledger under another policy, other prices or without a cache; or under its own, as a check."""
+"""`tandem replay`: the ledger under another policy, other prices or another cache; or under its own, as a check."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from router.ledger.place import LedgerUnreadable
 from router.ledger.prices import PriceBookError
 from router.ledger.replays import iter_logged
 from router.replaying.checking import checked
+from router.replaying.columns import Reward
 from router.replaying.decisions import Decider
-from router.replaying.gathering import Reward
 from router.replaying.report import replayed
 from router.replaying.targets import NotReplayable, target_of
 
@@ -27,7 +27,11 @@ from router.replaying.targets import NotReplayable, target_of
 def replay(
     *,
     policy: Annotated[
-        Path | None, Option(help="A file with policy, prices or cache, as they stand in the configuration.")
+        Path | None,
+        Option(
+            help="A file with policy, prices or cache, as they would stand in the configuration. Another cache is told"
+            " from requests with reply keys, which the ledger has while there is a cache or ledger.reply_keys is set."
+        ),
     ] = None,
     check: Annotated[
         bool, Option("--check", help="Make the logged decisions again and count those that differ.")
@@ -43,7 +47,12 @@ def replay(
     ] = Reward.LABELS,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print what another policy, price book or cache would have done on the logged traffic."""
+    """Print what another policy, price book or cache would have done on the logged traffic.
+
+    Of a cache on, off or with another ttl, the ledger tells from requests with a reply key: all that could get a kept
+    reply while there was a cache, or while ledger.reply_keys was set. Of a cascade, other zones and another P(wrong)
+    from which Large answers, where a reply was judged. What the ledger does not tell is refused, with the reason.
+    """
     if (policy is None) == (not check):
         raise BadUsage("what to replay is not said", where="--policy", advice="name a file, or take --check")
     begin = seconds_of(since)
@@ -55,7 +64,8 @@ def replay(
             said, lines = found.as_json(), found.words()
         else:
             target = target_of(config, policy, os.environ)
-            outcome = replayed(iter_logged(place, since=begin, until=end), target, reward=reward)
+            logged = iter_logged(place, since=begin - target.warm_up, until=end)
+            outcome = replayed(logged, target, reward=reward, since=begin)
             said, lines = outcome.as_json(), outcome.words()
     print(json.dumps(said) if as_json else "\n".join(lines))
 

@@ -283,10 +283,13 @@ class RecordOptions(Options):
         raw_days: days until a request's own rows are erased, by whole days; their sums stay. None: never.
         hour_days: days until sums of hours, and those of users and conversations, are erased; those of days stay.
             None: never.
+        reply_keys: what names a request's kept reply is recorded also where nothing is kept, so that a cache can be
+            replayed that there was not; where there is one it always is.
     """
 
     raw_days: Annotated[float, Field(ge=1, le=36_500), _Number] | None = 30.0
     hour_days: Annotated[float, Field(ge=1, le=36_500), _Number] | None = 400.0
+    reply_keys: bool = False
 
     @property
     def retention(self) -> Retention:

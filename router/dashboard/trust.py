@@ -43,14 +43,17 @@ class AlarmLine:
 
 
 def quality_measures(seen: Quality) -> tuple[Measure, ...]:
-    """Return what the latest replies looked like."""
+    """Return what replies looked like; what is told of the latest alone says so."""
+    among = "" if seen.latest >= seen.replies else f" among the latest {wording.count(seen.latest)}"
     return (
         _measure("Repetitive", seen.repetitive, "answers with text", "no answer with text was looked at"),
         _measure("Empty", seen.empty, "answers", "no answer was looked at"),
         _measure("Cut short", seen.truncated, "answers", "no answer was looked at"),
         _measure("Refused", seen.refused, "answers", "no answer was looked at"),
-        _measure("Failed a check", seen.failed_checks, "answers that can be checked", "none could be checked"),
-        _measure("Mini agrees with Large", seen.agreement, "sampled requests", "no answer was compared with Large’s"),
+        _measure("Failed a check", seen.failed_checks, f"answers that can be checked{among}", "none could be checked"),
+        _measure(
+            "Mini agrees with Large", seen.agreement, f"sampled requests{among}", "no answer was compared with Large’s"
+        ),
         _rating(seen),
     )
 
@@ -59,7 +62,7 @@ def quality_words(seen: Quality) -> str:
     """Return of which answers the measures are."""
     if not seen.replies:
         return "no answer of this span was looked at"
-    return f"the {'latest ' if seen.is_capped else ''}{wording.count(seen.replies)} answers looked at, 95% intervals"
+    return f"the {wording.count(seen.replies)} answers looked at, 95% intervals"
 
 
 def money_measures(doubts: Doubts, standings: Sequence[Standing]) -> tuple[Measure, ...]:

@@ -165,6 +165,19 @@ class Experiment(Options):
         return self
 
     @model_validator(mode="after")
+    def _agreement_is_with_one_large(self) -> Self:
+        """Refuse to compare arms by how far Mini agrees with Large where they do not have the same one."""
+        rules = {"quality": self.quality, "reward": self.reward if self.allocation == "thompson" else ""}
+        other = next((name for name, arm in self.arms.items() if Tier.LARGE in arm.backends), None)
+        for key, rule in rules.items():
+            if rule == "agreement" and other is not None:
+                fault = (
+                    "cannot be agreement where the arm {name} has another large: a worse one is easier to agree with"
+                )
+                raise PydanticCustomError("agreement", fault, {"name": other, "at": (key,)})
+        return self
+
+    @model_validator(mode="after")
     def _names_fit(self) -> Self:
         if self.control is not None and self.control not in self.arms:
             known = ", ".join(self.arms)

@@ -28,22 +28,23 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Replies of a window, each of the latest that were looked at.
+    """Replies of a window that were looked at.
 
     Attributes:
-        replies: how many were looked at.
-        is_capped: there may be more in the window than were looked at.
+        replies: how many those are.
+        latest: the newest of them, which checks and agreement are told of; fewer than `replies` where those are many.
         repetitive: of the replies that are not empty.
         empty, truncated, refused: of all.
-        failed_checks: of those to which something that can be verified applied.
-        agreement: of Mini's replies with Large's to the same requests, mean of 0.0 to 1.0, over sampled requests.
+        failed_checks: of the latest, those to which something that can be verified applied.
+        agreement: of Mini's replies with Large's to the same requests, mean of 0.0 to 1.0, over sampled requests among
+            the latest.
         rating: mean of what people gave, 0.0 to 1.0.
         rated: share of the window's answers that were rated; None where there was no answer, or where there may be more
             ratings than were looked at.
     """
 
     replies: int
-    is_capped: bool
+    latest: int
     repetitive: Share | None
     empty: Share | None
     truncated: Share | None
@@ -56,10 +57,11 @@ class Quality:
 
 def quality(seen: Assessed, *, answered: int) -> Quality:
     """Return the shares; `answered` is how many answers the window had."""
+    texts = seen.replies - seen.empty
     return Quality(
         replies=seen.replies,
-        is_capped=seen.replies >= LOOKED_AT,
-        repetitive=_share(seen.repetitive, seen.replies - seen.empty),
+        latest=seen.latest,
+        repetitive=_share(min(seen.repetitive, texts), texts),
         empty=_share(seen.empty, seen.replies),
         truncated=_share(seen.truncated, seen.replies),
         refused=_share(seen.refused, seen.replies),

@@ -55,7 +55,10 @@ class Champion:
 
 
 class ChampionPolicy:
-    """The policy that decides by the champion's scores; see `router.base.Policy`."""
+    """The policy that decides by the champion's scores; see `router.base.Policy`.
+
+    It promises nothing: a certified policy belongs to one version's scores, and refuses a registry.
+    """
 
     __slots__ = ("current", "decide", "needs_score")
 
@@ -79,9 +82,3 @@ class ChampionPolicy:
     def threshold(self) -> float | None:
         """Return the score from which Large is chosen."""
         return self.current.threshold
-
-    def observe_loss(self, score: float, loss: float) -> None:
-        """Tell the policy what a sampled request of Mini's lost, where it wants to know."""
-        observe = getattr(self.current, "observe_loss", None)
-        if observe is not None:
-            observe(score, loss)

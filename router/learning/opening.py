@@ -21,6 +21,7 @@ from router.learning.losses import large_cost
 from router.learning.registry import Registry, RegistryError
 from router.learning.shadows import Compare, Lesson, Sampling, Shadows
 from router.metrics.counters import Metrics
+from router.policies.promise import Promise
 from router.routes import Routes
 
 DAY = 86_400.0  # seconds
@@ -75,7 +76,7 @@ async def open_learning(
     routes: Routes,
     ledger: Ledger,
     metrics: Metrics,
-    policy: Policy,
+    promise: Promise | None,
     throne: Throne | None,
     call_within: float,
     compare: Compare | None = None,
@@ -83,7 +84,7 @@ async def open_learning(
     """Yield what samples requests, None where nothing is sampled.
 
     Args:
-        policy: told of losses, where it has `observe_loss`.
+        promise: told of losses; None where the policy promises nothing.
         call_within: seconds for one shadow call.
         compare: told of each pair of replies.
     """
@@ -115,7 +116,7 @@ async def open_learning(
             routes=routes,
             ledger=ledger,
             metrics=metrics,
-            learn=partial(_learn, getattr(policy, "observe_loss", None), contests),
+            learn=partial(_learn, None if promise is None else promise.observe_loss, contests),
             compare=compare,
         )
         owned.push_async_callback(shadows.aclose)

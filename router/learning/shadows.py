@@ -77,12 +77,17 @@ class Lesson:
     propensity: float
 
 
+Learn = Callable[[Lesson], Awaitable[None]]
+
+
 class Shadows:
     """Draws requests and sends them to the tier that did not answer.
 
     Args:
-        learn: told of each graded request, one after another or several at once.
+        learn: told of each graded request, one after another or several at once; None where nothing may be learnt of
+            it, so that no label is kept either.
         compare: told of each pair of replies, likewise; None where nobody wants to know.
+        room: shared with others; None has some of its own.
     """
 
     def __init__(
@@ -92,16 +97,17 @@ class Shadows:
         routes: Routes,
         ledger: Ledger,
         metrics: Metrics,
-        learn: Callable[[Lesson], Awaitable[None]],
+        learn: Learn | None,
         compare: Compare | None = None,
+        room: "_Room | None" = None,
     ) -> None:
         self._sampling, self._routes, self._ledger, self._metrics = sampling, routes, ledger, metrics
         self._calls = SecondCalls(ledger, metrics, timeout=sampling.timeout, tell=metrics.shadow)
         self._learn, self._compare = learn, compare
         self._shares = dict(sampling.shares)
         self._chance = random.Random(sampling.seed).random
+        self._room = _Room(sampling) if room is None else room
         self._running: set[asyncio.Task[None]] = set()
-        self._minute, self._begun = 0.0, 0
         self._closed = False
 
     def probability(self, decision: Decision) -> float:
@@ -114,6 +120,21 @@ class Shadows:
         if self._chance() >= share:
             return None
         return partial(self._witness, request, decision, share)
+
+    def of_others(self, routes: Routes) -> "Shadows":
+        """Return what samples requests that other models answer, by the same chances and within the same limits.
+
+        How their replies compare is kept; what they teach is not, since labels are of the configured models.
+        """
+        return Shadows(
+            self._sampling,
+            routes=routes,
+            ledger=self._ledger,
+            metrics=self._metrics,
+            learn=None,
+            compare=self._compare,
+            room=self._room,
+        )
 
     async def aclose(self) -> None:
         """Cancel the calls that run; each is in the ledger, at an unknown cost."""
@@ -129,26 +150,17 @@ class Shadows:
         if body is None or not (request.stream or read_reply(body).is_whole):
             self._metrics.shadow("too_long" if body is None else "not_whole")
             return
-        short_of = self._shortage()
+        short_of = self._room.take()
         if short_of:
             self._metrics.shadow(short_of)
             return
-        self._begun += 1
         task = asyncio.create_task(self._run(request, decision, share, begun, body))
         self._running.add(task)
         task.add_done_callback(self._ended)
 
-    def _shortage(self) -> str:
-        """Return what there is too little of for one more call; "" for nothing."""
-        now = time.monotonic()
-        if now - self._minute >= MINUTE:
-            self._minute, self._begun = now, 0
-        if self._begun >= self._sampling.max_per_minute:
-            return "over_rate"
-        return "busy" if len(self._running) >= self._sampling.concurrency else ""
-
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
+        self._room.give_back()
         if not task.cancelled() and task.exception() is not None:
             self._metrics.shadow("failed")
             _log.error("a shadow call ended in a mistake of the program", exc_info=task.exception())
@@ -160,9 +172,10 @@ class Shadows:
             return
         texts, found = await asyncio.to_thread(_graded, request, answered, body, said)
         self._metrics.shadow("graded" if found else "ungraded")
-        self._ledger.label(self._label(request, decision, answered, share, found))
-        if found is not None:
-            await self._learn(Lesson(request, decision, received, answered, found, share))
+        if self._learn is not None:
+            self._ledger.label(self._label(request, decision, answered, share, found))
+            if found is not None:
+                await self._learn(Lesson(request, decision, received, answered, found, share))
         if self._compare is not None and texts:
             agreement = None if found is None else found.weak_score
             await self._compare(request, answered, body, texts[Tier.LARGE], texts[Tier.MINI], agreement)
@@ -185,6 +198,32 @@ class Shadows:
             propensity=share,
             grader="" if found is None else GRADER,
         )
+
+
+class _Room:
+    """Calls that may run, and that may begin within a minute."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._running = self._begun = 0
+        self._minute = 0.0
+
+    def take(self) -> str:
+        """Take the place of one call; returns what there is too little of, "" where there was one."""
+        now = time.monotonic()
+        if now - self._minute >= MINUTE:
+            self._minute, self._begun = now, 0
+        if self._begun >= self._sampling.max_per_minute:
+            return "over_rate"
+        if self._running >= self._sampling.concurrency:
+            return "busy"
+        self._begun += 1
+        self._running += 1
+        return ""
+
+    def give_back(self) -> None:
+        """Give back the place of a call that has ended."""
+        self._running -= 1
 
 
 def _graded(request: Request, answered: Tier, body: bytes, other: bytes) -> tuple[Mapping[Tier, str], Grade | None]:

@@ -1,6 +1,6 @@
 """Requests as they end -> sums, gathered for a batch and written in its transaction.
 
-    totals     how many and how much, by tenant, who answered, outcome, experiment and arm
+    totals     how many, how much and how the replies looked, by tenant, who answered, outcome, experiment and arm
     spreads    how long things took, in bins that are 1 % wide
     units      sums of a day for each user, conversation or whatever an experiment assigns
 
@@ -47,6 +47,11 @@ class Totalled(Struct):
     estimated_usage: int = 0
     contradictory: int = 0
     held: int = 0
+    assessed: int = 0
+    repetitive: int = 0
+    refused: int = 0
+    empty: int = 0
+    truncated: int = 0
 
 
 class OfUnit(Struct):
@@ -248,14 +253,15 @@ class Deltas:
         total.estimated_usage += after.estimated
         total.contradictory += after.contradictory
 
-    def assess(self, facts: Facts, signs: Signs, before: Signs | None = None) -> None:
-        """Add an assessment; `before` is the one whose place it takes."""
-        unit, earlier = self._unit_of(facts), before or _NO_SIGNS
-        unit.assessed += before is None
-        unit.repetitive += signs.repetitive - earlier.repetitive
-        unit.refused += signs.refused - earlier.refused
-        unit.empty += signs.empty - earlier.empty
-        unit.truncated += signs.truncated - earlier.truncated
+    def assess(self, facts: Facts, ended: Ended, signs: Signs, before: Signs | None = None) -> None:
+        """Add an assessment of a request that was added before; `before` is the one whose place it takes."""
+        earlier = before or _NO_SIGNS
+        for sums in (self._total_of(facts, ended), self._unit_of(facts)):
+            sums.assessed += before is None
+            sums.repetitive += signs.repetitive - earlier.repetitive
+            sums.refused += signs.refused - earlier.refused
+            sums.empty += signs.empty - earlier.empty
+            sums.truncated += signs.truncated - earlier.truncated
 
     def write(self, engine: Engine) -> None:
         """Write all of it; the transaction is the caller's."""

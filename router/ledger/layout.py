@@ -10,8 +10,8 @@ from typing import Final
 
 from router.ledger.place import PostgresPlace
 
-VERSION: Final = 5
-REVISION: Final = "0005"  # the same, as alembic has it
+VERSION: Final = 7
+REVISION: Final = "0007"  # the same, as alembic has it
 SCHEMA: Final = """
 CREATE TABLE requests (
     id TEXT NOT NULL, caller_id TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL, stream INTEGER NOT
@@ -23,7 +23,8 @@ CREATE TABLE requests (
     TEXT NOT NULL DEFAULT '', sampled REAL NOT NULL DEFAULT 0, inputs TEXT NOT NULL DEFAULT '', config TEXT NOT
     NULL DEFAULT '', cache TEXT NOT NULL DEFAULT '', overhead REAL, finish TEXT NOT NULL DEFAULT '', source TEXT
     NOT NULL DEFAULT '', served TEXT NOT NULL DEFAULT '', moved INTEGER NOT NULL DEFAULT 0, minute INTEGER NOT
-    NULL DEFAULT 0, hour INTEGER NOT NULL DEFAULT 0, day INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (id)
+    NULL DEFAULT 0, hour INTEGER NOT NULL DEFAULT 0, day INTEGER NOT NULL DEFAULT 0, reply_key TEXT NOT NULL
+    DEFAULT '', PRIMARY KEY (id)
 ) WITHOUT ROWID;
 CREATE INDEX requests_caller ON requests (caller_id, tenant) WHERE caller_id <> '';
 CREATE INDEX requests_open ON requests (id) WHERE outcome IS NULL;
@@ -67,8 +68,10 @@ CREATE TABLE totals (
     DEFAULT 0, unpriced INTEGER NOT NULL DEFAULT 0, priced_cost INTEGER NOT NULL DEFAULT 0, baseline INTEGER NOT
     NULL DEFAULT 0, learning INTEGER NOT NULL DEFAULT 0, overhead_cost INTEGER NOT NULL DEFAULT 0, prefix_saved
     INTEGER NOT NULL DEFAULT 0, cache_avoided INTEGER NOT NULL DEFAULT 0, estimated_usage INTEGER NOT NULL
-    DEFAULT 0, contradictory INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (width,
-    bucket, tenant, source, decided, outcome, experiment, arm, cache, model)
+    DEFAULT 0, contradictory INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0, assessed INTEGER NOT
+    NULL DEFAULT 0, repetitive INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0, empty INTEGER NOT
+    NULL DEFAULT 0, truncated INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (width, bucket, tenant, source, decided,
+    outcome, experiment, arm, cache, model)
 ) WITHOUT ROWID;
 CREATE TABLE spreads (
     width INTEGER NOT NULL, bucket INTEGER NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, bin INTEGER NOT
@@ -91,8 +94,8 @@ CREATE TABLE marks (
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0005');
-PRAGMA user_version=5;
+INSERT INTO alembic_version VALUES ('0007');
+PRAGMA user_version=7;
 """
 
 

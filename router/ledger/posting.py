@@ -192,7 +192,7 @@ class Poster:
         for (identifier, _), attempt in self._late_attempts(wanted).items():
             deltas.learn(facts[identifier], ended[identifier], afterwards_of([attempt]))
         for identifier, signs in self._signs(wanted).items():
-            deltas.assess(facts[identifier], signs)
+            deltas.assess(facts[identifier], ended[identifier], signs)
 
     def _late_attempts(self, ids: Sequence[str]) -> dict[tuple[str, int], tuple[int | None, str]]:
         return {(row[0], row[1]): (row[2], row[3]) for row in self._engine.among(_LATE_ATTEMPTS, ids)}
@@ -228,7 +228,7 @@ class Poster:
             self._engine.insert(rows.ASSESSMENT, put)
         for name, (facts, ended) in requests.items():
             if ended is not None:
-                deltas.assess(facts, rows.signs_of(latest[name]), before.get(name))
+                deltas.assess(facts, ended, rows.signs_of(latest[name]), before.get(name))
         return {name for name, (_, ended) in requests.items() if ended is None}
 
     def _rate(self, rating: Rating) -> str | None:

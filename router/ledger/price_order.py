@@ -26,11 +26,12 @@ class Finding:
     """One thing about a book.
 
     Attributes:
-        line: from 1.
+        line, column: from 1.
         is_fault: the book cannot be used so; else it is only odd.
     """
 
     line: int
+    column: int
     message: str
     is_fault: bool
 
@@ -42,23 +43,23 @@ def findings_between(rows: Sequence[Row]) -> list[Finding]:
         kinds.setdefault(row.kind, []).append(row)
     found = [each for same in kinds.values() for each in _of_one_kind(sorted(same, key=lambda row: row.valid_from))]
     found += _without_base(rows)
-    found += [Finding(row.line, message, is_fault=False) for row in rows for message in _odd(row)]
-    return sorted(found, key=lambda each: each.line)
+    found += [Finding(row.line, row.column, message, is_fault=False) for row in rows for message in _odd(row)]
+    return sorted(found, key=lambda each: (each.line, each.column))
 
 
 def _of_one_kind(rows: Sequence[Row]) -> Iterator[Finding]:
     """Yield overlaps and gaps; a row without an end holds until the next begins."""
     for row, later in pairwise(rows):
         if row.valid_from == later.valid_from:
-            first, second = sorted((row.line, later.line))
-            words = f"{row.describe()} has a price from {row.valid_from} already, in line {first}; remove one"
-            yield Finding(second, words, is_fault=True)
+            first, second = sorted((row, later), key=lambda each: each.line)
+            words = f"{row.describe()} has a price from {row.valid_from} already, in line {first.line}; remove one"
+            yield Finding(second.line, second.column, words, is_fault=True)
         elif row.valid_to is not None and row.valid_to > later.valid_from:
             words = f"{row.describe()} holds until {row.valid_to}, and another price begins on {later.valid_from}, in line {later.line}"  # noqa: E501  (one sentence)
-            yield Finding(row.line, words, is_fault=True)
+            yield Finding(row.line, row.column, words, is_fault=True)
         elif row.valid_to is not None and row.valid_to < later.valid_from:
             words = f"{later.describe()} has no price from {row.valid_to} until {later.valid_from}"
-            yield Finding(later.line, words, is_fault=False)
+            yield Finding(later.line, later.column, words, is_fault=False)
 
 
 def _without_base(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -70,10 +71,10 @@ def _without_base(rows: Sequence[Row]) -> Iterator[Finding]:
         name, is_pattern, tier, above = row.kind
         if above and begins.get((name, is_pattern, tier, 0), date.max) > row.valid_from:
             words = f"{row.describe()} has no price for shorter prompts on {row.valid_from}; add a row without above_input_tokens"  # noqa: E501  (one sentence)
-            yield Finding(row.line, words, is_fault=True)
+            yield Finding(row.line, row.column, words, is_fault=True)
         elif tier and begins.get((name, is_pattern, "", 0), date.max) > row.valid_from:
             words = f"{row.describe()} has no price without a service tier on {row.valid_from}; add a row for it"
-            yield Finding(row.line, words, is_fault=True)
+            yield Finding(row.line, row.column, words, is_fault=True)
 
 
 def _odd(row: Row) -> Iterator[str]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from fractions import Fraction
 from typing import Final, TypeVar
 
@@ -51,7 +52,7 @@ class Row:
         valid_to: the first day on which it holds no more; None until a later row of the same kind begins.
         price: its variants are other rows.
         hosting: what it was computed from; None where it is a list price.
-        line: where it stands, from 1.
+        line, column: where it stands, from 1.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Row:
     price: Price
     hosting: Hosting | None = None
     line: int = 1
+    column: int = 1
 
     @property
     def kind(self) -> tuple[str, bool, str, int]:
@@ -111,7 +113,7 @@ def read_row(node: yaml.Node, fault: Fault) -> Row | None:
         service_tier="" if tier in USUAL_TIERS else tier,
         above_input=above or 0,
     )
-    return Row(price.model, pattern, valid_from, valid_to, price, hosting, line_of(node))
+    return Row(price.model, pattern, valid_from, valid_to, price, hosting, *place_of(node))
 
 
 def mapping_of(node: yaml.Node | None, *, known: tuple[str, ...], fault: Fault) -> dict[str, yaml.Node]:
@@ -122,7 +124,7 @@ def mapping_of(node: yaml.Node | None, *, known: tuple[str, ...], fault: Fault) 
     fields: dict[str, yaml.Node] = {}
     for key, value in node.value:
         if key.value not in known:
-            fault(key, f"unknown field; known are {', '.join(known)}")
+            fault(key, _unknown(key.value, known))
         elif key.value in fields:
             fault(key, f"{key.value} is given twice; remove one")
         else:
@@ -130,9 +132,19 @@ def mapping_of(node: yaml.Node | None, *, known: tuple[str, ...], fault: Fault) 
     return fields
 
 
-def line_of(node: yaml.Node | None) -> int:
-    """Return the line of a node, from 1."""
-    return 1 if node is None else int(node.start_mark.line) + 1
+def _unknown(name: object, known: tuple[str, ...]) -> str:
+    """Return what says that a field is none, and which one may have been meant."""
+    near = get_close_matches(name, known, n=1, cutoff=0.75) if isinstance(name, str) else []
+    if near:
+        return f"unknown field {name!r}; did you mean {near[0]}?"
+    return (
+        f"unknown field {name!r}; known are {', '.join(known)}" if isinstance(name, str) else "a field without a name"
+    )
+
+
+def place_of(node: yaml.Node | None) -> tuple[int, int]:
+    """Return the line and the column of a node, from 1."""
+    return (1, 1) if node is None else (int(node.start_mark.line) + 1, int(node.start_mark.column) + 1)
 
 
 def _check_complete(node: yaml.Node, fields: Mapping[str, yaml.Node], fault: Fault) -> None:

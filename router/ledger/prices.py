@@ -19,7 +19,7 @@ import yaml
 from router.base import Price
 from router.ledger.hosting import Hosting, Standing
 from router.ledger.price_order import Finding, findings_between
-from router.ledger.price_rows import BOOK_VERSION, Row, line_of, mapping_of, read_row
+from router.ledger.price_rows import BOOK_VERSION, Row, mapping_of, place_of, read_row
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 _SECONDS_A_DAY: Final = 86_400
@@ -27,7 +27,7 @@ _REMEMBERED: Final = 1_024  # names whose price of today is kept at hand
 
 
 class PriceBookError(Exception):
-    """The price book cannot be used; one line of the message for each fault, with file and line."""
+    """The price book cannot be used; one line of the message for each fault, with file, line and column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Checked:
     """A price book that was read, and what is to be said of it.
 
     Attributes:
-        findings: by line.
+        findings: by line and column.
         rows: those that are right by themselves.
     """
 
@@ -45,13 +45,17 @@ class Checked:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Return why it cannot be used, as "file:line: message"."""
-        return tuple(f"{self.file}:{each.line}: {each.message}" for each in self.findings if each.is_fault)
+        """Return why it cannot be used, as "file:line:column: message"."""
+        return tuple(
+            f"{self.file}:{each.line}:{each.column}: {each.message}" for each in self.findings if each.is_fault
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return what is odd, as "file:line: message"."""
-        return tuple(f"{self.file}:{each.line}: {each.message}" for each in self.findings if not each.is_fault)
+        """Return what is odd, as "file:line:column: message"."""
+        return tuple(
+            f"{self.file}:{each.line}:{each.column}: {each.message}" for each in self.findings if not each.is_fault
+        )
 
 
 class PriceBook:
@@ -169,11 +173,11 @@ def check_book(path: Path | None) -> Checked:
     found: list[Finding] = []
 
     def fault(node: yaml.Node | None, message: str) -> None:
-        found.append(Finding(line_of(node), message, is_fault=True))
+        found.append(Finding(*place_of(node), message, is_fault=True))
 
     rows = _rows(root, fault)
     found += findings_between(rows)
-    return Checked(file, tuple(sorted(found, key=lambda each: (each.line, each.message))), tuple(rows))
+    return Checked(file, tuple(sorted(found, key=lambda each: (each.line, each.column, each.message))), tuple(rows))
 
 
 def _rows(root: yaml.Node | None, fault: Callable[[yaml.Node | None, str], None]) -> list[Row]:

@@ -34,7 +34,9 @@ SELECT bucket, source, outcome, model, CAST(sum(requests) AS BIGINT) AS requests
     CAST(sum(priced_cost) AS BIGINT) AS priced_cost, CAST(sum(baseline) AS BIGINT) AS baseline,
     CAST(sum(learning) AS BIGINT) AS learning, CAST(sum(overhead_cost) AS BIGINT) AS overhead,
     CAST(sum(prefix_saved) AS BIGINT) AS prefix_saved, CAST(sum(cache_avoided) AS BIGINT) AS cache_avoided,
-    CAST(sum(estimated_usage) AS BIGINT) AS estimated, CAST(sum(contradictory) AS BIGINT) AS contradictory
+    CAST(sum(estimated_usage) AS BIGINT) AS estimated, CAST(sum(contradictory) AS BIGINT) AS contradictory,
+    sum(assessed) AS assessed, sum(repetitive) AS repetitive, sum(refused) AS refused, sum(empty) AS empty,
+    sum(truncated) AS truncated
 FROM totals WHERE width = :width AND bucket >= :first AND bucket < :after AND decided IN ('large', 'mini')
 GROUP BY bucket, source, outcome, model
 """
@@ -120,7 +122,7 @@ def read_window(ledger: LedgerPlace | Path, window: Window, *, latest: int, time
             earlier_spread=_earlier_spread(opened, before) if can_compare else None,
             latest=tuple(map(_line, opened.rows(_LATEST, latest=latest))),
             costs=_costs(sums),
-            assessed=read_assessed(opened, start=window.start, end=window.start + window.length),
+            assessed=read_assessed(opened, sums, start=window.start, end=window.start + window.length),
         )
 
 

@@ -15,17 +15,23 @@ from backends.base import Usage
 from router.base import Tier
 from router.ledger.layout import REVISION
 from router.ledger.place import LedgerPlace, LedgerUnreadable, reading
+from router.ledger.rows import AFTERWARDS
+from router.model_names import EMBEDDINGS
 
 _VERSION: Final = "SELECT version_num AS version FROM alembic_version"
 _REQUESTS: Final = """
 SELECT r.id, r.tenant, r.unit, r.started, r.hour, r.stream, r.tier, r.reason, r.score, r.scorer, r.threshold, r.policy,
     r.propensity, r.verify, r.stay_cost, r.switch_cost, r.experiment, r.arm, r.sampled, r.inputs, r.config, r.outcome,
-    r.source, r.first_byte, r.cost AS spent, r.baseline, l.strong_score, l.weak_score, g.score AS rating,
+    r.source, r.first_byte, r.cost AS spent, r.baseline, r.duration, r.overhead, r.finish, r.p_wrong, r.cache,
+    r.reply_key, l.strong_score, l.weak_score, g.score AS rating,
     s.is_repetitive + s.is_empty + s.is_truncated + s.is_refusal + s.failed_checks AS flaws, s.tier AS assessed,
     a.kind, a.tier AS by, a.error, a.cost, a.fresh_input, a.cached_input, a.output, a.cache_write, a.cache_write_1h,
-    a.audio_input, a.image_input, a.reasoning, a.audio_output, a.image_output, a.service_tier
-FROM requests r LEFT JOIN attempts a ON a.request_id = r.id LEFT JOIN labels l ON l.request_id = r.id
-    LEFT JOIN ratings g ON g.request_id = r.id LEFT JOIN assessments s ON s.request_id = r.id
+    a.audio_input, a.image_input, a.reasoning, a.audio_output, a.image_output, a.service_tier, a.usage_source
+FROM requests r
+    LEFT JOIN attempts a ON a.request_id = r.id AND (a.position < :afterwards OR a.kind = 'shadow')
+    LEFT JOIN labels l ON l.request_id = r.id
+    LEFT JOIN ratings g ON g.request_id = r.id
+    LEFT JOIN assessments s ON s.request_id = r.id
 WHERE r.started >= :since AND r.started < :until AND r.outcome IS NOT NULL AND r.tier IN ('large', 'mini')
 ORDER BY r.id, a.position
 """
@@ -33,19 +39,28 @@ _USAGE: Final = (
     "fresh_input cached_input output cache_write cache_write_1h audio_input image_input reasoning audio_output"
     " image_output service_tier".split()
 )
-_NUMBERS: Final = "started score threshold propensity verify sampled first_byte spent baseline rating flaws".split()
+_NUMBERS: Final = (
+    "started score threshold propensity verify sampled first_byte spent baseline rating flaws duration overhead"
+    " p_wrong".split()
+)
 _NEWEST: Final = 253_402_300_800.0  # the year 10,000, in seconds since 1970
 _BY_ID: Final = itemgetter("id")
 
 
 class LoggedCall(NamedTuple):
-    """One attempt; fields as in `router.base.Attempt`."""
+    """One attempt; fields as in `router.base.Attempt`.
+
+    Attributes:
+        tier: None of a model that makes vectors.
+        told: who told the usage.
+    """
 
     kind: str
-    tier: Tier
+    tier: Tier | None
     error: str
     cost: int | None
     usage: Usage | None
+    told: str
 
 
 class LoggedRequest(NamedTuple):
@@ -55,9 +70,13 @@ class LoggedRequest(NamedTuple):
         tier: that was decided on.
         source: who answered: a tier, or "cache".
         spent: nano-USD of all attempts but those for learning; None where it is unknown.
+        p_wrong: what verification said of Mini's reply; None where nothing was verified.
+        cache: which kind of kept reply it got; "" for none.
+        reply_key: "" where it could get none, or nobody said which.
         strong_score, weak_score: of its label; None where there is none.
         rating: what a person said, 0.0 to 1.0; None likewise.
         flaws: how many the reply was found to have; None where nobody looked.
+        calls: that it needed, and shadow calls.
     """
 
     id: str
@@ -86,6 +105,12 @@ class LoggedRequest(NamedTuple):
     first_byte: float | None
     spent: int | None
     baseline: int | None
+    duration: float | None
+    overhead: float | None
+    finish: str
+    p_wrong: float | None
+    cache: str
+    reply_key: str
     strong_score: float | None
     weak_score: float | None
     rating: float | None
@@ -117,7 +142,7 @@ def iter_logged(
             raise LedgerUnreadable(
                 f"its layout is of {known}, and this program replays {REVISION}; serve on it once with this program"
             )
-        rows = opened.rows(_REQUESTS, since=since, until=until)
+        rows = opened.rows(_REQUESTS, since=since, until=until, afterwards=AFTERWARDS)
         for identifier, attempts in groupby(rows, key=_BY_ID):
             try:
                 logged = _request(list(attempts))
@@ -160,6 +185,12 @@ def _request(rows: list[dict[str, Any]]) -> LoggedRequest:
         first["first_byte"],
         first["spent"],
         first["baseline"],
+        first["duration"],
+        first["overhead"],
+        first["finish"],
+        first["p_wrong"],
+        first["cache"],
+        first["reply_key"],
         first["strong_score"],
         first["weak_score"],
         first["rating"],
@@ -171,4 +202,5 @@ def _request(rows: list[dict[str, Any]]) -> LoggedRequest:
 def _call(row: dict[str, Any]) -> LoggedCall:
     told = row["fresh_input"] is not None and row["output"] is not None
     usage = Usage(**{name: row[name] for name in _USAGE}) if told else None
-    return LoggedCall(row["kind"], Tier(row["by"]), row["error"], row["cost"], usage)
+    tier = None if row["by"] == EMBEDDINGS else Tier(row["by"])
+    return LoggedCall(row["kind"], tier, row["error"], row["cost"], usage, row["usage_source"])

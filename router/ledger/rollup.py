@@ -80,7 +80,7 @@ class _Told:
             deltas.settle(self.facts, self.ended)
             deltas.learn(self.facts, self.ended, self.after)
             if self.signs is not None:
-                deltas.assess(self.facts, self.signs)
+                deltas.assess(self.facts, self.ended, self.signs)
 
     @property
     def derived(self) -> dict[str, object]:

@@ -24,7 +24,7 @@ REQUEST: Final = Shape(
     tuple(
         "id caller_id tenant model stream started tier reason score threshold scorer policy arm propensity verify"
         " stay_cost switch_cost reserved user_hash conversation_hash unit experiment sampled inputs config source"
-        " minute hour day".split()
+        " minute hour day reply_key".split()
     ),
 )
 CLOSING: Final = Shape(
@@ -135,6 +135,7 @@ def intent_row(intent: Intent, facts: Facts) -> Row:
         minute,
         minute // 60,
         minute // 1_440,
+        intent.reply_key,
     )
 
 

@@ -107,6 +107,7 @@ REQUESTS: Final = _table(
         _count("minute"),  # since 1970, of `started`; likewise:
         _count("hour"),
         _count("day"),
+        _word("reply_key"),  # of requests with one, those may get one and the same kept reply
     ),
     "id",
     Index("requests_started", "started"),
@@ -243,6 +244,11 @@ TOTALS: Final = _table(
         _count("estimated_usage"),  # attempts whose usage was estimated
         _count("contradictory"),  # attempts whose usage cannot be
         _count("held"),  # reserved for requests whose cost is unknown: it counts as spent
+        _count("assessed"),  # requests whose reply was looked at; of them, those that are:
+        _count("repetitive"),
+        _count("refused"),
+        _count("empty"),
+        _count("truncated"),
     ),
     "width bucket tenant source decided outcome experiment arm cache model",
 )

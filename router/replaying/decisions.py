@@ -13,7 +13,7 @@ from cache.base import Holding
 from classifier.base import Prompt, Score, Turn
 from router.base import Decision, Needs, Policy, Prefix, Price, Request, Tier
 from router.config.models import CascadeOptions, Config
-from router.deciding import policy_of
+from router.deciding import chosen_of
 from router.eligibility import CAPABILITY, UNCERTIFIED
 from router.guards.large_share import LargeShare
 from router.ledger.prices import load as load_prices
@@ -55,10 +55,11 @@ class Decider:
 
     def __init__(self, config: Config, *, recalls: bool) -> None:
         self._config, self._recalls = config, recalls
-        self.policy = policy_of(config, config.classifier.build())
+        self.policy, self.promise = chosen_of(config, config.classifier.build())
         self._book = load_prices(config.prices)
-        self._known_prices: dict[tuple[Tier, date], Price | None] = {}
-        self._prices = {tier: each.price for tier, each in config.backends.by_tier.items()}
+        self._known_prices: dict[tuple[Tier | None, date], Price | None] = {}
+        vectors, tiers = config.backends.embeddings, config.backends.by_tier
+        self._prices = {None: None if vectors is None else vectors.price} | {tier: tiers[tier].price for tier in tiers}
         self._day = date.min
         self._sticky: dict[date, bool] = {}
         share, cascades = config.large_share, isinstance(config.policy, CascadeOptions)
@@ -113,16 +114,18 @@ class Decider:
         if self._recalls and isinstance(policy, Certified):
             policy.stand_after(_alarms(logged.policy))
         if self._recalls and inputs.pace is not None:
-            policy = paced = Paced(self.policy, lambda _asked: inputs.pace, getattr(self.policy, "curve", None))
+            curve = None if self.promise is None else self.promise.curve
+            policy = paced = Paced(self.policy, lambda _asked: inputs.pace, curve)
         if inputs.prefix is not None and self._stays():
             day = self._day
             return Sticky(policy, lambda: self.price_on(Tier.LARGE, day), lambda: self.price_on(Tier.MINI, day)), paced
         return policy, paced
 
-    def price_on(self, tier: Tier, day: date) -> Price | None:
-        """Return a tier's price on a day, in UTC."""
+    def price_on(self, tier: Tier | None, day: date) -> Price | None:
+        """Return a tier's price on a day, in UTC; None is what makes vectors."""
         if (tier, day) not in self._known_prices:
-            self._known_prices[tier, day] = self._book.price_on(self._prices[tier], day)
+            model = self._prices[tier]
+            self._known_prices[tier, day] = None if model is None else self._book.price_on(model, day)
         return self._known_prices[tier, day]
 
     def _stays(self) -> bool:

@@ -1,203 +1,98 @@
 """Logged requests and what another configuration decides of them -> columns of numbers.
 
-One row for each request that a model answered and whose cost is known. What the cache answered, what nobody did and
-what cannot be decided again is counted: there, nothing would have been different. Nothing is estimated here.
+One row for each request that a model answered, or would have answered with another cache, and whose cost is known.
+What the cache answers, what nobody did and what cannot be decided again is counted. Nothing is estimated here.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from router.base import Decision, Tier
+from router.base import Tier
 from router.ledger.money import cost
 from router.ledger.replays import LoggedCall, LoggedRequest
+from router.replaying.answers import NOT_JUDGED, Answered, answer_of, answered, judged
 from router.replaying.chances import Chances
+from router.replaying.columns import Cached, Columns, Gathered, Outcome, Reward, Uncached
 from router.replaying.decisions import Decider, Undecidable
+from router.replaying.recaching import Pair, Recacher
 from router.replaying.targets import NotReplayable, Target
-
-Reals = NDArray[np.float64]
-Whole = NDArray[np.int64]
-Truths = NDArray[np.bool_]
 
 MOST_UNDECIDABLE: Final = 0.05
 """Share of the requests that may stay as they were since the record does not tell enough of them."""
 
-_ANSWERS: Final = ("primary", "failover")
 _DIGITS: Final = 3  # of a user's digest, by which users are put together; see `router.ledger.savings`
+_ENDED_WELL: Final = ("answered", "kept")
 _UNKNOWN: Final = float("nan")
 
 
-class Reward(StrEnum):
-    """What quality is told by."""
-
-    LABELS = "labels"
-    ASSESSMENTS = "assessments"
-    RATINGS = "ratings"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Columns:
-    """Requests that a model answered, each of shape (n,); numbers that are not known are NaN.
-
-    Attributes:
-        clusters, hours: from 0.
-        was_large, is_large: decided for Large, by the log and by the target.
-        answered_large: Large answered.
-        scores, inputs, outputs: the latter two in tokens of the answer.
-        was: nano-USD that it cost.
-        spent: the same at the target's prices.
-        answer: of that, what the attempt took that answered.
-        other: nano-USD that a shadow call to the other tier took, at the target's prices.
-        meant: probability with which that call was drawn.
-        chance: probability with which the log would have decided as the target does.
-        first_bytes: seconds, of what was streamed.
-        large_scores, mini_scores: what the replies of both were worth, of those with a label.
-        rewards: what the reply was worth that was given.
-    """
-
-    clusters: Whole
-    hours: Whole
-    was_large: Truths
-    is_large: Truths
-    answered_large: Truths
-    scores: Reals
-    inputs: Reals
-    outputs: Reals
-    was: Reals
-    spent: Reals
-    answer: Reals
-    other: Reals
-    meant: Reals
-    chance: Reals
-    first_bytes: Reals
-    large_scores: Reals
-    mini_scores: Reals
-    rewards: Reals
-
-    def __len__(self) -> int:
-        return len(self.was)
-
-    @property
-    def moved(self) -> Truths:
-        """Tell the requests that the target sends elsewhere."""
-        return np.asarray(self.was_large != self.is_large)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What the cache answered from replies of one tier.
-
-    Attributes:
-        baseline: nano-USD that Large would have taken for the same tokens.
-    """
-
-    requests: int = 0
-    baseline: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What a log holds.
-
-    Attributes:
-        requests: all that ended.
-        kept: by the tier that had answered first.
-        elsewhere: nano-USD of requests that no model answered.
-        undecidable: requests that are left as they were, by why.
-        unpriced: requests without a cost, which are left out.
-        baseline: nano-USD that Mini's answers would have been at Large's price.
-        scorers: that gave the scores.
-    """
-
-    columns: Columns
-    requests: int
-    kept: dict[Tier, Kept]
-    elsewhere: int
-    undecidable: Counter[str]
-    unpriced: int
-    baseline: int
-    scorers: Counter[str]
-
-
-def gathered(logged: Iterable[LoggedRequest], target: Target, *, reward: Reward) -> Gathered:
+def gathered(
+    logged: Iterable[LoggedRequest], target: Target, *, reward: Reward, since: float = float("-inf")
+) -> Gathered:
     """Return the columns.
+
+    Args:
+        since: of the requests that count, seconds since 1970; those before only fill caches.
 
     Raises:
         ConfigError, WeightsError: the target's policy cannot be opened.
         PriceBookError: its price book cannot be used.
-        NotReplayable: requests have no score, or its price book has no price for them.
+        NotReplayable: requests have no score, its price book has no price for them, or the ledger does not tell which
+            of them were equal.
     """
-    gatherer = _Gatherer(target, reward)
-    for each in logged:
-        gatherer.take(each)
+    recacher = None if target.keeps is None else Recacher(target.was, target.keeps)
+    gatherer = _Gatherer(target, reward, recacher)
+    pairs = _as_they_were(logged, since) if recacher is None else recacher.pairs(logged, since=since)
+    for pair in pairs:
+        gatherer.take(pair)
     return gatherer.found()
+
+
+def _as_they_were(logged: Iterable[LoggedRequest], since: float) -> Iterator[Pair]:
+    for each in logged:
+        if each.started >= since:
+            is_hit = each.source == "cache"
+            yield Pair(each, each, is_hit, is_hit)
 
 
 class _Gatherer:
     """Requests, one after the other -> rows and counts."""
 
-    def __init__(self, target: Target, reward: Reward) -> None:
-        self._target, self._reward = target, reward
+    def __init__(self, target: Target, reward: Reward, recacher: Recacher | None) -> None:
+        self._target, self._reward, self._recacher = target, reward, recacher
         self._decider, self._chances = Decider(target.config, recalls=False), Chances()
         self._rows: list[tuple[float, ...]] = []
         self._by_arm: list[tuple[int, LoggedRequest]] = []
+        self._outcomes: list[Outcome] = []
+        self._untold: list[tuple[int, Tier, int]] = []  # which of them no equal request tells of
         self._clusters: dict[tuple[str, str], int] = {}
+        self._keys: dict[str, int] = {}
         self._hours: dict[int, int] = {}
-        self._kept = {tier: Kept() for tier in Tier}
+        self._uncached = {tier: Uncached() for tier in Tier}
         self._undecidable, self._scorers = Counter[str](), Counter[str]()
-        self._requests = self._elsewhere = self._unpriced = self._baseline = self._unscored = 0
+        self._requests = self._elsewhere = self._freed = self._unpriced = self._baseline = self._unscored = 0
+        self._answered = self._to_large = self._cut_sooner = 0
 
-    def take(self, logged: LoggedRequest) -> None:
-        """Count a request, and keep its row where a model answered it."""
+    def take(self, pair: Pair) -> None:
+        """Count a request, and keep its row where a model answers it."""
+        was, now = pair.was, pair.now
         self._requests += 1
-        if logged.source == "cache":
-            was = self._kept[logged.tier]
-            self._kept[logged.tier] = Kept(was.requests + 1, was.baseline + (logged.baseline or 0))
-            self._elsewhere += logged.spent or 0  # of looking it up
-            return
-        answer = next((call for call in reversed(logged.calls) if call.kind in _ANSWERS and not call.error), None)
-        if logged.outcome != "answered" or answer is None:
-            self._elsewhere += logged.spent or 0
-            return
-        spent, taken, other = _costs(logged, answer, self._decider if self._target.reprices else None)
-        if logged.spent is None or spent is None or taken is None:
-            self._unpriced += 1
-            return
-        tier = self._tier(logged)
-        self._chances.note(logged)
-        if logged.experiment:
-            self._by_arm.append((len(self._rows), logged))
-        self._scorers[logged.scorer or ""] += logged.score is not None
-        self._baseline += (logged.baseline or 0) if logged.source == Tier.MINI.value else 0
-        cluster = logged.tenant, logged.unit[:_DIGITS]
-        self._rows.append(
-            (
-                self._clusters.setdefault(cluster, len(self._clusters)),
-                self._hours.setdefault(logged.hour, len(self._hours)),
-                logged.tier is Tier.LARGE,
-                tier is Tier.LARGE,
-                logged.source == Tier.LARGE.value,
-                _number(logged.score),
-                _number(None if answer.usage is None else answer.usage.total_input),
-                _number(None if answer.usage is None else answer.usage.total_output),
-                logged.spent,
-                spent,
-                taken,
-                _number(other),
-                logged.sampled,
-                logged.propensity if tier is logged.tier else 1.0 - logged.propensity,
-                _number(logged.first_byte if logged.is_stream else None),
-                _number(logged.strong_score),
-                _number(logged.weak_score),
-                _number(_reward(logged, self._reward)),
-            )
-        )
+        if self._recacher is not None and (was.outcome in _ENDED_WELL or now is None):
+            self._outcomes.append(self._outcome(pair))
+        if now is None:
+            known = self._uncached[was.tier]
+            self._uncached[was.tier] = Uncached(known.requests + 1, known.baseline + (was.baseline or 0))
+            self._elsewhere += was.spent or 0  # of looking it up
+            self._untold.append((len(self._outcomes) - 1, was.tier, was.baseline or 0))
+        elif pair.is_hit and not pair.was_hit:
+            self._free(was)
+        elif pair.is_hit or now.outcome != "answered" or answer_of(now) is None:
+            self._elsewhere += was.spent or 0
+        else:
+            self._keep(was, now)
 
     def found(self) -> Gathered:
         """Return what has come together."""
@@ -211,61 +106,137 @@ class _Gatherer:
         for row, each in self._by_arm:
             of_large = _number(self._chances.of_large(each))
             columns.chance[row] = of_large if columns.is_large[row] else 1.0 - of_large
-        return Gathered(
-            columns,
-            self._requests,
-            self._kept,
-            self._elsewhere,
-            self._undecidable,
-            self._unpriced,
-            self._baseline,
-            self._scorers,
+        found = Gathered(
+            columns=columns,
+            requests=self._requests,
+            answered=self._answered,
+            to_large=self._to_large,
+            uncached=self._uncached,
+            elsewhere=self._elsewhere,
+            freed=self._freed,
+            undecidable=self._undecidable,
+            unpriced=self._unpriced,
+            cut_sooner=self._cut_sooner,
+            baseline=self._baseline,
+            scorers=self._scorers,
+            cached=None if self._recacher is None else self._cached(self._recacher),
+        )
+        for place, tier, baseline in self._untold:
+            self._outcomes[place] = self._outcomes[place]._replace(spent=found.without_cache[tier] * baseline)
+        return found
+
+    def _cached(self, recacher: Recacher) -> Cached:
+        recacher.refuse()
+        return Cached(
+            self._outcomes,
+            keyed=recacher.keyed,
+            again=recacher.again,
+            differing=recacher.differing,
+            by_meaning=recacher.by_meaning,
+            strangers=recacher.strangers,
         )
 
-    def _tier(self, logged: LoggedRequest) -> Tier:
-        """Return where the target sends a request."""
+    def _free(self, was: LoggedRequest) -> None:
+        """Count a request that a model answered, or did not, and the target's cache would have."""
+        if was.spent is None:
+            self._unpriced += was.outcome == "answered"
+            return
+        self._freed += was.spent
+        if was.outcome == "answered" and answer_of(was) is not None:
+            self._answered += 1
+            self._to_large += was.tier is Tier.LARGE
+
+    def _keep(self, was: LoggedRequest, now: LoggedRequest) -> None:
+        """Keep the row of a request that a model answers; one that the log's cache answered cost as good as nothing."""
+        found, is_own = self._decided(now), was is now
+        answer = answer_of(now)
+        if now.spent is None or found is None or found.spent is None or found.answer is None or answer is None:
+            self._unpriced += 1
+            return
+        if is_own:
+            self._chances.note(now)
+            self._answered += 1
+            self._to_large += found.was_large
+            self._scorers[now.scorer or ""] += now.score is not None
+            self._baseline += (now.baseline or 0) if now.source == Tier.MINI.value else 0
+        if now.experiment:
+            self._by_arm.append((len(self._rows), now))
+        self._cut_sooner += found.is_cut_sooner
+        self._rows.append(
+            (
+                self._cluster_of(was),
+                self._hours.setdefault(was.hour, len(self._hours)),
+                found.was_large,
+                found.is_large,
+                now.source == Tier.LARGE.value,
+                found.known_large,
+                _number(now.score),
+                _number(None if answer.usage is None else answer.usage.total_input),
+                _number(None if answer.usage is None else answer.usage.total_output),
+                now.spent if is_own else was.spent or 0,
+                found.spent,
+                found.answer,
+                _number(found.other),
+                now.sampled if found.is_drawn else 0.0,
+                now.propensity if found.is_large == found.was_large else 1.0 - now.propensity,
+                _number(now.first_byte if now.is_stream else None),
+                _number(now.strong_score),
+                _number(now.weak_score),
+                _number(_reward(now, self._reward)),
+            )
+        )
+
+    def _decided(self, logged: LoggedRequest) -> Answered | None:
+        """Return how the target has a request answered; None where no model did."""
         if not self._target.decides:
-            return logged.tier
-        found = _decided(logged, self._decider)
+            return answered(logged, logged.tier, self._cost_of(logged))
+        found, cost_of = self._decider.decide(logged), self._cost_of(logged)
         if isinstance(found, Undecidable):
             self._undecidable[found.why] += 1
-            return logged.tier
+            return answered(logged, logged.tier, cost_of)
+        if logged.verify is not None:
+            return judged(logged, found, cost_of)
+        if found.verify is not None:
+            self._undecidable[NOT_JUDGED] += 1
+            return answered(logged, logged.tier, cost_of)
         self._unscored += found.reason == "default" and logged.reason != "default"
-        return found.tier
+        return answered(logged, found.tier, cost_of)
 
+    def _cost_of(self, logged: LoggedRequest) -> "_CostOf":
+        return _CostOf(logged.started, self._decider if self._target.reprices else None)
 
-def _decided(logged: LoggedRequest, decider: Decider) -> Decision | Undecidable:
-    if logged.verify is not None:
-        raise NotReplayable(
-            "the log is of a cascade, in which another policy's replies would not have been judged; choose a span in"
-            " which none ran"
+    def _outcome(self, pair: Pair) -> Outcome:
+        was, now, key = pair.was, pair.now, pair.was.reply_key or pair.was.id
+        spent = None if now is None else was.spent if pair.was_hit == pair.is_hit else 0 if pair.is_hit else now.spent
+        return Outcome(
+            user=self._cluster_of(was),
+            key=self._keys.setdefault(key, len(self._keys)),
+            was_hit=pair.was_hit,
+            is_hit=pair.is_hit,
+            was=_number(was.spent),
+            spent=_number(spent),
+            was_first=_number(was.first_byte if was.is_stream else None),
+            first=_number(pair.first_byte if was.is_stream else None),
         )
-    return decider.decide(logged)
+
+    def _cluster_of(self, logged: LoggedRequest) -> int:
+        return self._clusters.setdefault((logged.tenant, logged.unit[:_DIGITS]), len(self._clusters))
 
 
-def _costs(
-    logged: LoggedRequest, answer: LoggedCall, repriced: Decider | None
-) -> tuple[int | None, int | None, int | None]:
-    """Return nano-USD of all that was needed, of the answer alone, and of a shadow call to the other tier."""
-    other = Tier.MINI if logged.source == Tier.LARGE.value else Tier.LARGE
-    shadow = next(
-        (call for call in logged.calls if call.kind == "shadow" and call.tier is other and not call.error), None
-    )
-    if repriced is None:
-        return logged.spent, answer.cost, None if shadow is None else shadow.cost
-    needed = [_priced(logged, call, repriced) for call in logged.calls if call.kind != "shadow" and call.cost != 0]
-    total = None if None in needed else sum(each for each in needed if each is not None)
-    return total, _priced(logged, answer, repriced), None if shadow is None else _priced(logged, shadow, repriced)
+class _CostOf:
+    """A call of one request -> nano-USD, as they were or at the prices of a target; None where it told no tokens."""
 
+    def __init__(self, started: float, decider: Decider | None) -> None:
+        self._started, self._decider = started, decider
 
-def _priced(logged: LoggedRequest, call: LoggedCall, decider: Decider) -> int | None:
-    """Return what a call takes at other prices; None where it told no tokens."""
-    if call.usage is None:
-        return None
-    price = decider.price_on(call.tier, datetime.fromtimestamp(logged.started, UTC).date())
-    if price is None:
-        raise NotReplayable(f"the price book has no price for {call.tier} on the days of the log")
-    return cost(price, call.usage)
+    def __call__(self, call: LoggedCall) -> int | None:
+        if self._decider is None or call.usage is None:
+            return call.cost if self._decider is None or call.cost == 0 else None
+        price = self._decider.price_on(call.tier, datetime.fromtimestamp(self._started, UTC).date())
+        if price is None:
+            who = "vectors" if call.tier is None else call.tier
+            raise NotReplayable(f"the price book has no price for {who} on the days of the log")
+        return cost(price, call.usage)
 
 
 def _reward(logged: LoggedRequest, reward: Reward) -> float | None:
@@ -281,12 +252,13 @@ def _number(value: float | None) -> float:
 
 
 def _columns(rows: Iterable[tuple[float, ...]]) -> Columns:
-    table = np.array(list(rows), dtype=np.float64).reshape(-1, 18).T
+    table = np.array(list(rows), dtype=np.float64).reshape(-1, 19).T
     return Columns(
         table[0].astype(np.int64),
         table[1].astype(np.int64),
         table[2] > 0,
         table[3] > 0,
         table[4] > 0,
-        *table[5:],
+        table[5] > 0,
+        *table[6:],
     )

@@ -12,7 +12,9 @@ from typing import Final
 from router.base import Tier
 from router.ledger.money import usd
 from router.ledger.replays import LoggedRequest
-from router.replaying.gathering import Gathered, Reward, gathered
+from router.replaying.columns import Gathered, Reward
+from router.replaying.gathering import gathered
+from router.replaying.hits import Hits, hits_of
 from router.replaying.targets import NotReplayable, Target
 from router.replaying.worth import Means, Modelled, Refused, cost_of, first_bytes_of, quality_of
 from router.statistics.estimates import Estimate
@@ -28,10 +30,12 @@ class Replay:
     Attributes:
         requests: that ended.
         decided: of them, those that a model answered and that have a price.
-        to_large, to_mini: of those, what moves.
-        large_share, was_large_share: of those, and of what comes out of no cache any more.
+        to_large, to_mini: of those, and of what comes out of no cache any more, what moves.
+        large_share, was_large_share: of what a model would have answered, and has; where replies are verified, that
+            Large answers, else that it was decided on.
         was: nano-USD that the log cost, but for learning.
         cost: what the target would have cost.
+        cache: what another cache would have answered; None where that is no question.
         reward: what quality is told by.
         doubts: what the figures do not tell, a sentence each.
     """
@@ -45,6 +49,7 @@ class Replay:
     was_large_share: float
     was: int
     cost: Estimate | Refused
+    cache: Hits | None
     first_bytes: Means | Modelled | Refused
     reward: Reward
     quality: Means | Refused
@@ -60,6 +65,7 @@ class Replay:
             "moved": {"to_large": self.to_large, "to_mini": self.to_mini},
             "large_share": {"logged": self.was_large_share, "target": self.large_share},
             "cost": {"logged": self.was, "target": _estimate_json(self.cost), "saved": saved},
+            "cache": None if self.cache is None else self.cache.as_json(),
             "first_byte": _figure_json(self.first_bytes),
             "quality": {"reward": self.reward.value, **_figure_json(self.quality)},
             "doubts": list(self.doubts),
@@ -72,6 +78,7 @@ class Replay:
             f"large share {self.large_share:.1%}, was {self.was_large_share:.1%}",
             f"{self.to_large:,} requests move to large, {self.to_mini:,} to mini",
             self._cost_words(),
+            *([] if self.cache is None else self.cache.words()),
             _figure_words("first byte", self.first_bytes, "s"),
             _figure_words(f"quality by {self.reward}", self.quality, ""),
             *self.doubts,
@@ -86,53 +93,44 @@ class Replay:
         return f"cost {usd(round(cost.value))} USD{change}, 95 % interval {low} to {high}; was {usd(self.was)} USD"
 
 
-def replayed(logged: Iterable[LoggedRequest], target: Target, *, reward: Reward) -> Replay:
+def replayed(
+    logged: Iterable[LoggedRequest], target: Target, *, reward: Reward, since: float = float("-inf")
+) -> Replay:
     """Return what would have been.
+
+    Args:
+        since: of the requests that count, seconds since 1970; those before only fill caches.
 
     Raises:
         NotReplayable: the log tells nothing of it.
         ConfigError, WeightsError, PriceBookError: the target cannot be opened.
     """
-    found = gathered(logged, target, reward=reward)
-    columns = found.columns
-    if not len(columns):
+    found = gathered(logged, target, reward=reward, since=since)
+    columns, uncached = found.columns, found.uncached
+    if not found.answered:
         raise NotReplayable("no request of that time was answered by a model at a known price")
-    kept, extra = found.kept, _uncached(found) if target.uncached else {}
+    extra = {tier: round(each.baseline * found.without_cache[tier]) for tier, each in uncached.items()}
     cost = cost_of(columns)
     more = sum(extra.values()) + found.elsewhere
     if isinstance(cost, Estimate):
         cost = Estimate(cost.value + more, cost.low + more, cost.high + more, cost.error, cost.degrees)
-    counted = len(columns) + sum(kept[tier].requests for tier in extra)
-    from_kept = kept[Tier.LARGE].requests if extra else 0
+    counted = len(columns) + sum(each.requests for each in uncached.values())
     return Replay(
         says=target.says,
         requests=found.requests,
-        decided=len(columns),
+        decided=found.answered,
         to_large=int((columns.moved & columns.is_large).sum()),
         to_mini=int((columns.moved & ~columns.is_large).sum()),
-        large_share=(int(columns.is_large.sum()) + from_kept) / counted,
-        was_large_share=float(columns.was_large.mean()),
-        was=int(columns.was.sum()) + found.elsewhere,
+        large_share=(int(columns.is_large.sum()) + uncached[Tier.LARGE].requests) / max(counted, 1),
+        was_large_share=found.to_large / found.answered,
+        was=int(columns.was.sum()) + found.elsewhere + found.freed,
         cost=cost,
+        cache=None if found.cached is None else hits_of(found.cached),
         first_bytes=first_bytes_of(columns),
         reward=reward,
         quality=quality_of(columns, reward),
         doubts=tuple(_doubts(found, target)),
     )
-
-
-def _uncached(found: Gathered) -> dict[Tier, int]:
-    """Return nano-USD that kept replies would have cost, by the tier that had answered first.
-
-    Of Large's, what their tokens cost at its price; of Mini's, as much less than that as its other answers cost.
-    """
-    columns = found.columns
-    took = float(columns.answer[~columns.answered_large].sum())
-    ratio = took / found.baseline if found.baseline else 1.0
-    return {
-        Tier.LARGE: found.kept[Tier.LARGE].baseline,
-        Tier.MINI: round(found.kept[Tier.MINI].baseline * ratio),
-    }
 
 
 def _doubts(found: Gathered, target: Target) -> list[str]:
@@ -145,9 +143,31 @@ def _doubts(found: Gathered, target: Target) -> list[str]:
         said.append(
             f"scores are of {len(found.scorers)} versions of the classifier: {', '.join(sorted(found.scorers))}"
         )
-    if target.uncached:
-        requests = sum(each.requests for each in found.kept.values())
-        said.append(f"{requests:,} kept replies are priced by their tokens, without an interval of their own")
+    if found.cut_sooner:
+        said.append(f"{found.cut_sooner:,} streams of mini would have been cut sooner, and are counted whole")
+    return said + _doubts_of_cache(found)
+
+
+def _doubts_of_cache(found: Gathered) -> list[str]:
+    said, uncached, cached = [], sum(each.requests for each in found.uncached.values()), found.cached
+    if uncached:
+        said.append(f"{uncached:,} kept replies are priced by their tokens, without an interval of their own")
+    if cached is None:
+        return said
+    said.append(
+        "requests are equal whose reply keys are; a cache that is full or away, replies over cache.max_reply_bytes and"
+        " refusals, which are not kept, are not in the ledger"
+    )
+    if cached.differing:
+        said.append(
+            f"the log's own cache, replayed, treats {cached.differing:,} of {cached.keyed:,} requests otherwise"
+        )
+    if cached.strangers:
+        said.append(f"{cached.strangers:,} kept replies stay that, as it is not known how old they were")
+    if cached.by_meaning:
+        said.append(
+            f"{cached.by_meaning:,} kept replies were to requests that only meant the same, which keys do not tell"
+        )
     return said
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.base import Tier
-from router.replaying.gathering import Columns, Reward
+from router.replaying.columns import Columns, Reward
 from router.statistics.aipw import Clusters, Corrected, Draws, corrected, folds_of
 from router.statistics.estimates import Estimate, estimated
 from router.statistics.off_policy import FEWEST_MATCHING, Evaluation, Log, evaluated
@@ -69,7 +69,7 @@ class Modelled:
 def cost_of(columns: Columns) -> Estimate | Refused:
     """Return nano-USD that all requests of the columns would have taken."""
     known = np.where(columns.moved, columns.answer, columns.spent)
-    stays = ~columns.moved | (columns.answered_large == columns.is_large)
+    stays = ~columns.moved | (columns.known_large == columns.is_large)
     errors, total = [], 0.0
     for tier in Tier:
         to_tier = columns.is_large if tier is Tier.LARGE else ~columns.is_large

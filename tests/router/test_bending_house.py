@@ -49,6 +49,14 @@ async def test_a_budget_that_comes_first_goes_below_the_floor(open_house: OpenHo
     assert named.status_code == 429
 
 
+async def test_a_reply_that_only_the_budget_chose_is_nobody_elses(open_house: OpenHouse) -> None:
+    async with open_house(limits=limits(), cache={"enabled": True}) as house:
+        paced = [await ask(house.client, temperature=0) for _ in range(2)]
+        named = [await ask(house.client, temperature=0, model="mini") for _ in range(2)]
+    assert [answer.headers["x-tandem-reason"] for answer in (*paced, *named)] == ["paced", "paced", "asked", "kept"]
+    assert len(house.mini.calls) == 3
+
+
 async def test_large_does_not_stand_in_where_it_cannot_be_paid_for(open_house: OpenHouse) -> None:
     async with open_house(limits=limits()) as house:
         house.mini.failures = [ConnectFailed("gone")] * 9

@@ -90,6 +90,12 @@ def test_all_slices_that_fail_are_heeded_from_the_first_length_on_that_does() ->
     assert gate().refused(asked()) == ""
 
 
+def test_one_feature_that_was_not_shown_is_enough_to_refuse() -> None:
+    found = gate(slice_of("json", Guards(features=("json_schema", "json_object"))))
+    assert found.refused(asked(tools=[TOOL], response_format=JSON)) == "json"
+    assert found.refused(asked(tools=[TOOL])) == ""
+
+
 def test_tokens_are_counted_by_their_upper_bound_and_only_where_bytes_leave_it_open() -> None:
     counted: list[Request] = []
 

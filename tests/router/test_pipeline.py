@@ -304,6 +304,13 @@ async def test_a_makeshift_answer_is_not_kept(open_house: OpenHouse) -> None:
     assert (again.headers["x-tandem-cache"], again.headers["x-tandem-tier"]) == ("miss", "large")
 
 
+async def test_an_answer_without_a_score_is_not_kept_for_when_there_is_one(open_house: OpenHouse) -> None:
+    async with open_house(cache={"enabled": True}) as house:
+        answers = [await house.client.post(CHAT, json=chat(" ", temperature=0)) for _ in range(2)]
+    told = [(answer.headers["x-tandem-reason"], answer.headers["x-tandem-cache"]) for answer in answers]
+    assert told == [("default", "miss")] * 2
+
+
 async def test_a_stream_that_breaks_before_its_first_event_is_an_error_answer(open_house: OpenHouse) -> None:
     async with open_house() as house:
         house.mini.events = (EVENTS[0][:20],)

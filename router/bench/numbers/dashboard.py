@@ -20,7 +20,7 @@ from router.bench.private_postgres import running_postgres, why_not
 from router.insight.overview import SPANS, overview
 from router.ledger import cubes
 from router.ledger.assessed import first_id
-from router.ledger.cubes import Deltas, Ended, Facts
+from router.ledger.cubes import Deltas, Ended, Facts, Signs
 from router.ledger.engines.base import Row, Shape
 from router.ledger.engines.opening import engine_of
 from router.ledger.holding import hold
@@ -102,7 +102,7 @@ def fill(place: LedgerPlace, *, requests: int, seed: int) -> int:
             batch, deltas = _drawn(chance, started[first : first + _BATCH], first), Deltas()
             with engine.transaction():
                 engine.insert(_REQUEST, [_settled(each, deltas) for each in batch])
-                engine.insert(_ASSESSMENT, [_assessed(each) for each in batch[::_ASSESSED]])
+                engine.insert(_ASSESSMENT, [_assessed(each, deltas) for each in batch[::_ASSESSED]])
                 for shape, rows in deltas.rows():
                     kept = [row for row in rows if _is_kept(shape, row)]
                     sums += len(kept)
@@ -136,19 +136,25 @@ def _drawn(chance: np.random.Generator, started: NDArray[np.float64], first: int
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _settled(drawn: dict[str, Any], deltas: Deltas) -> Row:
-    """Return a request's row, and add it to the sums."""
+def _told(drawn: dict[str, Any]) -> tuple[Facts, Ended]:
+    """Return what sums need of a request."""
     source, model, _ = _SOURCES[drawn["source"]]
     outcome = "kept" if source == "cache" else _OUTCOMES[drawn["outcome"]][0]
     tier = "large" if source == "large" else "mini"
     tenant, unit = f"tenant-{drawn['tenant']:02d}", f"{drawn['user'] % _USERS:016x}"
     cost = 0 if source == "cache" else drawn["cost"]
     baseline = None if outcome in ("failed", "rejected") else drawn["cost"] * (1 if source == "large" else 10)
-    minute, streamed = int(drawn["started"] // 60), drawn["is_streamed"]
-    facts = Facts(tenant, tier, "", "", minute, unit, drawn["score"], streamed, 0)
+    facts = Facts(tenant, tier, "", "", int(drawn["started"] // 60), unit, drawn["score"], drawn["is_streamed"], 0)
     cache = "exact" if source == "cache" else ""
     times = drawn["first_byte"], drawn["overhead"]
-    deltas.settle(facts, Ended(outcome, cost, baseline, cache, source, model, 0, *times, answer_cost=cost))
+    return facts, Ended(outcome, cost, baseline, cache, source, model, 0, *times, answer_cost=cost)
+
+
+def _settled(drawn: dict[str, Any], deltas: Deltas) -> Row:
+    """Return a request's row, and add it to the sums."""
+    facts, ended = _told(drawn)
+    deltas.settle(facts, ended)
+    tenant, tier, _, _, minute, unit, _, streamed, _ = facts
     return (
         f"{first_id(drawn['started'])}{drawn['number']:016x}",
         "",
@@ -164,15 +170,15 @@ def _settled(drawn: dict[str, Any], deltas: Deltas) -> Row:
         "threshold@1",
         "",
         1.0,
-        outcome,
+        ended.outcome,
         200,
         drawn["first_byte"],
         drawn["first_byte"] * 4,
-        cost,
-        baseline,
+        ended.cost,
+        ended.baseline,
         unit,
-        source,
-        model,
+        ended.source,
+        ended.served,
         0,
         minute,
         minute // 60,
@@ -180,9 +186,11 @@ def _settled(drawn: dict[str, Any], deltas: Deltas) -> Row:
     )
 
 
-def _assessed(drawn: dict[str, Any]) -> Row:
+def _assessed(drawn: dict[str, Any], deltas: Deltas) -> Row:
+    """Return the row of how a request's reply looked, and add it to the sums."""
     name = f"{first_id(drawn['started'])}{drawn['number']:016x}"
     is_bad = int(drawn["number"] % 50 == 0)
+    deltas.assess(*_told(drawn), Signs(is_bad, 0, 0, 0))
     return (name, drawn["started"], "mini", "stop", 200, is_bad, 1, is_bad, drawn["score"])
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.bench.goals import Goal, at_least, stated
+from router.bench.numbers import replayed_caches
 from router.statistics.off_policy import Evaluation, Log, evaluated
 
 Reals = NDArray[np.float64]
@@ -65,11 +66,11 @@ WORLDS: Final = (
 
 
 def goals(*, seed: int, quick: bool) -> list[Goal]:
-    """Return the coverage of each estimator in each world, where the gate allows."""
+    """Return the coverage of each estimator in each world, where the gate allows, and what replays of a cache say."""
     found: list[Goal] = []
     for number, world in enumerate(WORLDS):
         found += _goals_of(world, np.random.default_rng([seed, number]), QUICK if quick else RUNS)
-    return found
+    return found + replayed_caches.goals(seed=seed, quick=quick)
 
 
 def _goals_of(world: World, rng: np.random.Generator, runs: int) -> Iterator[Goal]:

@@ -1,6 +1,7 @@
 """Rows -> one SQLite file, in write-ahead mode.
 
-A commit survives the death of the process, not the loss of power. Several processes of one machine may write.
+A commit survives the death of the process, not the loss of power. Several processes of one machine may write. A file
+that was removed, replaced, cut short or damaged takes nothing more, so that nothing is written where it would be lost.
 """
 
 import json
@@ -16,6 +17,20 @@ from router.ledger.engines.base import Row, Shape
 
 CHECKPOINT_PAGES: Final = 2_000  # of 4 KiB: the write-ahead file stays near 8 MiB
 BUSY_TIMEOUT: Final = 5_000  # of a lock, in milliseconds, as sqlite3 sets it
+
+# Of a file, as "Database File Format" of SQLite has it, sections 1.3.2 and 1.3.7: bytes of a page, and number of pages.
+_HEADER: Final = 100  # bytes
+_PAGE_SIZE: Final = slice(16, 18)
+_PAGES: Final = slice(28, 32)
+_LARGEST_PAGE: Final = 65_536  # bytes; written as 1
+
+_OTHER_FILE: Final = "stop the gateway, put a copy of the file in its place, and start it anew"
+_FAULTS: Final = {
+    sqlite3.SQLITE_CORRUPT: ("it is damaged", _OTHER_FILE),
+    sqlite3.SQLITE_NOTADB: ("it is no database any more", _OTHER_FILE),
+    sqlite3.SQLITE_IOERR: ("the disk cannot read or write it", "see what the system's log says of the disk"),
+}
+_PRIMARY: Final = 0xFF  # of an error's code, which says more in its higher bits
 
 
 def connected(path: Path) -> sqlite3.Connection:
@@ -33,6 +48,10 @@ def connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
+class Damaged(sqlite3.OperationalError):
+    """The file, or what it lies on, is to blame, and no row; the message says what to do."""
+
+
 class SqliteEngine:
     """A connection to a ledger's file; see `router.ledger.engines.base.Engine`.
 
@@ -46,20 +65,39 @@ class SqliteEngine:
         """Take a connection to a file that has this program's layout; it is closed with the engine."""
         self.connection = connection
         self._path = str(connection.execute("PRAGMA database_list").fetchone()[2])
-        self._file = _file_at(self._path)
+        found = _file_at(self._path)
+        self._file, self._size = found and found[:2], found[2] if found else 0
+        self._was_cut = ""
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Hold the file from the first statement on, so that what is read inside is still so when it is written.
 
         What is written into a file that was removed or replaced would be gone without a word, so it is refused until
-        the file is back.
+        the file is back; into one that was cut short it is refused for good, since what is in memory is of another.
         """
-        if _file_at(self._path) != self._file:
+        self._look()
+        try:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield
+        except sqlite3.DatabaseError as error:
+            what, advice = _FAULTS.get((getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY, ("", ""))
+            if not what:
+                raise
+            raise Damaged(f"{what}: {error}; {advice}") from error
+
+    def _look(self) -> None:
+        """Refuse a file that is not the one that was opened, or not all of it."""
+        found = _file_at(self._path)
+        if found is None or found[:2] != self._file:
             raise sqlite3.OperationalError("the file was removed or replaced; put it back, or start the gateway anew")
-        with self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            yield
+        size = found[2]
+        if size < self._size and not self._was_cut and size < _told_size(self._path):
+            self._was_cut = f"it was cut from {self._size} to {size} bytes; {_OTHER_FILE}"
+        if self._was_cut:
+            raise Damaged(self._was_cut)
+        self._size = size
 
     def insert(self, shape: Shape, rows: Sequence[Row]) -> None:
         """Write rows."""
@@ -130,13 +168,26 @@ def _settling(shape: Shape) -> str:
     return f"UPDATE {shape.table} SET {changes} WHERE {key} = ?1 AND outcome IS NULL"  # noqa: S608 - likewise
 
 
-def _file_at(path: str) -> tuple[int, int] | None:
-    """Return which file stands at a path, whatever its name; None where there is none."""
+def _file_at(path: str) -> tuple[int, int, int] | None:
+    """Return which file stands at a path, whatever its name, and its bytes; None where there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116 - for each batch, and a Path takes three times as long
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size
+
+
+def _told_size(path: str) -> float:
+    """Return how many bytes a file says that it has; endless where it cannot say so.
+
+    A file becomes smaller where somebody has it vacuumed, which writes that first.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - as above
+        header = file.read(_HEADER)
+    if len(header) < _HEADER:
+        return float("inf")
+    page = int.from_bytes(header[_PAGE_SIZE], "big")
+    return (_LARGEST_PAGE if page == 1 else page) * int.from_bytes(header[_PAGES], "big")
 
 
 def _as_it_is(value: bool | None, /) -> bool | None:  # noqa: FBT001 - sqlite3 calls it, with nothing else

@@ -135,6 +135,15 @@ def test_a_window_is_bad_where_the_quantile_is_surely_above(slow: int, is_bad: b
     assert only(found.look(60.0)).is_bad is is_bad
 
 
+def test_a_quantile_that_may_be_below_its_limit_is_not_bad() -> None:
+    found = Overhead(0.05)
+    list(found.look(0.0))
+    found.take([settled(overhead=0.001)] * 593 + [settled(overhead=0.09)] * 7)  # 1.2 %: either may be true
+    reading = only(found.look(60.0))
+    assert "0.0010 to 0.0900" in reading.said
+    assert not reading.is_bad
+
+
 def test_too_few_requests_say_nothing_and_wait_for_more() -> None:
     found = Overhead(0.05)
     list(found.look(0.0))
@@ -172,6 +181,14 @@ def test_what_is_in_order_is_well() -> None:
     assert by_kind(found.look(60.0)) == {"error_rate": False, "unpriced_share": False, "estimated_share": False}
 
 
+def test_what_failed_without_a_price_is_no_lack_of_prices_and_who_left_is_no_fault_of_ours() -> None:
+    found = rates()
+    failed = settled(cost=None, error="IdleTimeout", usage_source="none")
+    left = settled(outcome=Outcome.HUNG_UP, status=500)
+    found.take([failed, left] * 30)
+    assert by_kind(found.look(60.0)) == {"error_rate": False, "unpriced_share": False, "estimated_share": False}
+
+
 def test_shares_that_are_surely_above_are_bad_and_those_that_may_be_are_neither() -> None:
     found = rates()
     wrong = settled(outcome=Outcome.FAILED, status=503, cost=None, usage=None, usage_source="none")
@@ -202,6 +219,14 @@ def test_an_hour_far_dearer_than_usual_is_bad_once_hours_are_known() -> None:
     for minute in range(3, 61):
         list(found.look(60.0 * minute))
     assert kept == [[100] * 24 + [210]]
+
+
+def test_the_lower_of_two_limits_counts() -> None:
+    for most, spent in ((50, 60), (500, 210)):
+        found = CostRate(factor=2.0, most=most, hours=[100] * 24, remember=lambda _hours: None)
+        list(found.look(0.0))
+        found.take([settled(cost=spent)])
+        assert only(found.look(60.0)).is_bad
 
 
 def test_a_limit_of_an_hour_needs_nothing_known() -> None:

@@ -160,7 +160,7 @@ def test_lint_tells_faults_and_oddities_and_exits_by_the_faults(
     file.write_text(f"{head}    fresh_input: 2\n    output: -1\n", encoding="utf-8")
     assert run(["prices", "lint", str(file), "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert (told["rows"], [fault.split(": ")[0] for fault in told["faults"]]) == (0, [f"{file}:8"])
+    assert (told["rows"], [fault.split(": ")[0] for fault in told["faults"]]) == (0, [f"{file}:8:13"])
     assert run(["prices", "lint"]) == 0
     assert "4 rows, 0 faults, 0 odd" in capsys.readouterr().out
 

@@ -110,7 +110,7 @@ def test_a_span_is_replayed_alone(ledger: Path, config: Path, capsys: pytest.Cap
     [
         ([], 2, "what to replay is not said"),
         (["--check", "--policy", "x.yaml"], 2, "what to replay is not said"),
-        (["--policy", "none.yaml"], 3, "none.yaml"),
+        (["--policy", "none.yaml"], 2, "none.yaml"),
     ],
 )
 def test_what_cannot_be_understood_is_said(
@@ -127,6 +127,19 @@ def test_what_the_ledger_cannot_tell_is_said(
     file.write_text("policy: {use: cascade}\n", encoding="utf-8")
     assert run(["replay", "--policy", str(file), "--ledger", str(ledger), "--config", str(config)]) == 1
     assert "a cascade judges Mini's replies" in capsys.readouterr().err
+
+
+def test_a_cache_is_not_replayed_on_a_log_without_reply_keys(
+    ledger: Path, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "cache.yaml"
+    file.write_text("cache: {ttl: 60}\n", encoding="utf-8")
+    assert run(["replay", "--policy", str(file), "--ledger", str(ledger), "--config", str(config)]) == 1
+    assert "of 1,000 requests 1,000 came while no reply key was recorded" in capsys.readouterr().err
+    file.write_text("cache: {enabled: false}\n", encoding="utf-8")
+    said = called(capsys, "replay", "--policy", file, "--ledger", ledger, "--config", config)
+    assert said["cost"]["target"]["value"] == said["cost"]["logged"]
+    assert said["cache"]["hits"] == {"logged": 0, "target": 0}
 
 
 def test_a_ledger_that_is_none_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

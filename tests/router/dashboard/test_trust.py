@@ -1,5 +1,7 @@
 """Tests router/dashboard/trust.py and router/dashboard/base.py: how far answers and figures can be trusted."""
 
+from dataclasses import replace
+
 from router.alerts.base import Alert
 from router.base import Price, Tier
 from router.dashboard.base import BackendHealth, nothing_of_our_own
@@ -13,7 +15,7 @@ from tests.router.dashboard.hand_written import MILLION, NOW
 SURE = Doubts(unpriced=0, unpriced_share=0.0, estimated=0, estimated_share=0.0, contradictory=0)
 SEEN = Quality(
     replies=4_812,
-    is_capped=False,
+    latest=4_812,
     repetitive=Share(0.021, 4_800, (0.0173, 0.0255)),
     empty=None,
     truncated=None,
@@ -43,8 +45,15 @@ def test_it_is_said_of_which_answers_the_measures_are() -> None:
     nothing = quality(NOTHING_ASSESSED, answered=0)
     assert quality_words(nothing) == "no answer of this span was looked at"
     assert {each.value for each in quality_measures(nothing)} == {"–"}
-    latest = Quality(LOOKED_AT, True, *(None,) * 8)  # noqa: FBT003 - a field of it
-    assert quality_words(latest) == "the latest 5,000 answers looked at, 95% intervals"
+
+
+def test_what_only_the_latest_rows_tell_is_said_to_be_of_them() -> None:
+    many = replace(SEEN, replies=812_345, latest=LOOKED_AT)
+    assert quality_words(many) == "the 812,345 answers looked at, 95% intervals"
+    said = {each.title: each.note for each in quality_measures(many)}
+    assert said["Repetitive"] == "of 4,800 answers with text"
+    assert said["Failed a check"] == "of 2 answers that can be checked among the latest 5,000"
+    assert said["Mini agrees with Large"] == "of 20 sampled requests among the latest 5,000"
 
 
 def test_what_is_unpriced_or_estimated_is_counted_and_amber_when_it_is_too_much() -> None:

@@ -14,7 +14,9 @@ import pytest
 
 from router.experiments.folder import Folder
 from router.experiments.standing import stopped
-from tests.router.conftest import House, OpenHouse, chat
+from router.ledger.labels import iter_labels
+from router.ledger.place import reading
+from tests.router.conftest import House, OpenHouse, Row, chat
 from tests.router.experiments.files import plan_of
 
 ARMS = """\
@@ -111,6 +113,61 @@ async def test_an_arm_may_have_another_model(open_house: OpenHouse, tmp_path: Pa
             await ask(house, f"u{user}")
     served = {(row["arm"], row["served"]) for row in house.rows()}
     assert served == {("usual", "small"), ("other", "int8")}
+
+
+async def test_an_arm_with_another_mini_is_sampled_by_its_own_routes_and_teaches_nobody(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    begin(tmp_path, "backends: {mini: {model: int8}}")
+    learning = {"shadow": 1.0, "concurrency": 100, "max_per_minute": 100}
+    async with open_house(learning=learning, policy={"use": "threshold", "threshold": 1.0}) as house:
+        for user in range(20):
+            await ask(house, f"u{user}")
+        async with asyncio.timeout(5):
+            while len(compared(house)) < 20:
+                await asyncio.sleep(0.01)
+        said = (await house.client.get("/metrics")).text
+    rows = {str(row["id"]): row for row in house.rows()}
+    arms = Counter(str(row["arm"]) for row in rows.values())
+    assert arms.keys() == {"usual", "other"}
+    assert {(row["sampled"], shadow_of(row)) for row in rows.values()} == {(1.0, "big")}
+    assert Counter(rows[name]["arm"] for name in compared(house)) == arms
+    assert {rows[each.label.id]["arm"] for each in iter_labels(house.ledger)} == {"usual"}
+    assert len(list(iter_labels(house.ledger))) == arms["usual"]
+    assert 'tandem_shadow_calls_total{result="graded"} 20.0' in said
+
+
+async def test_arms_share_what_may_be_called_in_a_minute(open_house: OpenHouse, tmp_path: Path) -> None:
+    begin(tmp_path, "backends: {mini: {model: int8}}")
+    learning = {"shadow": 1.0, "max_per_minute": 5}
+    async with open_house(learning=learning, policy={"use": "threshold", "threshold": 1.0}) as house:
+        for user in range(20):
+            await ask(house, f"u{user}")
+        said = (await house.client.get("/metrics")).text
+    assert 'tandem_shadow_calls_total{result="over_rate"} 15.0' in said
+    assert sum(shadow_of(row) == "big" for row in house.rows()) == 5
+
+
+async def test_an_arm_with_another_large_has_nothing_to_agree_with(open_house: OpenHouse, tmp_path: Path) -> None:
+    begin(tmp_path, "backends: {large: {model: other}}")
+    learning = {"shadow": 1.0, "concurrency": 100, "max_per_minute": 100}
+    async with open_house(learning=learning, policy={"use": "threshold", "threshold": 1.0}) as house:
+        for user in range(20):
+            await ask(house, f"u{user}")
+    seen = {(row["arm"], row["sampled"], shadow_of(row)) for row in house.rows()}
+    assert seen == {("usual", 1.0, "big"), ("other", 0.0, "")}
+
+
+def compared(house: House) -> list[str]:
+    with reading(house.ledger) as opened:
+        return [row["request_id"] for row in opened.rows("SELECT * FROM assessments WHERE agreement IS NOT NULL")]
+
+
+def shadow_of(row: Row) -> str:
+    """Return the model of a request's shadow call; "" where it had none."""
+    attempts = row["attempts"]
+    assert isinstance(attempts, list)
+    return next((attempt["model"] for attempt in attempts if attempt["kind"] == "shadow"), "")
 
 
 async def test_an_experiment_that_cannot_be_taken_harms_nobody(

@@ -59,6 +59,16 @@ def test_arms_that_do_not_sum_to_1_are_refused_with_their_sum(tmp_path: Path) ->
         ("threshold: 0.3}", "policy: {use: treshold}}", "half.yaml:5:38: arms.lower.policy.use: must be one of thres"),
         ("margin: 0.02", "margin: 0.02\nminimum: 90000", "half.yaml:8:10: minimum: must not be above maximum"),
         ("threshold: 0.3", "threshold: 0.3, policy: {use: threshold}", "half.yaml:5:10: arms.lower: must have either"),
+        (
+            "threshold: 0.3}",
+            "backends: {large: {model: other}}}\nquality: agreement",
+            "half.yaml:6:10: quality: cannot be agreement where the arm lower has another large",
+        ),
+        (
+            "threshold: 0.3}",
+            "backends: {large: {model: other}}}\nallocation: thompson\nreward: agreement",
+            "half.yaml:7:9: reward: cannot be agreement where the arm lower has another large",
+        ),
         ("margin: 0.02", "margin: 0.02\nmargin: 0.1", "half.yaml:8:1: margin: `margin` is given twice; first in line"),
     ],
 )

@@ -8,8 +8,8 @@ from router.insight.quality import Share, quality
 from router.ledger.assessed import LOOKED_AT, NOTHING_ASSESSED, Assessed
 
 SEEN = Assessed(
-    replies=200, empty=10, repetitive=19, truncated=4, refused=2, checked=50, failed=5, compared=40, agreement=30.0,
-    agreement_sq=30.0, ratings=100, rating=70.0, rating_sq=55.0,
+    replies=200, empty=10, repetitive=19, truncated=4, refused=2, latest=150, checked=50, failed=5, compared=40,
+    agreement=30.0, agreement_sq=30.0, ratings=100, rating=70.0, rating_sq=55.0,
 )  # fmt: skip
 
 
@@ -24,7 +24,13 @@ def test_each_share_is_of_what_it_can_be_of_and_has_an_interval() -> None:
         (0.1, 50),
     ]
     assert all(share and share.interval and share.interval[0] < share.value < share.interval[1] for share in shares)
-    assert not found.is_capped
+    assert (found.replies, found.latest) == (200, 150)
+
+
+def test_blanks_that_were_once_counted_as_repetition_make_no_share_above_one() -> None:
+    found = quality(replace(SEEN, empty=190, repetitive=19), answered=1_000).repetitive
+    assert found is not None
+    assert (found.value, found.of) == (1.0, 10)
 
 
 def test_agreement_that_is_yes_or_no_is_a_share() -> None:
@@ -46,9 +52,7 @@ def test_a_mean_has_a_normal_interval_where_there_are_enough_values() -> None:
 def test_ratings_are_told_with_how_many_of_the_answers_they_cover() -> None:
     assert quality(SEEN, answered=1_000).rated == pytest.approx(0.1)
     assert quality(SEEN, answered=0).rated is None
-    capped = replace(SEEN, ratings=LOOKED_AT, replies=LOOKED_AT)
-    assert quality(capped, answered=10**6).rated is None  # there may be more
-    assert quality(capped, answered=10**6).is_capped
+    assert quality(replace(SEEN, ratings=LOOKED_AT), answered=10**6).rated is None  # there may be more
 
 
 def test_of_nothing_nothing_is_said() -> None:

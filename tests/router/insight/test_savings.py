@@ -12,7 +12,7 @@ from router.base import Outcome, Tier
 from router.insight.counterfactual import Books, Traffic, counterfactual
 from router.insight.savings import NO_CACHES, SAME_CACHES, NoEstimate, SavingEstimate, saving, saving_of
 from router.ledger.place import LedgerUnreadable
-from router.ledger.savings import Found, read_savings
+from router.ledger.savings import Found, Part, read_savings
 from tests.router.logged import BEGIN, DAY, Logged, price_of, write_ledger
 
 SHARE = 0.25
@@ -234,6 +234,38 @@ def test_requests_that_broke_count_on_both_sides(known: tuple[Path, list[Logged]
     cost = 30 * price_of(Tier.MINI, (5_000, 500))
     assert after.found.spent - before.found.spent == cost
     assert after.found.same_caches.cost - before.found.same_caches.cost == cost
+
+
+def test_retries_of_a_request_that_broke_are_not_what_large_would_have_cost(found: Found) -> None:
+    broken = Part("mini", "mini", "broken", 1, 10_000_000, 0, 0, 0, 4_000_000, 0)
+    before, after = estimate_of(found), estimate_of(found._replace(parts=(*found.parts, broken)))
+    assert after.found.spent - before.found.spent == 10_000_000
+    assert after.found.same_caches.cost - before.found.same_caches.cost == 6_000_000
+    assert after.found.parts.overhead - before.found.parts.overhead == 4_000_000
+
+
+def test_kept_replies_are_worth_what_answers_are_and_not_what_broken_ones_would_have_been(found: Found) -> None:
+    kept = Part("cache", "mini", "kept", 1, 0, 50_000_000, 0, 0, 0, 0)
+    broken = Part("mini", "mini", "broken", 1, 0, 900_000_000_000, 0, 0, 0, 0)
+    whole, less = (estimate_of(found._replace(parts=(*found.parts, kept, *more))) for more in ((), (broken,)))
+    assert whole.found.parts.cache == less.found.parts.cache > 0
+
+
+def test_a_call_that_judged_is_spent_and_says_nothing_of_large(found: Found) -> None:
+    one = next(each for each in found.shadows if each.tells_of_large)
+    judge = one._replace(kind="judge", cost=10**9)
+    assert not judge.tells_of_large
+    before, after = estimate_of(found), estimate_of(found._replace(shadows=(*found.shadows, judge)))
+    assert after.shadows == before.shadows
+    assert after.found.same_caches.saved == before.found.same_caches.saved
+    like, dearer = (each.found.same_caches.expected for each in (before, after))
+    assert like.value - dearer.value == pytest.approx(10**9 / before.found.same_caches.cost)
+
+
+def test_a_call_that_could_not_have_been_drawn_stands_for_nobody(found: Found) -> None:
+    one = next(each for each in found.shadows if each.tells_of_large)
+    after = estimate_of(found._replace(shadows=(*found.shadows, one._replace(sampled=0.0, cost=0))))
+    assert (after.shadows, after.found) == (estimate_of(found).shadows, estimate_of(found).found)
 
 
 def test_what_one_user_asked_gives_no_interval(known: tuple[Path, list[Logged], float], tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Tests router/learning/champion.py."""
 
 import time
-from dataclasses import dataclass
 
 from classifier.base import Prompt, Score, Turn
 from classifier.rules import RulesClassifier
@@ -40,25 +39,6 @@ def test_another_version_scores_and_decides_from_the_next_request_on() -> None:
     assert policy.needs_score(REQUEST)
     assert champion.threshold == AlwaysHard().threshold
     assert champion.explain(PROMPT, top=3) == AlwaysHard().explain(PROMPT, top=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Listening(Explicit):
-    """Hears of losses."""
-
-    heard: tuple[list[tuple[float, float]], ...] = ([],)
-
-    def observe_loss(self, score: float, loss: float) -> None:
-        self.heard[0].append((score, loss))
-
-
-def test_losses_reach_the_policy_that_decides_now_where_it_wants_them() -> None:
-    champion = Champion(contender("one", RulesClassifier(), Explicit(Tier.MINI)))
-    champion.policy.observe_loss(0.1, 1.0)  # it has no ears
-    listening = Listening(Tier.MINI)
-    champion.install(contender("two", RulesClassifier(), listening))
-    champion.policy.observe_loss(0.2, 0.5)
-    assert listening.heard[0] == [(0.2, 0.5)]
 
 
 def test_passing_on_costs_next_to_nothing() -> None:

@@ -47,18 +47,23 @@ def ledger(place: LedgerPlace, tmp_path: Path) -> LedgerPlace:
     return where
 
 
+SUMS = ({"assessed": 6, "empty": 1, "repetitive": 2, "truncated": 1, "refused": 0},
+        {"assessed": 2, "empty": 0, "repetitive": 1, "truncated": 0, "refused": 1})  # fmt: skip
+
+
 def seen(ledger: LedgerPlace, **more: int) -> Assessed:
     with reading(ledger) as opened:
-        return read_assessed(opened, start=NOW - 8, end=NOW, **more)
+        return read_assessed(opened, SUMS, start=NOW - 8, end=NOW, **more)
 
 
-def test_replies_of_the_window_are_counted_and_an_empty_one_repeats_nothing(ledger: LedgerPlace) -> None:
+def test_sums_are_of_the_whole_window_and_the_rest_is_of_the_latest(ledger: LedgerPlace) -> None:
     assert seen(ledger) == Assessed(
         replies=8,
         empty=1,
-        repetitive=3,  # of 1, 3, 5 and 7 the first is empty
+        repetitive=3,
         truncated=1,
         refused=1,
+        latest=8,
         checked=4,
         failed=1,
         compared=4,
@@ -72,13 +77,13 @@ def test_replies_of_the_window_are_counted_and_an_empty_one_repeats_nothing(ledg
 
 def test_only_the_latest_are_looked_at_where_there_are_many(ledger: LedgerPlace) -> None:
     latest = seen(ledger, most=2)
-    assert (latest.replies, latest.repetitive) == (2, 1)
+    assert (latest.replies, latest.latest, latest.checked, latest.failed) == (8, 2, 2, 1)
     assert latest.agreement == pytest.approx(1.3)
 
 
 def test_of_nothing_nothing_is_counted(ledger: LedgerPlace) -> None:
     with reading(ledger) as opened:
-        assert read_assessed(opened, start=NOW - 90, end=NOW - 80) == NOTHING_ASSESSED
+        assert read_assessed(opened, (), start=NOW - 90, end=NOW - 80) == NOTHING_ASSESSED
 
 
 def test_ids_sort_as_their_times_do() -> None:

@@ -3,7 +3,8 @@
 router/ledger/layout.py, router/ledger/migrations/running.py, router/ledger/migrations/env.py,
 router/ledger/migrations/versions/step_1_requests.py, router/ledger/migrations/versions/step_2_verified.py,
 router/ledger/migrations/versions/step_3_stayed.py, router/ledger/migrations/versions/step_4_reserved.py,
-router/ledger/migrations/versions/step_5_cubes.py
+router/ledger/migrations/versions/step_5_cubes.py, router/ledger/migrations/versions/step_6_reply_keys.py,
+router/ledger/migrations/versions/step_7_looked_at.py
 """
 
 import asyncio

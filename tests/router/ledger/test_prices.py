@@ -218,7 +218,14 @@ BAD = {
     "a field twice": ((row(source="a\n    source: b"),), 8, "source is given twice"),
     "no output": ((row(output="-"),), 3, "output is missing"),
     "no source": ((row(source="-"),), 3, "source is missing"),
-    "unknown field": ((row(outptu="1"),), 9, "unknown field"),
+    "unknown field": ((row(outptu="1"),), 9, "unknown field 'outptu'; did you mean output?"),
+    "unheard-of field": ((row(colour="red"),), 9, "unknown field 'colour'; known are model, model_regex, provider,"),
+    "unknown field of our own": (
+        (row(fresh_input="-", output="-", self_hosted=HOSTED + "\n      utilization: 1"),),
+        14,
+        "unknown field 'utilization'; did you mean utilisation?",
+    ),
+    "a field without a name": ((row(output="1\n    ? [a]\n    : 1"),), 7, "a field without a name"),
     "no day": ((row(valid_from="soon"),), 4, "valid_from is no day"),
     "impossible day": ((row(captured_at="2026-02-30"),), 8, "captured_at is no day"),
     "negative": ((row(output="-1.0"),), 6, "output is below zero"),
@@ -279,13 +286,23 @@ BAD = {
 def test_a_wrong_row_is_named_by_file_and_line(tmp_path: Path, rows: tuple[str, ...], line: int, message: str) -> None:
     with pytest.raises(PriceBookError) as refused:
         book(tmp_path, *rows)
-    assert str(refused.value).startswith(f"{tmp_path / 'book.yaml'}:{line}: {message}")
+    place, _, said = str(refused.value).partition(": ")
+    assert place.rpartition(":")[0] == f"{tmp_path / 'book.yaml'}:{line}"
+    assert said.startswith(message)
+
+
+def test_a_fault_and_what_is_odd_have_the_column_of_the_key_or_the_row(tmp_path: Path) -> None:
+    file = written(tmp_path, row(outptu="1", source="-"), row(model="n", output="cheap"), row(model="o", output="0.5"))
+    checked = check_book(file)
+    places = [each.removeprefix(f"{file}:").partition(": ")[0] for each in (*checked.faults, *checked.warnings)]
+    assert places == ["3:5", "8:5", "12:13", "15:5"]
+    assert checked.faults[1].startswith(f"{file}:8:5: unknown field 'outptu'; did you mean output?")
 
 
 def test_all_wrong_rows_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(PriceBookError) as refused:
         book(tmp_path, row(output="cheap"), row(model="n", source="-"), row(model="o"), row(model="o"), version="7")
-    assert [line.split(": ")[0].rpartition(":")[2] for line in str(refused.value).splitlines()] == ["1", "6", "9", "20"]
+    assert [line.split(": ")[0].split(":")[-2] for line in str(refused.value).splitlines()] == ["1", "6", "9", "20"]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +319,7 @@ def test_what_is_odd_is_said_and_stops_nothing(tmp_path: Path, rows: tuple[str, 
     file = written(tmp_path, *rows)
     checked = check_book(file)
     assert checked.faults == ()
-    assert [warning.startswith(f"{file}:{line}: {said}") for warning in checked.warnings] == [True]
+    assert [warning.startswith(f"{file}:{line}:5: {said}") for warning in checked.warnings] == [True]
     assert load(file).price_of("m") is not None
 
 

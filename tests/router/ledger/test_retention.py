@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from router.base import Label, Rating, Signal, Tier
-from router.ledger.cubes import DAY
+from router.ledger.cubes import DAY, Deltas, Facts, interrupted
 from router.ledger.engines.base import Engine
 from router.ledger.engines.opening import engine_of
 from router.ledger.place import LedgerPlace, reading
@@ -104,6 +104,39 @@ async def test_what_is_erased_at_a_time_is_little_and_nothing_is_looked_for_agai
         assert 0 < eraser.waits <= EVERY
         clocks.ticks = EVERY
         assert (eraser.waits, eraser.step()) == (0.0, 0)
+
+
+def add_sums(engine: Engine, *minutes: int) -> None:
+    """Write what a request adds that began in each of these minutes, without its row."""
+    deltas = Deltas()
+    for minute in minutes:
+        facts = Facts("acme", "mini", "", "", minute, "u", None, stream=False, reserved=0)
+        deltas.settle(facts, interrupted(facts))
+    with engine.transaction():
+        deltas.write(engine)
+
+
+async def test_what_is_erased_ends_with_its_day_also_where_few_sums_are_left(place: LedgerPlace) -> None:
+    await write(place, 1)
+    midnight = int(TODAY - 2 * DAY) // 60
+    with erasing(place, Retention()) as (eraser, engine):
+        add_sums(engine, midnight - 10, midnight - 1, midnight, midnight + 5)
+        while eraser.step():
+            pass
+    with reading(place) as ledger:
+        left = [row["bucket"] for row in ledger.rows("SELECT bucket FROM totals WHERE width = 60 ORDER BY bucket")]
+    assert left[:2] == [midnight, midnight + 5]
+
+
+async def test_who_keeps_sums_for_longer_gets_none_back_that_were_erased(place: LedgerPlace) -> None:
+    await write(place, 1)
+    for days, hours in ((3, DAY), (40, 20 * DAY)):
+        with erasing(place, Retention(hours=hours)) as (eraser, engine):
+            add_sums(engine, int(TODAY - days * DAY) // 60)
+            while eraser.step():
+                pass
+            found, _ = engine.run("SELECT value FROM marks WHERE name = 'hours_from'", {})
+            assert found == [(repr(TODAY - DAY),)]
 
 
 async def test_a_clock_that_jumps_ahead_erases_nothing(place: LedgerPlace) -> None:

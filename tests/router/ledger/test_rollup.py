@@ -15,9 +15,12 @@ from classifier.base import Score
 from router.base import Assessment, Attempt, Decision, Intent, Outcome, Record, Tier
 from router.ledger.bins import GROWTH, LEAST, bin_of, seconds_of
 from router.ledger.engines.opening import engine_of
-from router.ledger.holding import interrupt
-from router.ledger.place import LedgerPlace, reading
+from router.ledger.holding import hold, interrupt
+from router.ledger.migrations.versions.step_7_looked_at import SIGNS
+from router.ledger.place import LedgerPlace, SqlitePlace, reading
+from router.ledger.reading import read_window
 from router.ledger.rollup import verify
+from router.ledger.views import Window
 from router.ledger.writer import LedgerWriter
 
 STARTED = 1_795_178_096.0  # Friday 2026-11-20, 12:34:56 UTC
@@ -107,7 +110,8 @@ async def test_every_sum_is_that_of_its_rows(place: LedgerPlace) -> None:
             place,
             "SELECT sum(requests) AS requests, sum(moved) AS moved, sum(cost) AS cost, sum(unpriced) AS unpriced,"  # noqa: S608 - a number of ours
             " sum(learning) AS learning, sum(overhead_cost) AS overhead, sum(cache_avoided) AS avoided,"
-            " sum(estimated_usage) AS estimated, sum(contradictory) AS contradictory, sum(held) AS held"
+            " sum(estimated_usage) AS estimated, sum(contradictory) AS contradictory, sum(held) AS held,"
+            " sum(assessed) AS assessed, sum(repetitive) AS repetitive, sum(empty) AS empty"
             f" FROM totals WHERE width = {width}",
         ) == {
             "requests": 11,
@@ -120,6 +124,9 @@ async def test_every_sum_is_that_of_its_rows(place: LedgerPlace) -> None:
             "estimated": 2,
             "contradictory": 1,
             "held": 500,
+            "assessed": 3,
+            "repetitive": 1,
+            "empty": 2,
         }
     unit = figures(place, "SELECT * FROM units WHERE unit = 'ffffffffffffffff'")
     assert (unit["requests"], unit["experiment"], unit["arm"]) == (1, "e", "b")
@@ -139,6 +146,33 @@ async def test_every_sum_is_that_of_its_rows(place: LedgerPlace) -> None:
         "repetitive": 1,
         "empty": 2,
         "overheads": 8,
+    }
+
+
+async def test_how_replies_looked_is_read_for_the_very_span_that_is_shown(place: LedgerPlace) -> None:
+    await write_a_day(place)
+    interrupt(place, MAKER, since=STARTED - 60)
+    found = {
+        seconds: read_window(place, Window(STARTED // 60 * 60, 60, seconds // 60, STARTED + 600), latest=0).assessed
+        for seconds in (60, 600)
+    }
+    assert [(each.replies, each.repetitive, each.empty) for each in found.values()] == [(1, 0, 1), (3, 1, 2)]
+
+
+async def test_an_older_ledger_is_told_how_its_replies_looked(place: LedgerPlace) -> None:
+    await write_a_day(place)
+    interrupt(place, MAKER, since=STARTED - 60)
+    with closing(engine_of(place)) as engine, engine.transaction():
+        for name in SIGNS:
+            engine.run(f"ALTER TABLE totals DROP COLUMN {name}", {})
+        engine.run("UPDATE alembic_version SET version_num = '0006'", {})
+        if isinstance(place, SqlitePlace):
+            engine.run("PRAGMA user_version=6", {})
+    hold(place).close()
+    assert verify(place) == []
+    assert figures(place, "SELECT sum(assessed) AS assessed, sum(empty) AS empty FROM totals WHERE width = 21600") == {
+        "assessed": 3,
+        "empty": 2,
     }
 
 

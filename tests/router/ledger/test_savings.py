@@ -64,10 +64,31 @@ def test_shadow_calls_come_with_the_tokens_of_the_answer(ledger: LedgerPlace) ->
     assert shadows[1].cost == price_of(Tier.LARGE, (103, 30))
 
 
+def test_the_tokens_of_an_answer_are_not_those_of_what_was_asked_beside_it(ledger: LedgerPlace) -> None:
+    third = list(iter_logged(ledger))[3].id
+    engine = engine_of(ledger)
+    for position, kind, error in ((1, "judge", ""), (2, "failover", "StreamBroken"), (1_001, "judge", "")):
+        engine.run(
+            "INSERT INTO attempts (request_id, position, kind, tier, model, replica, fresh_input, output,"
+            " price_version, error) VALUES (:id, :position, :kind, 'mini', '', '', 7000, 9000, '', :error)",
+            {"id": third, "position": position, "kind": kind, "error": error},
+        )
+    engine.close()
+    found = [each for each in found_in(ledger).shadows if each.input != 100]
+    assert [(each.kind, each.input, each.output) for each in found] == [
+        ("shadow", 103, 10),
+        ("judge", 103, 10),
+        ("shadow", 106, 10),
+        ("shadow", 109, 10),
+    ]
+
+
 def test_a_span_is_of_the_days_that_it_touches(ledger: LedgerPlace) -> None:
     second = found_in(ledger, since=BEGIN + DAY + 5, until=BEGIN + DAY + 6)
     assert sum(part.requests for part in second.parts) == 6
     assert len(second.shadows) == 2
+    midnight = (BEGIN // DAY + 1) * DAY
+    assert found_in(ledger, until=midnight).after * DAY == midnight, "a day that begins as a span ends is no part of it"
     assert read_savings(ledger, since=BEGIN + 5 * DAY, until=float("inf")) is None
 
 
@@ -83,12 +104,32 @@ def test_requests_come_with_all_that_was_said_of_them(ledger: LedgerPlace) -> No
     assert len(logged) == 12
     assert [each.id for each in logged] == sorted(each.id for each in logged)
     third, fifth, kept = logged[3], logged[5], logged[10]
-    assert [(call.kind, call.tier.value) for call in third.calls] == [("primary", "mini"), ("shadow", "large")]
+    assert [(call.kind, call.tier) for call in third.calls] == [("primary", "mini"), ("shadow", "large")]
     assert (third.strong_score, third.weak_score, third.score, third.threshold) == (1.0, 0.0, 3 / 12, 0.5)
     assert third.calls[1].usage is not None
     assert third.calls[1].usage.output == 30
     assert (fifth.rating, fifth.flaws) == (0.5, None)
     assert (kept.source, kept.calls) == ("cache", ())
+
+
+def test_what_was_asked_beside_an_answer_is_told_and_what_was_asked_after_it_is_not(ledger: LedgerPlace) -> None:
+    first = next(iter_logged(ledger)).id
+    engine = engine_of(ledger)
+    engine.run("UPDATE requests SET reply_key = 'k' WHERE id = :id", {"id": first})
+    for position, kind, tier in ((1, "classifier", "embeddings"), (1_001, "judge", "large")):
+        engine.run(
+            "INSERT INTO attempts (request_id, position, kind, tier, model, replica, price_version, error)"
+            " VALUES (:id, :position, :kind, :tier, '', '', '', '')",
+            {"id": first, "position": position, "kind": kind, "tier": tier},
+        )
+    engine.close()
+    logged = list(iter_logged(ledger))
+    assert [(call.kind, call.tier) for call in logged[0].calls] == [
+        ("primary", "large"),
+        ("classifier", None),
+        ("shadow", "mini"),
+    ]
+    assert [each.reply_key for each in logged[:2]] == ["k", ""]
 
 
 def test_requests_of_a_span_alone_are_read(ledger: LedgerPlace) -> None:

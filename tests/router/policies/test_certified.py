@@ -1,6 +1,10 @@
-"""Tests router/policies/certified.py, and the header, cache key, file and start of a gateway that promises quality."""
+"""Tests router/policies/certified.py and router/policies/promise.py.
+
+Also the header, cache key, file and start of a gateway that promises quality.
+"""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -336,6 +340,26 @@ async def test_an_alarm_is_logged_and_what_was_kept_before_is_not_found(
         assert pipeline.key_of(asked, pipeline.policy.version) != before
         assert pipeline.decide(asked).reason == "alarm"
     assert "everything goes to Large" in caplog.text
+
+
+async def test_a_walk_tells_its_policy_what_it_promised_to_watch_and_no_other(file: Path) -> None:
+    more = {
+        "limits": {"default": {"budget_usd": 1.0, "budget_window": "day", "quality_floor": 0.5}},
+        "learning": {"shadow": 0.1},
+    }
+    async with open_gateway(config_of(file.parent, policy=certified(file), **more)) as gateway:
+        pipeline = gateway.pipeline
+        assert pipeline.paced is not None
+        assert pipeline.shadows is not None
+        deciding = pipeline.paced.policy
+        assert isinstance(deciding, Certified)
+        assert (pipeline.note, pipeline.paced.curve) == (deciding.note, deciding.curve)
+        assert isinstance(pipeline.shadows._learn, partial)
+        assert pipeline.shadows._learn.args[0] == deciding.observe_loss
+    async with open_gateway(config_of(file.parent, **more)) as gateway:
+        assert gateway.pipeline.note is None
+        assert gateway.pipeline.paced is not None
+        assert gateway.pipeline.paced.curve is None
 
 
 # --- the file --------------------------------------------------------------------------------------

@@ -42,6 +42,13 @@ def test_a_reply_that_refused_or_was_cut_or_is_huge_broke_no_promise() -> None:
         assert checked(said, response_format=form) == (0, 0)  # fmt: skip
 
 
+def test_huge_arguments_are_not_looked_at_and_who_calls_a_tool_owes_no_json() -> None:
+    huge = ToolCall("find", '"' + "x" * LONGEST + '"')
+    assert checked(Said(calls=(huge,)), tools=TOOLS) == (0, 0)
+    called = Said("looking", calls=(ToolCall("lose", "{}"),))
+    assert checked(called, tools=TOOLS, response_format={"type": "json_object"}) == (1, 1)
+
+
 def test_a_tool_that_is_none_and_arguments_that_are_none_fail() -> None:
     assert checked(Said(calls=(ToolCall("lose", "{}"),)), tools=TOOLS) == (1, 1)
     assert checked(Said(calls=(ToolCall("find", "{"),)), tools=TOOLS) == (2, 1)

@@ -72,6 +72,12 @@ def test_a_reply_is_empty_cut_or_a_refusal(body: bytes, flags: tuple[bool, bool,
     assert (found.is_empty, found.is_truncated, found.is_refusal) == flags
 
 
+def test_blanks_are_empty_and_no_repetition() -> None:
+    found = assess(request_of(), Tier.MINI, body_of("\n \t" * 2_000))
+    assert found is not None
+    assert (found.is_empty, found.is_repetitive) == (True, False)
+
+
 def test_an_assessment_has_the_figures_of_the_text() -> None:
     found = assess(request_of("req_9"), Tier.LARGE, body_of("I am not sure about that. " * 12))
     assert found is not None

@@ -71,6 +71,12 @@ def kept(decision: Decision, inputs: str, *, config: str = "c1") -> LoggedReques
         first_byte=None,
         spent=1,
         baseline=1,
+        duration=None,
+        overhead=None,
+        finish="stop",
+        p_wrong=None,
+        cache="",
+        reply_key="",
         strong_score=None,
         weak_score=None,
         rating=None,
@@ -147,7 +153,7 @@ def test_decisions_of_each_policy_are_equal_to_the_last_bit(policy: dict[str, ob
 
 def test_alarms_budgets_and_caps_move_decisions_again() -> None:
     decider = decider_of()
-    decider.policy = certified_policy()
+    decider.policy = decider.promise = certified_policy()
     alarmed = certified_policy()
     alarmed.stand_after(1)
     pace = Pace(1.0 / 3.0, 0.95)

@@ -6,7 +6,7 @@ import pytest
 
 from router.config.faults import ConfigError
 from router.config.models import ThresholdOptions
-from router.replaying.targets import NotReplayable, Target, target_of
+from router.replaying.targets import Keeping, NotReplayable, Target, target_of
 
 
 def target(tmp_path: Path, text: str, usual: str = "{}") -> Target:
@@ -19,7 +19,7 @@ def target(tmp_path: Path, text: str, usual: str = "{}") -> Target:
 def test_a_policy_takes_the_place_of_the_configured_one(tmp_path: Path) -> None:
     found = target(tmp_path, "policy: {use: threshold, threshold: 0.35}", "policy: {use: explicit, tier: large}")
     assert isinstance(found.config.policy, ThresholdOptions)
-    assert (found.decides, found.reprices, found.uncached, found.says) == (True, False, False, "policy")
+    assert (found.decides, found.reprices, found.keeps, found.says) == (True, False, None, "policy")
 
 
 def test_what_the_file_leaves_out_stays_as_it_is_configured(tmp_path: Path) -> None:
@@ -28,13 +28,44 @@ def test_what_the_file_leaves_out_stays_as_it_is_configured(tmp_path: Path) -> N
     assert (found.decides, found.reprices) == (False, True)
 
 
-def test_a_cache_can_be_switched_off_and_nothing_else(tmp_path: Path) -> None:
-    assert target(tmp_path, "cache: {enabled: false}").uncached
-    assert not target(tmp_path, "cache: {enabled: false}", "cache: {enabled: false}").uncached
-    with pytest.raises(NotReplayable, match="which requests were equal is not in the ledger"):
-        target(tmp_path, "cache: {ttl: 60}", "cache: {enabled: false}")
-    with pytest.raises(NotReplayable, match="how old a kept reply was is not in the ledger"):
-        target(tmp_path, "cache: {ttl: 60}")
+@pytest.mark.parametrize(
+    ("text", "usual", "was", "keeps"),
+    [
+        ("cache: {enabled: false}", "{}", 3_600.0, 0.0),
+        ("cache: {ttl: 60}", "cache: {enabled: false}", 0.0, 60.0),
+        ("cache: {ttl: 60}", "cache: {ttl: 7200, url: 'redis://127.0.0.1:1'}", 7_200.0, 60.0),
+        ("cache: {enabled: true}", "{}", 3_600.0, 3_600.0),
+    ],
+)
+def test_a_cache_can_be_switched_on_or_off_or_keep_for_longer(
+    tmp_path: Path, text: str, usual: str, was: float, keeps: float
+) -> None:
+    found = target(tmp_path, text, usual)
+    assert (found.was, found.keeps) == (Keeping(was), Keeping(keeps))
+    assert found.warm_up == max(was, keeps)
+
+
+@pytest.mark.parametrize(
+    ("text", "usual", "words"),
+    [
+        ("cache: {sampled: true}", "{}", "which requests had a temperature is not in the ledger"),
+        ("cache: {max_reply_bytes: 9}", "{}", "how many bytes replies had is not in the ledger"),
+        ("cache: {semantic: {enabled: true}}", "{}", "which requests mean the same is not in the ledger"),
+        ("cache: {ttl: 60, semantic: {enabled: true}}", "cache: {semantic: {enabled: true}}", "mean the same"),
+    ],
+)
+def test_of_another_cache_what_the_ledger_cannot_tell_is_refused(
+    tmp_path: Path, text: str, usual: str, words: str
+) -> None:
+    with pytest.raises(NotReplayable, match=words):
+        target(tmp_path, text, usual)
+
+
+def test_of_a_cascade_all_that_does_not_judge_otherwise_can_be_replayed(tmp_path: Path) -> None:
+    usual = "policy: {use: cascade, wrong: 0.5, hold_tokens: 12}"
+    assert target(tmp_path, "policy: {use: cascade, wrong: 0.2, easy: 0.1, hold_tokens: 12}", usual).decides
+    with pytest.raises(NotReplayable, match=r"another second_sample, hold_tokens judges .* easy, hard, wrong"):
+        target(tmp_path, "policy: {use: cascade, second_sample: false}", usual)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +73,7 @@ def test_a_cache_can_be_switched_off_and_nothing_else(tmp_path: Path) -> None:
     [
         ("classifier: {use: rules}", "classifier cannot be replayed; a file may say policy, prices, cache"),
         ("{}", "it says nothing"),
-        ("policy: {use: cascade}", "a cascade judges Mini's replies"),
+        ("policy: {use: cascade}", "a cascade judges Mini's replies, and the configured policy has none judged"),
     ],
 )
 def test_what_the_ledger_cannot_tell_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -53,3 +84,5 @@ def test_what_the_ledger_cannot_tell_is_refused(tmp_path: Path, text: str, words
 def test_faults_of_the_file_are_named_with_their_place(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"other\.yaml:1:37: policy\.threshold"):
         target(tmp_path, "policy: {use: threshold, threshold: 2}")
+    with pytest.raises(ConfigError, match=r"other\.yaml:1:14: cache\.ttl"):
+        target(tmp_path, "cache: {ttl: -60}")

@@ -72,3 +72,13 @@ def test_watched_equals_are_seldom_told_apart_where_the_naive_test_often_does(sh
     naive = np.abs(found.value) > 1.96 * np.sqrt(arms[0].variance + arms[1].variance)
     assert ((found.low > 0) | (found.high < 0)).any(1).mean() <= 0.05
     assert naive.any(1).mean() > 0.2
+
+
+def test_a_tail_reaches_farther_on_its_side_and_no_less_far_on_the_other() -> None:
+    draws = np.random.default_rng(4).lognormal(0, 1.5, 3_000)
+    even = np.tile([0.9, 1.1], 1_500) * draws.mean()
+    tail_above, tail_below = compared(draws, even), compared(even, draws)
+    plain = (tail_above.high - tail_above.value) > 1.05 * (tail_above.value - tail_above.low)
+    assert plain
+    assert float(tail_below.value - tail_below.low) == pytest.approx(float(tail_above.high - tail_above.value))
+    assert float(tail_below.high - tail_below.value) == pytest.approx(float(tail_above.value - tail_above.low))

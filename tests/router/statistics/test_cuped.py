@@ -19,6 +19,16 @@ def test_what_was_before_takes_away_the_square_of_the_correlation_and_moves_noth
     assert float(found.treated.variance) == pytest.approx(0.36 * float(plain.variance), rel=0.05)
 
 
+def test_an_arm_that_was_dearer_before_is_dearer_now_by_that_much_less() -> None:
+    chance = np.random.default_rng(1)
+    before = chance.normal(0, 1, 20_000)
+    before[:10_000] += 0.1  # as it fell out
+    after = 10 + 2 * (before - before.mean()) + 0.1 * chance.normal(0, 1, 20_000)
+    found = _adjusted(after[:10_000] + 0.3, after[10_000:], before[:10_000], before[10_000:])
+    assert float(after[:10_000].mean() - after[10_000:].mean()) > 0.15
+    assert float(found.treated.value - found.control.value) == pytest.approx(0.3, abs=0.01)
+
+
 def test_without_a_past_nothing_changes() -> None:
     after = np.arange(10).astype(np.float64)
     found = _adjusted(after[:5], after[5:], np.zeros(5), np.zeros(5))

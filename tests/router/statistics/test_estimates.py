@@ -32,6 +32,16 @@ def test_one_part_that_makes_most_of_the_error_widens_the_interval() -> None:
     assert wide.high / wide.error > 2 * t_quantile(0.975, 3.0)  # the rest of the tail lies there
 
 
+def test_few_clusters_are_less_sure_and_uneven_ones_have_fewer_degrees_of_freedom() -> None:
+    found = estimated(0.0, np.array([2.0, -1.0, 1.0, -2.0]))
+    assert found.error == pytest.approx((10.0 * 4 / 3) ** 0.5)
+    assert found.degrees == 3.0, "never more than there are clusters, less one"
+    many = estimated(0.0, np.tile([2.0, -1.0, 1.0, -2.0], 25))
+    assert many.error == pytest.approx((250.0 * 100 / 99) ** 0.5)
+    longer = estimated(0.0, np.array([10.0, *[1.0, -1.0] * 50]))
+    assert longer.degrees == pytest.approx(2.0 / (1.5 * (10_100 - 200**2 / 101) / 200**2))
+
+
 def test_means_of_long_tails_are_covered() -> None:
     rng, covered = np.random.default_rng(5), 0
     for _ in range(400):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from router.statistics.non_inferiority import NonInferiority, non_inferiority, units_needed
+from router.statistics.non_inferiority import LEAST_FAILURES, NonInferiority, non_inferiority, units_needed
 from router.statistics.ratios import ratio_of, running_ratios
 
 
@@ -40,6 +40,16 @@ def test_equal_arms_are_shown_after_enough_and_a_worse_one_is_refuted() -> None:
     assert bool(judged(1_700, 1_700, 2_000).is_shown)
     assert bool(judged(1_400, 1_700, 2_000).is_refuted)
     assert not bool(judged(1_400, 1_700, 2_000).is_shown)
+
+
+def test_a_handful_of_heavy_users_is_early_however_much_they_ask() -> None:
+    heavy, light = np.repeat([2_000.0, 1.0], [20, 200]), np.repeat([10.0, 1.0], [4_000, 200])
+    few, many = (ratio_of(asked * np.resize([0.8, 1.0], len(asked)), asked) for asked in (heavy, light))
+    assert 20 <= float(few.alike) < 30 < float(few.units)
+    found = non_inferiority(few, few, margin=0.3)
+    assert float(found.failures) > LEAST_FAILURES
+    assert bool(found.is_early)
+    assert not bool(non_inferiority(many, many, margin=0.3).is_early)
 
 
 @pytest.mark.parametrize(("good", "margin", "share"), [(0.95, 0.02, 0.5), (0.98, 0.02, 0.1)])

@@ -42,6 +42,22 @@ def test_weights_are_one_over_the_probability_of_what_was_seen() -> None:
     assert support_of(log).effective == pytest.approx(36.0 / 20.0)
 
 
+def test_errors_are_those_of_the_clusters_around_the_figure() -> None:
+    """Weights 2 and 4 around 1/3: parts 4/3 and -4/3 of the sum 6, beside two clusters that nothing was seen of."""
+    log = Log(
+        rewards=np.array([1.0, 0.0, 5.0, 5.0]),
+        seen=np.array([True, True, False, False]),
+        probabilities=np.array([0.5, 0.25, 0.5, 0.25]),
+        features=np.ones((4, 1)),
+        clusters=np.arange(4),
+        differs=np.ones(4, dtype=bool),
+    )
+    assert snips(log).error == pytest.approx((2 * (4 / 3 / 6) ** 2 * 4 / 3) ** 0.5)
+    assert ips(log).error == pytest.approx(((1.5**2 + 3 * 0.5**2) / 16 * 4 / 3) ** 0.5)
+    alike = replace(log, rewards=np.where(log.seen, 0.7, 5.0))
+    assert snips(alike).error == pytest.approx(0.0, abs=1e-12), "whatever was seen was worth as much"
+
+
 def test_few_actions_that_match_are_refused_with_both_numbers() -> None:
     found = evaluated(log_of(rows=1_000))
     assert isinstance(found, Support)

@@ -25,3 +25,10 @@ def test_values_of_few_units_are_less_sure_than_as_many_of_many() -> None:
     alike, apart = quantile(values, of, 0.5), quantile(values, np.arange(10_000), 0.5)
     assert alike.high - alike.low > 4 * (apart.high - apart.low)
     assert (alike.units, alike.values) == (100, 10_000)
+
+
+def test_units_that_happen_to_agree_prove_nothing() -> None:
+    values = np.tile(np.arange(500).astype(np.float64), 40)  # each unit has each value once
+    apart = quantile(values, np.arange(20_000), 0.5)
+    alike = quantile(values, np.repeat(np.arange(40), 500), 0.5)
+    assert alike.high - alike.low >= apart.high - apart.low > 0

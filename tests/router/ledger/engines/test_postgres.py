@@ -17,6 +17,7 @@ import pytest
 from router.base import Unavailable
 from router.bench.private_postgres import PrivatePostgres
 from router.ledger.holding import hold
+from router.ledger.layout import REVISION
 from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
 from router.ledger.rollup import verify
 from router.ledger.writer import LedgerWriter
@@ -142,6 +143,25 @@ def test_a_database_is_laid_out_once_and_one_of_another_version_is_left_as_it_is
         connection.execute("UPDATE alembic_version SET version_num = '0099'")
     with pytest.raises(Unavailable, match="its layout is version 0099, this program reads"):
         hold(place)
+
+
+def test_a_database_of_an_older_version_is_brought_up_to_date(postgres: PrivatePostgres) -> None:
+    place = postgres.create()
+    hold(place).close()
+    described = (
+        "SELECT column_name, data_type, collation_name, column_default, is_nullable FROM information_schema.columns"
+        " WHERE table_name IN ('requests', 'totals') ORDER BY table_name, ordinal_position"
+    )
+    with psycopg.connect(place.url) as connection:
+        made = connection.execute(described).fetchall()
+        connection.execute("ALTER TABLE requests DROP COLUMN reply_key")
+        for name in ("assessed", "repetitive", "refused", "empty", "truncated"):
+            connection.execute(f"ALTER TABLE totals DROP COLUMN {name}")
+        connection.execute("UPDATE alembic_version SET version_num = '0005'")
+    hold(place).close()
+    with psycopg.connect(place.url) as connection:
+        assert connection.execute(described).fetchall() == made
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (REVISION,)
 
 
 async def test_values_that_cannot_be_held_are_refused_alone(place: PostgresPlace) -> None:
