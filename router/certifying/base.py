@@ -59,10 +59,12 @@ class Mark(Struct, frozen=True):
     Attributes:
         score: 0.0 to 1.0.
         label: the class that it chose, for figures that are no means; "" where it chose none.
+        fault: why nothing can be said of what they are worth; "" where that can be.
     """
 
     score: float
     label: str = ""
+    fault: str = ""
 
 
 Check = Callable[[Sequence[Said]], Mark]

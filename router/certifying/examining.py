@@ -108,7 +108,7 @@ class Examination:
             _ask_each(self.incumbent, (*case.bodies, *again), within=self.within),
             _ask_each(self.candidate, case.bodies, within=self.within),
         )
-        marks = _marks(case, first, second)
+        marks = await asyncio.to_thread(_marks, case, first, second)  # some patterns take their time
         refusal = next((each.refusal for each in (*second, *first) if each.refusal), "")
         return Marked(
             slice=plan.name,

@@ -7,7 +7,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,8 +18,9 @@ from router import __version__
 from router.certificate import FORMAT, VERSION, Certificate, Slice
 from router.certifying.base import CertifyingError, Plan, Suite
 from router.certifying.examining import Examination
-from router.certifying.judging import ALPHA, Ruling, rule
+from router.certifying.judging import ALPHA, Judged, Ruling, rule
 from router.certifying.results import Results
+from router.certifying.saving import answers_of
 
 CORRECTION: Final = "Holm"
 
@@ -35,7 +36,8 @@ class Wanted:
         plans: of each suite, by its name.
         everything: slices that speak for all requests, beside those that do anyway.
         config: version of the configuration.
-        results: the file in which answers are kept on the way; None keeps them in memory alone.
+        results: the file in which answers are kept on the way, or a folder that gets one for each run; None keeps them
+            in memory alone.
     """
 
     suites: Sequence[Suite]
@@ -76,14 +78,28 @@ def margins_of(plans: Sequence[Plan], chosen: Mapping[str, float]) -> dict[str, 
     return {plan.name: chosen.get(plan.name, plan.margin) for plan in plans}
 
 
-async def issue(wanted: Wanted, examination: Examination) -> Certificate:
+async def issue(
+    wanted: Wanted, examination: Examination, *, keep: Callable[[Certificate], None] | None = None
+) -> Certificate:
     """Ask, judge and return what was found.
+
+    Args:
+        keep: saves it; only then are the answers that were kept on the way removed. None leaves them.
 
     Raises:
         CertifyingError: a model does not answer at all, or the file of results cannot be used.
     """
-    with Results(wanted.results, wanted.digest(examination)) as results:
+    run = wanted.digest(examination)
+    with Results(None if wanted.results is None else answers_of(run, wanted.results), run) as results:
         judged = await examination.run(in_order(wanted.plans), results)
+    certificate = _certificate(wanted, examination, judged)
+    if keep is not None:
+        keep(certificate)
+        results.remove()
+    return certificate
+
+
+def _certificate(wanted: Wanted, examination: Examination, judged: Sequence[Judged]) -> Certificate:
     suite_of = {plan.name: suite for suite, each in wanted.plans.items() for plan in each}
     return Certificate(
         format=FORMAT,

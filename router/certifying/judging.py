@@ -59,7 +59,7 @@ class Judged:
     Attributes:
         margin: fixed before.
         is_given_up: fewer cases were asked than planned, since it could not pass any more.
-        cannot: why one of the models cannot serve such requests; "" where both can.
+        cannot: why one of the models cannot serve such requests, or their replies cannot be judged; "" where both can.
     """
 
     plan: Plan
@@ -99,7 +99,7 @@ def judge(
 ) -> Judged:
     """Return the figures of a slice."""
     measured = tuple(_measured(name, marked, margin=margin, alpha=alpha) for name in plan.measures) if marked else ()
-    return Judged(plan, margin, tuple(marked), measured, is_given_up, cannot or _refused(marked))
+    return Judged(plan, margin, tuple(marked), measured, is_given_up, cannot or _cannot(marked))
 
 
 def rule(judged: Sequence[Judged], *, alpha: float = ALPHA) -> list[Ruling]:
@@ -113,7 +113,7 @@ def is_hopeless(plan: Plan, marked: Sequence[Marked], *, margin: float, alpha: f
 
     To give up what cannot pass lets nothing pass that would not have.
     """
-    if _refused(marked):
+    if _cannot(marked):
         return True
     first, second = _scores(marked)
     surely_lost = _of_means(second, first, margin=margin, alpha=alpha)[1]
@@ -134,8 +134,11 @@ def _guessed(plan: Plan, marked: Sequence[Marked]) -> float:
     return plan.floor if plan.guess is None or not marked else plan.guess([each.gold for each in marked])
 
 
-def _refused(marked: Sequence[Marked]) -> str:
-    """Return why requests were refused, where most of them were."""
+def _cannot(marked: Sequence[Marked]) -> str:
+    """Return why nothing can be said: a reply could not be judged, or most of the requests were refused."""
+    faults = [mark.fault for each in marked for mark in (each.incumbent, each.candidate) if mark.fault]
+    if faults:
+        return faults[0]
     refusals = [each.refusal for each in marked if each.refusal]
     return refusals[0] if len(refusals) * 2 > len(marked) else ""
 

@@ -1,13 +1,15 @@
 """`tandem certify`: both models on the same cases -> a certificate of what the smaller one may take over.
 
 Slice by slice it is shown that the candidate does what the incumbent does, within a margin that is fixed before, or it
-is not. A gateway whose configuration names the file sends requests of a slice that was not shown to Large.
+is not. A gateway whose configuration names the file sends requests of a slice that was not shown to Large. What was
+found is always saved; where nobody says where, in a folder beside the ledger.
 """
 
 import asyncio
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,12 +22,14 @@ from backends.base import BackendError
 from backends.engines.options import SHIPPED
 from backends.optional import start
 from router.base import Tier
-from router.certificate import Certificate, dump
+from router.certificate import Certificate
 from router.certifying.asking import Model
 from router.certifying.base import CertifyingError, Plan, Suite
 from router.certifying.examining import AT_ONCE, Examination
 from router.certifying.issuing import Wanted, in_order, issue, margins_of
-from router.certifying.report import markdown, reasons, table
+from router.certifying.matching import Matcher
+from router.certifying.report import reasons, table
+from router.certifying.saving import REPORT, Saved, answers_beside, folder_beside, save
 from router.certifying.suites.classification import Classification
 from router.certifying.suites.long import LENGTHS, LongInputs
 from router.certifying.suites.memory import Memory
@@ -63,7 +67,12 @@ def certify(  # noqa: PLR0913 - each is an option of the command line
     everything: Annotated[
         list[str] | None, Option(help="A slice that stands for all requests; may be repeated.")
     ] = None,
-    out: Annotated[Path | None, Option(help="The certificate's file; a report in Markdown beside it.")] = None,
+    out: Annotated[
+        Path | None,
+        Option(
+            help="The certificate's file, a report in Markdown beside it; else a new one in a folder at the ledger."
+        ),
+    ] = None,
     keep_text: Annotated[bool, Option("--keep-text", help="Show lost cases of --prompts with their text.")] = False,
     seed: Annotated[int, Option(help="Draws the cases.")] = 0,
     at_once: Annotated[int, Option(min=1, max=512, help="Cases asked at the same time.")] = AT_ONCE,
@@ -73,28 +82,29 @@ def certify(  # noqa: PLR0913 - each is an option of the command line
     if incumbent is candidate:
         raise BadUsage(f"{candidate} cannot take over from itself", where="--to", advice="name the other tier")
     chosen = read_config(config)
+    matcher = Matcher()
     with _told():
-        suites = _suites(suite, chosen, prompts=prompts, glue=glue, long_tokens=long_tokens, keep_text=keep_text)
+        own = None if prompts is None else OwnPrompts(prompts, matcher=matcher, keep_text=keep_text)
+        suites = _suites(suite, chosen, own=own, glue=glue, long_tokens=long_tokens)
         plans = {each.name: each.plans() for each in suites}
         margins = margins_of(in_order(plans), _margins(margin or []))
     _check_names(everything or [], in_order(plans))
-    partial = None
-    if out is not None:
-        with writing(out):  # said before anything is asked, which takes its time
-            out.parent.mkdir(parents=True, exist_ok=True)
-        partial = out.with_name(f"{out.name}.partial")
-    with _told():
-        wanted = Wanted(suites, plans, tuple(everything or ()), chosen.version, partial)
+    place = _made_ready(out, chosen.ledger.path)
+    saved = list[Saved]()
+
+    def keep(certificate: Certificate) -> None:
+        with writing(place):
+            saved.append(save(certificate, place))
+
+    with _told(), matcher:
+        answers = answers_beside(place)
+        wanted = Wanted(suites, plans, tuple(everything or ()), chosen.version, answers)
         certificate = asyncio.run(
-            _asked(chosen, wanted, (incumbent, candidate), margins, seed=seed, count=questions, at_once=at_once)
+            _asked(
+                chosen, wanted, (incumbent, candidate), margins, seed=seed, count=questions, at_once=at_once, keep=keep
+            )
         )
-    if out is not None:
-        with writing(out):
-            out.write_bytes(dump(certificate))
-            out.with_suffix(".md").write_text(markdown(certificate), encoding="utf-8")
-        if partial is not None:
-            partial.unlink(missing_ok=True)
-    _show(certificate, out, as_json=as_json)
+    _show(certificate, saved[0], as_json=as_json)
     if certificate.refused:
         raise Exit(CommandFailed.exit_code)
 
@@ -106,32 +116,25 @@ def _suites(
     named: list[str] | None,
     chosen: Config,
     *,
-    prompts: Path | None,
+    own: OwnPrompts | None,
     glue: Path | None,
     long_tokens: list[int] | None,
-    keep_text: bool,
 ) -> list[Suite]:
     for name in named or ():
         if name not in SUITES:
             raise BadUsage(f"there is no suite {name}", where="--suite", advice=f"take {', '.join(SUITES)}")
-    if prompts is None and "prompts" in (named or ()):
+    if own is None and "prompts" in (named or ()):
         raise BadUsage("the suite prompts has no file", where="--suite", advice="name it with --prompts")
     known = {getattr(each, "name", "") for each in chosen.backends.by_tier.values() if each.use == "local"}
     wanted = named or [
         each
         for each in SUITES
-        if not (each == "prompts" and prompts is None) and not (each == "shop" and known.isdisjoint(SHIPPED))
+        if not (each == "prompts" and own is None) and not (each == "shop" and known.isdisjoint(SHIPPED))
     ]
-    return [
-        _suite(each, prompts=prompts, glue=glue, long_tokens=long_tokens, keep_text=keep_text)
-        for each in SUITES
-        if each in wanted
-    ]
+    return [_suite(each, own=own, glue=glue, long_tokens=long_tokens) for each in SUITES if each in wanted]
 
 
-def _suite(
-    name: str, *, prompts: Path | None, glue: Path | None, long_tokens: list[int] | None, keep_text: bool
-) -> Suite:
+def _suite(name: str, *, own: OwnPrompts | None, glue: Path | None, long_tokens: list[int] | None) -> Suite:
     match name:
         case "classification":
             return Classification(glue)
@@ -144,8 +147,8 @@ def _suite(
         case "shop":
             return Shop()
         case _:
-            assert prompts is not None  # noqa: S101 - refused above
-            return OwnPrompts(prompts, keep_text=keep_text)
+            assert own is not None  # noqa: S101 - refused above
+            return own
 
 
 def _margins(written: Sequence[str]) -> dict[str, float]:
@@ -168,6 +171,20 @@ def _check_names(named: Sequence[str], plans: Sequence[Plan]) -> None:
             raise BadUsage(f"there is no slice {name}", where="--everything", advice=f"there are {', '.join(names)}")
 
 
+def _made_ready(out: Path | None, ledger: Path) -> Path:
+    """Return the file or the folder that the certificate goes to, before anything is asked, which takes its time."""
+    if out is None:
+        place = folder_beside(ledger)
+        with writing(place):
+            place.mkdir(parents=True, exist_ok=True)
+        return place
+    if out.suffix == REPORT:
+        raise BadUsage(f"{out} is where the report goes", where="--out", advice="name the certificate .json")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+    return out
+
+
 # --- asking ----------------------------------------------------------------------------------------
 
 
@@ -180,6 +197,7 @@ async def _asked(
     seed: int,
     count: int,
     at_once: int,
+    keep: Callable[[Certificate], None],
 ) -> Certificate:
     options = chosen.backends.by_tier
     serving = serving_of(chosen)
@@ -202,7 +220,7 @@ async def _asked(
                 at_once=at_once,
                 tell=lambda name: progress.update(bar, advance=1, description=name),
             )
-            return await issue(wanted, examination)
+            return await issue(wanted, examination, keep=keep)
     finally:
         await asyncio.gather(*(backend.aclose() for backend in backends))
 
@@ -226,20 +244,22 @@ def _told() -> Generator[None, None, None]:
 # --- saying ----------------------------------------------------------------------------------------
 
 
-def _show(certificate: Certificate, out: Path | None, *, as_json: bool) -> None:
+def _show(certificate: Certificate, saved: Saved, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"out": None if out is None else str(out), **msgspec.to_builtins(certificate)}))
+        said = {name: None if path is None else str(path) for name, path in asdict(saved).items()}
+        places = {"out": said["certificate"], "report": said["report"], "earlier": said["earlier"]}
+        print(json.dumps({**places, **msgspec.to_builtins(certificate)}))
         return
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
     console.print(table(certificate))
-    for line in reasons(certificate):
+    for line in (*reasons(certificate), *_places(saved)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    if out is not None:
-        console.print(
-            f"{out}: the certificate; a configuration heeds it with `certificate: {out}`",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+
+
+def _places(saved: Saved) -> Iterator[str]:
+    if saved.earlier is not None:
+        yield f"{saved.earlier}: the certificate that stood there before"
+    yield f"{saved.report}: this report"
+    yield f"{saved.certificate}: the certificate; a configuration heeds it with `certificate: {saved.certificate}`"

@@ -27,7 +27,8 @@ from router.commands.weights import bundled, is_gguf
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
-from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
+from router.ledger.place import PostgresPlace
+from router.ledger.trying import tried
 
 _OLDEST = (3, 11)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -180,12 +181,9 @@ def _ledger(config: Config) -> Finding:
 
 
 def _database(place: PostgresPlace) -> Finding:
-    try:
-        with reading(place, within=_SECONDS) as opened:
-            opened.one("SELECT 1 AS one")
-    except LedgerUnreadable as error:
-        return Finding("ledger", State.FAILED, f"{place}: {error}", "set ledger.url to a database that can be reached")
-    return Finding("ledger", State.OK, f"{place} can be reached")
+    seen = tried(place)
+    state = State.FAILED if not seen.is_usable else State.WARNING if seen.advice else State.OK
+    return Finding("ledger", state, f"{place}: {seen.found}", seen.advice)
 
 
 def _ask(command: list[str]) -> str | None:

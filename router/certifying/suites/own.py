@@ -13,7 +13,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -24,6 +24,7 @@ from classifier.base import Prompt, Turn
 from classifier.tables import TableError, read_rows
 from router.certificate import Guards
 from router.certifying.base import Case, FilesError, Mark, Plan, Said, is_right, spoken
+from router.certifying.matching import Matcher, TooSlow, Wanted
 from router.certifying.suites.schemas import misfit
 from router.certifying.suites.tools import parsed
 from router.learning.grading import grade, plain
@@ -38,6 +39,7 @@ _COLUMNS: Final = ("prompt", "messages", "tenant", "expected", "regex", "schema"
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 _WORD: Final = re.compile(r"\w+")
+_ADVICE: Final = "write it so that no two of its repetitions can take the same text"
 _FENCE: Final = re.compile(r"^```(?:json)?\s*(.*?)\s*```$", re.DOTALL)
 
 
@@ -49,7 +51,7 @@ class _Row:
     tenant: str
     messages: list[dict[str, Any]]
     expected: tuple[str, ...] = ()
-    regex: re.Pattern[str] | None = None
+    regex: str | None = None
     schema: dict[str, Any] | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
@@ -59,13 +61,14 @@ class OwnPrompts:
 
     Args:
         path: of the file.
+        matcher: tries what the file's patterns and schemas make of replies; the caller's.
         keep_text: reports may show prompts and replies.
     """
 
     name = "prompts"
 
-    def __init__(self, path: Path, *, keep_text: bool = False) -> None:
-        self._path, self._keep_text = path, keep_text
+    def __init__(self, path: Path, *, matcher: Matcher, keep_text: bool = False) -> None:
+        self._path, self._matcher, self._keep_text = path, matcher, keep_text
 
     @property
     def data(self) -> str:
@@ -92,33 +95,41 @@ class OwnPrompts:
         return Plan(
             name=f"tenant:{tenant}" if tenant else "prompts",
             guards=Guards(tenant=tenant) if tenant else Guards(everything=True),
-            cases=partial(_cases, rows),
+            cases=partial(_cases, rows, self._matcher),
             is_private=not self._keep_text,
         )
 
 
-def _cases(rows: Sequence[_Row], seed: int, count: int) -> Iterator[Case]:
+def _cases(rows: Sequence[_Row], matcher: Matcher, seed: int, count: int) -> Iterator[Case]:
     """Yield all rows, or as many as are wanted, in an order of their own."""
     for row in random.Random(f"prompts/{seed}").sample(rows, min(count, len(rows))):
-        yield _case(row)
+        yield _case(row, matcher)
 
 
-def _case(row: _Row) -> Case:
+def _case(row: _Row, matcher: Matcher) -> Case:
     body = {"messages": row.messages, "max_tokens": ANSWER_TOKENS, **row.more}
     name = f"line {row.line}"
     if row.expected or row.regex is not None or row.schema is not None:
-        return Case(name, (body,), partial(_check, row), wanted=" or ".join(row.expected))
+        return Case(name, (body,), partial(_check, row, matcher), wanted=" or ".join(row.expected))
     prompt = Prompt(tuple(Turn(str(each["role"]), _text(each.get("content"))) for each in row.messages))
     return Case(name, (body,), agrees=partial(_agrees, prompt))
 
 
-def _check(row: _Row, said: Sequence[Said]) -> Mark:
+def _check(row: _Row, matcher: Matcher, said: Sequence[Said]) -> Mark:
     text = said[0].text
-    return is_right(
-        (not row.expected or any(_stands_in(each, text) for each in row.expected))
-        and (row.regex is None or row.regex.search(text) is not None)
-        and (row.schema is None or _fits(row.schema, text))
-    )
+    wishes: list[tuple[str, Wanted | None, Callable[[], str | None]]] = [
+        ("regex", row.regex, lambda: text),
+        ("schema", row.schema, lambda: _json_in(text)),
+    ]
+    is_wanted = not row.expected or any(_stands_in(each, text) for each in row.expected)
+    for name, wanted, seen in wishes:
+        if is_wanted and wanted is not None:
+            tried = seen()
+            try:
+                is_wanted = tried is not None and matcher.fits(wanted, tried)
+            except TooSlow:
+                return Mark(0.0, fault=f"the {name} of line {row.line} took too long on a reply; {_ADVICE}")
+    return is_right(is_wanted)
 
 
 def _stands_in(expected: str, text: str) -> bool:
@@ -127,10 +138,11 @@ def _stands_in(expected: str, text: str) -> bool:
     return bool(wanted) and re.search(rf"(?<![\w.]){re.escape(wanted)}(?!\w|\.\d)", said) is not None
 
 
-def _fits(schema: Mapping[str, Any], text: str) -> bool:
+def _json_in(text: str) -> str | None:
+    """Return the JSON of a reply, without what fences it in; None where it is none."""
     fenced = _FENCE.match(text.strip())
-    value = parsed(fenced[1] if fenced else text)
-    return (value is not None or text.strip() == "null") and not misfit(value, schema)
+    said = fenced[1] if fenced else text
+    return None if parsed(said) is None and said.strip() != "null" else said
 
 
 def _agrees(prompt: Prompt, wanted: Said, said: Said) -> Mark:
@@ -213,11 +225,11 @@ def _expected(given: Mapping[str, Any], place: str) -> tuple[str, ...]:
     return texts
 
 
-def _regex(given: Mapping[str, Any], place: str) -> re.Pattern[str] | None:
+def _regex(given: Mapping[str, Any], place: str) -> str | None:
     if "regex" not in given:
         return None
     try:
-        return re.compile(given["regex"])
+        return str(re.compile(given["regex"]).pattern)
     except (re.error, TypeError, OverflowError, RecursionError) as error:
         raise FilesError(f"{place}:regex: is no regular expression: {error}") from error
 

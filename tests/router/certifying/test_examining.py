@@ -14,6 +14,7 @@ from router.certifying.base import CertifyingError, FilesError, NoAnswer, Plan, 
 from router.certifying.examining import Examination
 from router.certifying.issuing import Wanted, issue, margins_of
 from router.certifying.judging import FIRST
+from router.certifying.matching import Matcher
 from router.certifying.suites.classification import Classification
 from router.certifying.suites.long import LongInputs
 from router.certifying.suites.memory import Memory
@@ -125,7 +126,7 @@ async def test_a_run_goes_on_where_it_was_cut_off_and_gives_the_same(
 async def test_prompts_without_a_wish_compare_both_with_the_first_reply(tmp_path: Path) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text("".join(f'{{"prompt": "number {n}?", "tenant": "acme"}}\n' for n in range(90)))
-    wanted = wanted_of(OwnPrompts(path), everything=("tenant:acme",))
+    wanted = wanted_of(OwnPrompts(path, matcher=Matcher()), everything=("tenant:acme",))
     large, turns = (lambda body: body["messages"][0]["content"]), [0]
 
     def wavering(body: dict[str, object]) -> object:

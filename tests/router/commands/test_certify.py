@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from backends.base import Rejected
 from router.base import Tier
 from router.certificate import Certificate, Identity, Verdict, check, load
+from router.certifying.matching import Matcher
 from router.certifying.suites.memory import Memory
 from router.certifying.suites.tools import Tools
 from router.commands.program import run
@@ -71,7 +73,42 @@ def test_where_all_is_shown_it_exits_with_zero(config: str, capsys: pytest.Captu
     found = said(capsys, "--config", config, "--suite", "memory", "--questions", "100", "--margin", "memory_2=0.07",
                  "--margin", "memory_5=0.07", "--margin", "memory_10=0.07", "--margin", "memory_20=0.07")  # fmt: skip
     assert [each["verdict"] for each in found["slices"]] == ["passed"] * 4
-    assert (found["out"], found["alpha"], found["correction"]) == (None, 0.025, "Holm")
+    assert (found["earlier"], found["alpha"], found["correction"]) == (None, 0.025, "Holm")
+
+
+def test_unasked_each_certificate_is_saved_beside_the_ledger_under_a_name_of_its_own(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", config, "--suite", "memory", "--questions", "10"]
+    BRAINS["mini"] = lambda _: Rejected(401, b"{}", "application/json")
+    assert run(["certify", *arguments, "--margin", "memory_2=0.4"]) == 1  # what is left of it is in nobody's way
+    BRAINS["mini"] = BRAINS["large"]
+    first = said(capsys, *arguments, code=1)
+    assert run(["certify", *arguments]) == 1
+    told = capsys.readouterr().out
+    folder = tmp_path / "ledger-certificates"
+    made = sorted(folder.glob("*.json"))
+    assert len(made) == len(list(folder.glob("*.md"))) == 2
+    assert len(list(folder.glob("*.partial"))) == 1
+    (second,) = {str(each) for each in made} - {first["out"]}
+    assert f"a configuration heeds it with `certificate: {second}`" in told
+    assert f"{Path(second).with_suffix('.md')}: this report" in told
+    assert all(load(each).slices for each in made)
+
+
+def test_what_stood_at_a_chosen_place_is_kept_under_its_own_time(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "c.json"
+    out.write_text("mine")
+    arguments = ["--config", config, "--suite", "memory", "--questions", "10", "--out", str(out)]
+    found = said(capsys, *arguments, code=1)
+    earlier = Path(found["earlier"])
+    assert (found["out"], earlier.read_text()) == (str(out), "mine")
+    assert run(["certify", *arguments]) == 1
+    assert "the certificate that stood there before" in capsys.readouterr().out
+    assert len(list(tmp_path.glob("c*.json"))) == 3
+    assert len(list(tmp_path.glob("c*.md"))) == 2  # the first had no report
 
 
 def test_own_prompts_are_certified_and_their_text_stays_out_unless_wanted(
@@ -87,6 +124,23 @@ def test_own_prompts_are_certified_and_their_text_stays_out_unless_wanted(
     assert "secret" in (tmp_path / "c.md").read_text()
     (found,) = load(out).slices
     assert (found.name, found.verdict, found.guards.everything) == ("prompts", Verdict.FAILED, True)
+
+
+def test_a_pattern_that_takes_for_ever_leaves_its_slice_without_a_verdict_and_is_named(
+    config: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.commands.certify.Matcher", partial(Matcher, within=0.2))
+    prompts = tmp_path / "prompts.jsonl"
+    rows = [{"prompt": f"{n}?", "regex": "^(a+)+$" if n == 7 else "a", "tenant": ("x", "y")[n % 2]} for n in range(80)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    BRAINS.update(large=lambda _: "a" * 40 + "!", mini=lambda _: "a" * 40 + "!")
+    arguments = ["--config", config, "--suite", "prompts", "--prompts", str(prompts), "--margin", "tenant:x=0.2"]
+    found = said(capsys, *arguments, code=1)
+    assert [(each["name"], each["verdict"]) for each in found["slices"]] == [
+        ("tenant:x", "passed"),
+        ("tenant:y", "cannot"),
+    ]
+    assert found["slices"][1]["why"].startswith("the regex of line 8 took too long on a reply; write it so that ")
 
 
 def test_a_run_that_a_model_ends_says_so_and_keeps_what_it_has(
@@ -117,8 +171,9 @@ def test_a_run_that_a_model_ends_says_so_and_keeps_what_it_has(
         (("--questions", "0"), 2, "questions"),
         (("--glue", "."), 1, "holds none of CoLA/dev.tsv"),
         (("--prompts", "none.jsonl"), 1, "none.jsonl: cannot be read"),
-        (("--config", "none.yaml"), 3, "none.yaml"),
+        (("--config", "none.yaml"), 2, "none.yaml"),
         (("--suite", "tools", "--out", "/proc/none/c.json"), 1, "(/proc/none/c.json)"),
+        (("--suite", "tools", "--out", "c.md"), 2, "c.md is where the report goes"),
     ],
 )
 def test_slips_are_named(
@@ -147,5 +202,5 @@ def test_the_shipped_models_are_alike_where_the_smaller_one_holds_the_rules_and_
     config.write_text(f"certificate: {out}\nledger: {{path: {tmp_path / 'l.db'}}}\n")
     assert run(["check", "--config", str(config)]) == 0
     config.write_text(f"certificate: {out}\nbackends: {{mini: {{use: local, name: desk-large}}}}\n")
-    assert run(["check", "--config", str(config)]) == 3
+    assert run(["check", "--config", str(config)]) == 2
     assert "certifies desk-mini" in capsys.readouterr().err

@@ -1,19 +1,29 @@
 """Tests router/certifying/suites/own.py."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from router.certifying.base import Case, FilesError, Plan, Said
+from router.certifying.matching import Matcher
 from router.certifying.suites.own import OwnPrompts
+
+MATCHER = Matcher()
+
+
+@pytest.fixture(autouse=True)
+def _ends_what_matches() -> Iterator[None]:
+    with MATCHER:
+        yield
 
 
 def plans_of(folder: Path, *rows: object, keep_text: bool = False) -> list[Plan]:
     path = folder / "prompts.jsonl"
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows) + "\n")
-    return list(OwnPrompts(path, keep_text=keep_text).plans())
+    return list(OwnPrompts(path, matcher=MATCHER, keep_text=keep_text).plans())
 
 
 def case_of(folder: Path, **row: Any) -> Case:
@@ -73,6 +83,20 @@ def test_expressions_and_schemas_are_wanted_together(tmp_path: Path) -> None:
     assert score(case_of(tmp_path, schema={"type": "null"}), "null") == 1.0
 
 
+@pytest.mark.parametrize("name", ["regex", "schema"])
+def test_what_takes_for_ever_is_no_verdict_and_is_named_by_its_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless, reply = "^(a+)+$", "a" * 40 + "!"
+    with Matcher(within=0.1) as matcher:
+        monkeypatch.setattr(f"{__name__}.MATCHER", matcher)
+        case = case_of(tmp_path, **{name: endless if name == "regex" else {"pattern": endless}})
+        assert case.check is not None
+        mark = case.check([Said(reply if name == "regex" else f'"{reply}"')])
+    assert mark.score == 0.0
+    assert mark.fault.startswith(f"the {name} of line 1 took too long on a reply; write it so that ")
+
+
 def test_without_a_wish_the_first_reply_of_the_incumbent_is_what_is_wanted(tmp_path: Path) -> None:
     case = case_of(tmp_path)
     assert case.check is None
@@ -130,4 +154,4 @@ def test_empty_and_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("")
     for name, words in (("empty.jsonl", "is empty"), ("none.jsonl", "cannot be read")):
         with pytest.raises(FilesError, match=words):
-            OwnPrompts(tmp_path / name).plans()
+            OwnPrompts(tmp_path / name, matcher=MATCHER).plans()
