@@ -8,8 +8,8 @@ import asyncio
 import gc
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,8 +26,10 @@ from router.base import GatewayError, Unavailable
 from router.config.models import Config
 from router.dashboard.base import BackendHealth, DashboardView
 from router.dashboard.pages import dashboard_routes
+from router.endpoints.background import Background
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.completions import read_completion
+from router.endpoints.conversations import conversation_routes
 from router.endpoints.decisions import Decisions
 from router.endpoints.embeddings import read_embedding
 from router.endpoints.errors import WireError, error_event, plain_error, wire_error
@@ -38,9 +40,11 @@ from router.endpoints.identified import Identified
 from router.endpoints.messages import message_routes
 from router.endpoints.models import Models
 from router.endpoints.ops import Ops
+from router.endpoints.responses import Responses
 from router.endpoints.stored import stored_routes
 from router.endpoints.stored_responses import response_routes
 from router.endpoints.storing import Storing
+from router.endpoints.translated import Translated
 from router.endpoints.wire import Receive, caller_id, read_chat
 from router.gateway import Gateway, open_gateway
 from router.guards.password import Password
@@ -97,8 +101,15 @@ class Opened:
             priorities=Priorities({name: tenant.priority for name, tenant in config.tenants.items()}),
             storing=Storing(gateway.objects, count=gateway.metrics.store),
         )
-        ops = Ops(gateway.backends, scrape, lambda: tandem.is_stopping)
-        rest = Starlette(routes=_routes(gateway, chat, ops), exception_handlers=_HANDLERS)
+        ops = Ops(gateway.backends, scrape, lambda: tandem.is_stopping, tandem.is_ledger_refused)
+        responses = Translated(chat, Responses(gateway.objects))
+        self.background = Background(responses, gateway.objects, gateway.runs, self.answering)
+        routes = [
+            *_routes(gateway, chat, ops),
+            *response_routes(responses, gateway.objects, self.background),
+            *conversation_routes(gateway.objects, gateway.keys, max_body=config.server.max_body_bytes),
+        ]
+        rest = Starlette(routes=routes, exception_handlers=_HANDLERS)
         rest.router.redirect_slashes = False
         keyed = partial(
             Idempotent,
@@ -111,6 +122,23 @@ class Opened:
         self.rest = _traced(keyed(Identified(rest)), gateway.spans)
         results = keyed.keywords["results"]
         gateway.metrics.watch("tandem_idempotent_requests", "Requests with idempotency keys", "result", results)
+        ended = self.background.ended
+        gateway.metrics.watch("tandem_background_responses", "Answers made in the background", "status", ended)
+
+    @contextmanager
+    def answering(self) -> Generator[None, None, None]:
+        """Keep the gateway open for as long as the block runs."""
+        self.running += 1
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Take note that a request is answered."""
+        self.running -= 1
+        if self.is_replaced and not self.running:
+            self.ended.set()
 
     def refusal(self, path: str, scope: Scope) -> WireError | None:
         """Return why this caller may not see the dashboard; None for every other path."""
@@ -188,9 +216,7 @@ class Tandem:
             with suppress(RuntimeError):  # what the server raises when an answer has begun; it then cuts that one
                 await _send_error(scope, send, wire_error(error))
         finally:
-            opened.running -= 1
-            if opened.is_replaced and not opened.running:
-                opened.ended.set()
+            opened.leave()
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
@@ -211,7 +237,7 @@ class Tandem:
         ledger = self._config.ledger
         async with open_resources(ledger.place, self._inherited, retention=ledger.retention) as self._resources:
             try:
-                self.collectors.append(self._resources.alerts)
+                self.collectors += (self._resources.alerts, self._resources.cache)
                 await self.change(self._config, self._inherited)
                 self.loop_monitor.start()
                 yield
@@ -245,6 +271,10 @@ class Tandem:
         server = config.server
         _log.info("ready on %s:%s; replies are kept in: %s", server.host, server.port, opened.gateway.cache_kind)
 
+    def is_ledger_refused(self) -> bool:
+        """Tell whether the ledger takes nothing now, so that no request is answered."""
+        return self._resources.is_refused()
+
     def figures(self) -> tuple[Family, ...]:
         """Return what this process has counted."""
         own = [*self.collectors, *(each.gateway.metrics.registry for each in self._keepers.values() if each)]
@@ -255,9 +285,10 @@ class Tandem:
         try:
             async with open_gateway(config, self._resources) as gateway:
                 opened = Opened(config, gateway, self._scrape, self)
-                begun.set_result(opened)
-                with suppress(asyncio.CancelledError):  # where all ends
-                    await opened.ended.wait()
+                async with aclosing(opened.background):
+                    begun.set_result(opened)
+                    with suppress(asyncio.CancelledError):  # where all ends
+                        await opened.ended.wait()
         except asyncio.CancelledError:
             begun.cancel()
             raise
@@ -333,7 +364,6 @@ def _routes(gateway: Gateway, chat: ChatCompletions, ops: Ops) -> list[Route]:
         Route("/v1/feedback", feedback.rate, methods=["POST"]),
         Route("/v1/explain/{id:path}", Explain(gateway.ledger_place, gateway.keys).one),
         *stored_routes(CHAT, gateway.objects, gateway.keys),
-        *response_routes(chat, gateway.objects),
         *message_routes(chat),
         Route("/v1/completions", completions, methods=["POST"]),
         Route("/v1/embeddings", embeddings, methods=["POST"]),

@@ -27,6 +27,7 @@ from router.pipeline import Pipeline
 from router.resources.shared import Resources, open_resources
 from router.stored.base import ObjectStore
 from router.stored.first_answers import FirstAnswers
+from router.stored.runs import Runs
 from router.stored.sqlite_objects import SqliteObjects
 from router.tracing.base import Spans
 from router.tracing.opening import open_tracing
@@ -56,6 +57,7 @@ class Gateway:
     prices: PriceBook
     objects: ObjectStore
     first_answers: FirstAnswers
+    runs: Runs
     spans: Spans | None
     names: ModelNames
     embeddings: Pipeline | None
@@ -83,7 +85,7 @@ async def open_gateway(config: Config, resources: Resources | None = None) -> As
             ledger = config.ledger
             resources = await owned.enter_async_context(open_resources(ledger.place, retention=ledger.retention))
         spans = await owned.enter_async_context(open_tracing(config.tracing))
-        objects, first_answers = _open_stores(config, owned)
+        objects, first_answers, runs = _open_stores(config, owned)
         replies = await owned.enter_async_context(open_replies(config.cache, await resources.shared(config.cache)))
         backends = await open_backends(config, resources, replies, spans, owned)
         embedder = await _open_embedder(config, owned)
@@ -108,6 +110,7 @@ async def open_gateway(config: Config, resources: Resources | None = None) -> As
             prices=parts.prices,
             objects=objects,
             first_answers=first_answers,
+            runs=runs,
             spans=spans,
             names=model_names_of(config),
             embeddings=vectors_walk(common, embedder),
@@ -115,8 +118,8 @@ async def open_gateway(config: Config, resources: Resources | None = None) -> As
         )
 
 
-def _open_stores(config: Config, owned: AsyncExitStack) -> tuple[ObjectStore, FirstAnswers]:
-    """Open what is stored for callers, and the answers that are given again, beside the ledger."""
+def _open_stores(config: Config, owned: AsyncExitStack) -> tuple[ObjectStore, FirstAnswers, Runs]:
+    """Open what is stored for callers, the answers that are given again, and who makes which, beside the ledger."""
     ledger = config.ledger.path
     objects = SqliteObjects(
         config.stored.beside(ledger),
@@ -126,7 +129,10 @@ def _open_stores(config: Config, owned: AsyncExitStack) -> tuple[ObjectStore, Fi
     owned.push_async_callback(objects.aclose)
     first_answers = FirstAnswers(ledger.with_name(f"{ledger.stem}-answers.db"))
     owned.push_async_callback(first_answers.aclose)
-    return objects, first_answers
+    stored = config.stored.beside(ledger)
+    runs = Runs(stored.with_name(f"{stored.stem}-runs.db"))
+    owned.push_async_callback(runs.aclose)
+    return objects, first_answers, runs
 
 
 async def _open_embedder(config: Config, owned: AsyncExitStack) -> Backend | None:

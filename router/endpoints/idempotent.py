@@ -25,7 +25,8 @@ LONGEST_KEPT: Final = 16 << 20  # bytes of a body; a longer one is given, and no
 RUNNING_WAIT: Final = 2.0  # seconds until a caller shall ask again
 
 PATHS: Final = frozenset(
-    f"/v1/{path}" for path in ("chat/completions", "completions", "responses", "messages", "embeddings")
+    f"/v1/{path}"
+    for path in ("chat/completions", "completions", "responses", "responses/compact", "messages", "embeddings")
 )
 _EXECUTED: Final = frozenset({500, 502, 504})  # of errors: a model was asked, and may have worked
 _REPLAYED: Final = (b"idempotent-replayed", b"true")

@@ -19,31 +19,40 @@ class Ops:
     Attributes:
         scrape: returns all figures in Prometheus' text format.
         is_stopping: tells whether new requests had better go elsewhere.
+        is_refused: tells whether the ledger takes nothing now, so that no request is answered.
     """
 
     backends: Mapping[Tier, Backend]
     scrape: Callable[[], Awaitable[bytes]]
     is_stopping: Callable[[], bool]
+    is_refused: Callable[[], bool]
 
     async def health(self, _request: Request) -> Response:
         """Tell that the process answers; says nothing of what it depends on."""
         return JSONResponse({"status": "ok"})
 
     async def ready(self, _request: Request) -> Response:
-        """Tell whether a request would be answered: 200 while one tier is ready, 503 otherwise and at the end."""
+        """Tell whether a request would be answered: 200 while one tier is ready, 503 with the reason otherwise."""
         ready = await self.readiness()
-        status = "ready" if all(ready.values()) else "degraded" if any(ready.values()) else "unavailable"
-        if self.is_stopping():
-            status = "stopping"
-        code = 200 if status in ("ready", "degraded") else 503
-        return JSONResponse(
-            {"status": status, "backends": {tier.value: is_ready for tier, is_ready in ready.items()}}, code
-        )
+        told: dict[str, object] = {"backends": {tier.value: is_ready for tier, is_ready in ready.items()}}
+        reason = self._reason(ready)
+        if not reason:
+            return JSONResponse({"status": "ready" if all(ready.values()) else "degraded", **told})
+        status = "stopping" if self.is_stopping() else "unavailable"
+        return JSONResponse({"status": status, "reason": reason, **told}, 503)
 
     async def readiness(self) -> dict[Tier, bool]:
         """Ask both tiers at once."""
         answers = await asyncio.gather(*(backend.is_ready() for backend in self.backends.values()))
         return dict(zip(self.backends, answers, strict=True))
+
+    def _reason(self, ready: Mapping[Tier, bool]) -> str:
+        """Return why no request would be answered; "" where one would."""
+        if self.is_stopping():
+            return "the gateway is stopping"
+        if self.is_refused():
+            return "the ledger cannot be written; the log says why"
+        return "" if any(ready.values()) else "no backend is ready"
 
     async def figures(self, _request: Request) -> Response:
         """Return the metrics in Prometheus' text format."""

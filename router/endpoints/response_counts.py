@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from router.endpoints.chat import ChatCompletions
 from router.endpoints.token_counts import count
-from router.endpoints.translated import Dialect, read_translated
+from router.endpoints.translated import Asked, Dialect, read_translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class ResponseCounts:
     """
 
     chat: ChatCompletions
-    dialect: Dialect
+    dialect: Dialect[Asked]
 
     async def count(self, request: Request) -> Response:
         """Return the count, and how it is known; nothing is recorded, since nothing is spent.

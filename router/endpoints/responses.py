@@ -8,13 +8,13 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from backends.dialects.reading import Fields, read_object
+from backends.dialects.responses.asking import check, conversation_of
 from backends.dialects.responses.from_responses import FromResponses
 from backends.dialects.responses.listing import listed_items
 from router.base import BadRequest, Unavailable
@@ -22,9 +22,12 @@ from router.endpoints.errors import WireError
 from router.endpoints.translated import Asked
 from router.model_names import AUTO
 from router.stored.base import ObjectStore, StoredObject
+from router.stored.conversations import Conversations, NoSuchConversation
 
 KIND: Final = "response"
 LONGEST_ID: Final = 128  # characters
+WHOLE: Final = ("completed", "incomplete")
+"""Statuses of answers that can be gone on from; the latter were cut at a limit, and are as whole as they get."""
 
 _OWN_NAMES: Final = {
     "messages": "input",
@@ -42,26 +45,112 @@ _read_items: Final = msgspec.json.Decoder(list[Fields]).decode
 _read_response: Final = msgspec.json.Decoder(Fields).decode
 
 
+class Keeping(Struct, frozen=True):
+    """Keeps what comes of one request: the answer by its id, and what was said in its conversation.
+
+    Attributes:
+        asked: the request; `earlier` are the items of the conversation before it.
+        objects: where answers are stored.
+    """
+
+    tenant: str
+    asked: Fields
+    translation: FromResponses
+    earlier: Sequence[Fields]
+    objects: ObjectStore
+
+    async def keep(self) -> bool:
+        """Keep a whole answer; tells whether what it says of itself is still true, or it must be said anew."""
+        response = self.translation.response
+        if response is None:
+            return True  # it broke, and says nothing
+        is_joined = await self.join()
+        if self.asked.get("store") is False:
+            return is_joined
+        if not is_joined:
+            response = {**response, "conversation": None}
+        try:
+            await self.objects.put(self.stored(response))
+        except Unavailable as error:
+            _log.warning("a response is not stored: %s", error)
+            self.translation.unstored()
+            return False
+        return is_joined
+
+    async def join(self) -> bool:
+        """Add what was asked and answered to the conversation; False where that says now that it is in none."""
+        translation = self.translation
+        response = translation.response
+        if not translation.conversation or response is None:
+            return True
+        items = [*self._listed(), *response["output"]]
+        try:
+            await Conversations(self.objects).add(self.tenant, translation.conversation, items)
+        except (NoSuchConversation, Unavailable) as error:
+            _log.warning("a response is not added to its conversation: %s", error)
+            translation.left_out()
+            return False
+        return True
+
+    def stored(self, response: Fields) -> StoredObject:
+        """Return the answer, whole or not, as it is stored: with all that led to it."""
+        return StoredObject(
+            tenant=self.tenant,
+            kind=KIND,
+            id=self.translation.id,
+            created=time.time(),
+            model=self.asked["model"],
+            metadata=self.asked.get("metadata") or {},
+            asked=msgspec.json.encode([*self.earlier, *self._listed()]),
+            body=msgspec.json.encode(response),
+        )
+
+    def _listed(self) -> list[Fields]:
+        translation = self.translation
+        items = translation.items
+        if translation.conversation:  # whose items have ids that no other has
+            items = [{name: value for name, value in item.items() if name != "id"} for item in items]
+        return listed_items(items, translation.id)
+
+
+class AskedResponse(Asked, frozen=True, kw_only=True):
+    """One request in Responses."""
+
+    keeping: Keeping
+    is_background: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Responses:
     """The dialect; see `router.endpoints.translated.Dialect`."""
 
     objects: ObjectStore
 
-    async def translate(self, body: bytes, *, tenant: str) -> Asked:
+    async def translate(self, body: bytes, *, tenant: str) -> AskedResponse:
         """Return the request as chat completions, after all that was said before it.
 
         Raises:
             DialectError: it cannot be understood, or not be said in chat completions.
             BadRequest: it goes on from an answer that this tenant has not.
+            NoSuchConversation: it belongs to one that this tenant has not.
             Unavailable: what came before cannot be looked up.
         """
         asked = {"model": AUTO, **read_object(body)}
-        earlier = await self._earlier(tenant, asked.get("previous_response_id"))
+        check(asked)
+        conversation = conversation_of(asked)
+        if conversation:
+            earlier = await Conversations(self.objects).said(tenant, conversation)
+        else:
+            earlier = await self.earlier(tenant, asked.get("previous_response_id"))
         translation = FromResponses(asked, earlier)
-        if asked.get("store") is False:
-            return Asked(translation)
-        return Asked(translation, partial(self._keep, tenant, asked, translation, earlier))
+        keeping = Keeping(tenant, asked, translation, earlier, self.objects)
+        return AskedResponse(
+            translation,
+            keeping.keep if conversation or asked.get("store") is not False else None,
+            conversation,
+            keeping=keeping,
+            is_background=translation.is_background,
+        )
 
     def error(self, error: WireError) -> WireError:
         """Return the error, which both dialects have in one shape, with the param that this caller sent."""
@@ -75,8 +164,13 @@ class Responses:
         body = msgspec.json.encode({"error": {**told, "param": name}})
         return WireError(error.status, error.headers, body)
 
-    async def _earlier(self, tenant: str, previous: object) -> list[Fields]:
-        """Return the items of the conversation that is gone on with; a name of a wrong kind is refused later."""
+    async def earlier(self, tenant: str, previous: object) -> list[Fields]:
+        """Return the items of the answer that is gone on from; a name of a wrong kind is refused later.
+
+        Raises:
+            BadRequest: this tenant has no such answer, or it is not whole.
+            Unavailable: it cannot be looked up.
+        """
         if not previous or not isinstance(previous, str):
             return []
         kept = await self.objects.get(tenant, KIND, previous) if len(previous) <= LONGEST_ID else None
@@ -86,29 +180,11 @@ class Responses:
                 code="previous_response_not_found",
                 param="previous_response_id",
             )
-        output: list[Fields] = _read_response(kept.body)["output"]
-        return [*_read_items(kept.asked), *output]
-
-    async def _keep(self, tenant: str, asked: Fields, translation: FromResponses, earlier: Sequence[Fields]) -> bool:
-        """Store the answer with all that led to it; tells whether it is stored, as it says."""
-        response = translation.response
-        if response is None:
-            return True  # it broke, and says nothing
-        items = [*earlier, *listed_items(translation.items, translation.id)]
-        kept = StoredObject(
-            tenant=tenant,
-            kind=KIND,
-            id=translation.id,
-            created=time.time(),
-            model=asked["model"],
-            metadata=asked.get("metadata") or {},
-            asked=msgspec.json.encode(items),
-            body=msgspec.json.encode(response),
-        )
-        try:
-            await self.objects.put(kept)
-        except Unavailable as error:
-            _log.warning("a response is not stored: %s", error)
-            translation.unstored()
-            return False
-        return True
+        before = _read_response(kept.body)
+        if before["status"] not in WHOLE:
+            raise BadRequest(
+                f"the response {previous[:LONGEST_ID]!a} is {before['status']}: go on from one that was completed",
+                code="previous_response_not_whole",
+                param="previous_response_id",
+            )
+        return [*_read_items(kept.asked), *before["output"]]

@@ -6,19 +6,19 @@ the OpenAI API, so that its clients walk through them.
 Source: OpenAI API reference, "List chat completions", "Get chat completion" and those that follow.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from router.base import BadRequest, GatewayError
+from router.endpoints.pages import MAX_TEXT, cut_of, paged, text_of
 from router.endpoints.storing import KIND, is_id, metadata_of
 from router.endpoints.wire import read_body
 from router.guards.documents import DocumentReader
@@ -26,10 +26,7 @@ from router.guards.keys import Keys
 from router.stored.base import ObjectStore, StoredObject
 
 MAX_BODY: Final = 65_536  # bytes of metadata
-MAX_LIMIT: Final = 100
-USUAL_LIMIT: Final = 20
 MAX_WORDS: Final = 16  # of metadata, that a list is narrowed by
-MAX_TEXT: Final = 1_024  # characters of one text that narrows a list
 
 _documents: Final = DocumentReader()
 _read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -47,25 +44,6 @@ class UnknownCompletion(GatewayError):
         super().__init__(said, code="not_found", param=param)
 
 
-class _Page(Struct):
-    """One page of a list."""
-
-    data: list[Raw]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: str = "list"
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """How a list is to be cut."""
-
-    after: str
-    limit: int
-    newest_first: bool
-
-
 @dataclass(frozen=True, slots=True)
 class StoredCompletions:
     """The endpoints; each raises a `GatewayError` where there is no valid key, no such object, or no store."""
@@ -76,14 +54,14 @@ class StoredCompletions:
     async def page(self, request: Request) -> Response:
         """Return some of the tenant's completions, oldest first where nothing else is asked."""
         tenant = self.keys.tenant_of(request.scope["headers"])
-        cut, model, words = _cut(request), _text(request, "model"), _words(request)
+        cut, model, words = cut_of(request, order="asc"), text_of(request, "model"), _words(request)
         if cut.after and await self._get(tenant, cut.after) is None:
             raise UnknownCompletion(cut.after, param="after")  # or the list would seem to end here
         search = partial(self.objects.page, tenant, KIND, newest_first=cut.newest_first, model=model, metadata=words)
         found = await search(after=cut.after, limit=cut.limit) if cut.limit else ()
         names = [each.id for each in found]
         has_more = bool(await search(after=names[-1] if names else cut.after, limit=1))
-        return _paged([_shown(each) for each in found], names, has_more=has_more)
+        return paged([_shown(each) for each in found], names, has_more=has_more)
 
     async def one(self, request: Request) -> Response:
         """Return, mark or delete one."""
@@ -97,14 +75,14 @@ class StoredCompletions:
     async def messages(self, request: Request) -> Response:
         """Return what was asked, a message at a time."""
         kept = await self._find(self.keys.tenant_of(request.scope["headers"]), request.path_params["completion"])
-        cut, shown = _cut(request), _messages(kept)
+        cut, shown = cut_of(request, order="asc"), _messages(kept)
         if cut.newest_first:
             shown.reverse()
         if cut.after:  # messages never change, so an unknown one is simply none that others stand behind
             places = [place for place, (identifier, _) in enumerate(shown, 1) if identifier == cut.after]
             shown = shown[places[0] :] if places else []
         page = shown[: cut.limit]
-        return _paged([one for _, one in page], [name for name, _ in page], has_more=len(shown) > len(page))
+        return paged([one for _, one in page], [name for name, _ in page], has_more=len(shown) > len(page))
 
     async def _update(self, request: Request, kept: StoredObject) -> Response:
         """Give one other metadata, and return it."""
@@ -145,23 +123,6 @@ def stored_routes(path: str, objects: ObjectStore, keys: Keys) -> list[Route]:
     ]
 
 
-def _cut(request: Request) -> _Cut:
-    limit, order = _text(request, "limit"), _text(request, "order") or "asc"
-    if order not in ("asc", "desc"):
-        raise BadRequest("order must be asc or desc", code="invalid_value", param="order")
-    if limit and not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_LIMIT))):
-        raise BadRequest(f"limit must be a number from 0 to {MAX_LIMIT}", code="invalid_value", param="limit")
-    wanted = min(int(limit), MAX_LIMIT) if limit else USUAL_LIMIT
-    return _Cut(_text(request, "after"), wanted, newest_first=order == "desc")
-
-
-def _text(request: Request, name: str) -> str:
-    sent = request.query_params.getlist(name)
-    if len(sent) > 1 or any(len(each) > MAX_TEXT for each in sent):
-        raise BadRequest(f"{name} must be sent once, and be shorter", code="invalid_value", param=name)
-    return sent[0] if sent else ""
-
-
 def _words(request: Request) -> dict[str, str]:
     """Return what stands as `metadata[NAME]=VALUE`."""
     found = {
@@ -198,11 +159,6 @@ def _messages(kept: StoredObject) -> list[tuple[str, Raw]]:
         }
         shown.append((identifier, Raw(msgspec.json.encode(whole))))
     return shown
-
-
-def _paged(data: list[Raw], names: Sequence[str], *, has_more: bool) -> Response:
-    first, last = (names[0], names[-1]) if names else (None, None)
-    return _json(msgspec.json.encode(_Page(data, first, last, has_more)))
 
 
 def _json(body: bytes | Raw) -> Response:

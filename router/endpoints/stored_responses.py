@@ -1,6 +1,6 @@
 """`/v1/responses/{id}` and what lies below it: responses that were stored, and the items that led to them.
 
-Each is its tenant's alone: to anybody else it is not there.
+One that is still being made is told as it is now. Each is its tenant's alone: to anybody else it is not there.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,11 @@ from starlette.routing import Route
 from backends.dialects.reading import Fields
 from backends.dialects.responses.replaying import events_of
 from router.base import BadRequest, GatewayError
-from router.endpoints.chat import ChatCompletions
+from router.endpoints.background import Background
+from router.endpoints.compaction import Compaction
+from router.endpoints.responding import EVENTS, NOT_KEPT, Responding, streamed
 from router.endpoints.response_counts import ResponseCounts
-from router.endpoints.responses import KIND, LONGEST_ID, Responses
+from router.endpoints.responses import KIND, LONGEST_ID, AskedResponse, Responses
 from router.endpoints.translated import Translated
 from router.guards.keys import Keys
 from router.stored.base import ObjectStore, StoredObject
@@ -25,8 +27,6 @@ from router.stored.base import ObjectStore, StoredObject
 MOST_ITEMS: Final = 100
 USUAL_ITEMS: Final = 20
 _MOST_EVENTS: Final = 1 << 31
-_EVENTS: Final = "text/event-stream"
-_NOT_KEPT: Final = {"cache-control": "no-cache, no-transform"}
 
 _read_items: Final = msgspec.json.Decoder(list[Fields]).decode
 _read_response: Final = msgspec.json.Decoder(Fields).decode
@@ -45,25 +45,31 @@ class StoredResponses:
 
     objects: ObjectStore
     keys: Keys
+    background: Background
 
     async def one(self, request: Request) -> Response:
-        """Return a response; with `stream=true` the events that told of it."""
+        """Return a response; with `stream=true` the events that told of it, and those that are still to come."""
         kept = await self._kept(request)
         query = request.query_params
         if query.get("stream", "false").lower() != "true":
             return Response(kept.body, media_type="application/json")
         after = _number(query, "starting_after", -1, most=_MOST_EVENTS)
-        return Response(events_of(_read_response(kept.body), after=after), headers=_NOT_KEPT, media_type=_EVENTS)
+        response = _read_response(kept.body)
+        if response.get("background"):
+            return streamed(self.background.events((kept.tenant, kept.id), after=after))
+        return Response(events_of(response, after=after), headers=NOT_KEPT, media_type=EVENTS)
 
     async def erase(self, request: Request) -> Response:
-        """Erase a response, and what led to it."""
+        """Erase a response, and what led to it; ends the making of it."""
         tenant, identifier = self._asked(request)
+        await self.background.stop((tenant, identifier))
         if not await self.objects.delete(tenant, KIND, identifier):
             raise _missing(identifier)
         return JSONResponse({"id": identifier, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> Response:
-        """Return a response as it is: whatever is stored has ended, since nothing runs in the background."""
+        """End the making of a response; one that has ended already is returned as it is."""
+        await self.background.stop(self._asked(request))
         kept = await self._kept(request)
         return Response(kept.body, media_type="application/json")
 
@@ -87,7 +93,7 @@ class StoredResponses:
 
     async def _kept(self, request: Request) -> StoredObject:
         tenant, identifier = self._asked(request)
-        kept = await self.objects.get(tenant, KIND, identifier)
+        kept = await self.background.found((tenant, identifier))
         if kept is None:
             raise _missing(identifier)
         return kept
@@ -100,18 +106,21 @@ class StoredResponses:
         return tenant, identifier
 
 
-def response_routes(chat: ChatCompletions, objects: ObjectStore) -> list[Route]:
+def response_routes(translated: Translated[AskedResponse], objects: ObjectStore, background: Background) -> list[Route]:
     """Return all endpoints of Responses.
 
     Args:
-        chat: answers what is asked.
+        translated: answers what is asked.
         objects: where it is stored.
+        background: answers those who do not wait.
     """
-    stored, dialect = StoredResponses(objects, chat.keys), Responses(objects)
+    chat, dialect = translated.chat, Responses(objects)
+    stored = StoredResponses(objects, chat.keys, background)
     counts = ResponseCounts(chat, dialect)
     one = "/v1/responses/{identifier}"
     return [
-        Route("/v1/responses", Translated(chat, dialect), methods=["POST"]),
+        Route("/v1/responses", Responding(translated, background), methods=["POST"]),
+        Route("/v1/responses/compact", Translated(chat, Compaction(dialect)), methods=["POST"]),
         Route("/v1/responses/input_tokens", counts.count, methods=["POST"]),
         Route(one, stored.one),
         Route(one, stored.erase, methods=["DELETE"]),

@@ -7,7 +7,7 @@ an answer comes about.
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -16,6 +16,7 @@ from backends.dialects.base import DialectError, Translation
 from router.base import BadRequest, GatewayError
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.errors import Header, WireError, plain_error, wire_error
+from router.endpoints.whose import HEADER
 from router.endpoints.wire import SINK, WHOLE, Receive, caller_id, read_body, refuse_repeated
 from router.guards.parameters import read_document
 
@@ -37,16 +38,22 @@ class Asked(Struct, frozen=True):
     Attributes:
         keep: stores the answer, which is whole when this is awaited; tells whether what was said of it is still true,
             or must be said anew. None where nothing is stored.
+        conversation: which it belongs to, as its caller names it; "" where its caller names none.
     """
 
     translation: CallerTranslation
     keep: Callable[[], Awaitable[bool]] | None = None
+    conversation: str = ""
 
 
-class Dialect(Protocol):
+Kind = TypeVar("Kind", bound=Asked)
+Kind_co = TypeVar("Kind_co", bound=Asked, covariant=True)
+
+
+class Dialect(Protocol[Kind_co]):
     """What is different for callers who speak it."""
 
-    async def translate(self, body: bytes, *, tenant: str) -> Asked:
+    async def translate(self, body: bytes, *, tenant: str) -> Kind_co:
         """Return the request as chat completions; of a stream, one that asks for its usage.
 
         Args:
@@ -64,7 +71,7 @@ class Dialect(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Translated:
+class Translated(Generic[Kind]):
     """The endpoint, for one dialect.
 
     Attributes:
@@ -72,25 +79,40 @@ class Translated:
     """
 
     chat: ChatCompletions
-    dialect: Dialect
+    dialect: Dialect[Kind]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every failure becomes an error in the dialect's shape."""
+        asked = await self.read(scope, receive, send)
+        if asked is not None:
+            await self.answer(asked, scope, send)
+
+    async def read(self, scope: Scope, receive: Receive, send: Send) -> Kind | None:
+        """Return what is asked; None where it was refused, which its caller has been told, or nobody is there."""
         try:
-            asked = await read_translated(scope, receive, self.chat, self.dialect)
+            return await read_translated(scope, receive, self.chat, self.dialect)
         except ConnectionAbortedError:
-            return  # nothing was parsed, nobody is there
+            return None  # nothing was parsed, nobody is there
         except GatewayError as error:
-            self.chat.metrics.refuse(error.status)
-            await send_error(send, self.dialect.error(wire_error(error)), request_id=caller_id(dict(scope["headers"])))
-            return
+            await self.refuse(error, scope, send)
+            return None
+
+    async def refuse(self, error: GatewayError, scope: Scope, send: Send) -> None:
+        """Tell a caller that the request is not answered."""
+        self.chat.metrics.refuse(error.status)
+        await send_error(send, self.dialect.error(wire_error(error)), request_id=caller_id(dict(scope["headers"])))
+
+    async def answer(self, asked: Asked, scope: Scope, send: Send) -> None:
+        """Answer what was read; every failure becomes an error in the dialect's shape."""
+        if asked.conversation and all(name != HEADER for name, _ in scope["headers"]):
+            scope = {**scope, "headers": [*scope["headers"], (HEADER, asked.conversation.encode())]}
         extensions = scope.get("extensions", {})
         translated = _TranslatedSend(asked, self.dialect, send, extensions.get(SINK, {}).get("sink"))
         extensions = {**extensions, WHOLE: {}, SINK: {"sink": None if translated.sink is None else translated}}
         await self.chat({**scope, "extensions": extensions}, _gives(asked.translation.body), translated.send)
 
 
-async def read_translated(scope: Scope, receive: Receive, chat: ChatCompletions, dialect: Dialect) -> Asked:
+async def read_translated(scope: Scope, receive: Receive, chat: ChatCompletions, dialect: Dialect[Kind]) -> Kind:
     """Return what is asked, once its key and its body have passed the guards.
 
     Raises:
@@ -125,7 +147,7 @@ class _TranslatedSend:
 
     __slots__ = ("_asked", "_dialect", "_head", "_is_over", "_send", "sink")
 
-    def __init__(self, asked: Asked, dialect: Dialect, send: Send, sink: Sink | None) -> None:
+    def __init__(self, asked: Asked, dialect: Dialect[Kind], send: Send, sink: Sink | None) -> None:
         self._asked, self._dialect, self._send, self.sink = asked, dialect, send, sink
         self._head: MutableMapping[str, Any] | None = None  # waits for the first of the body, which may change it
         self._is_over = False

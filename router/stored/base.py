@@ -1,4 +1,4 @@
-"""The words of what callers have us keep: completions and responses, by tenant.
+"""The words of what callers have us keep: completions, responses and conversations, by tenant.
 
 Only what a caller asks to be stored is, with its text; it is erased when it has grown old. No I/O happens here.
 """
@@ -14,7 +14,7 @@ class StoredObject(Struct, frozen=True):
 
     Attributes:
         tenant: whose it is; nobody else ever reads it.
-        kind: "chat.completion" or "response".
+        kind: "chat.completion", "response" or "conversation", or what `kind_below` says.
         id: as the caller knows it.
         created: wall time, seconds since 1970.
         model: as the caller named it.
@@ -33,6 +33,11 @@ class StoredObject(Struct, frozen=True):
     body: bytes
 
 
+def kind_below(kind: str, identifier: str) -> str:
+    """Return the kind of what belongs to one object, such as the items of a conversation, and is erased with it."""
+    return f"{kind}/{identifier}"
+
+
 class ObjectStore(Protocol):
     """Keeps objects beyond the life of a process; each call may raise `router.base.Unavailable`."""
 
@@ -43,12 +48,26 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def change(self, kept: StoredObject) -> Awaitable[bool]:
+        """Put it in the place of one that is there; False where none is.
+
+        A change by a few bytes is made where there is no room left, too, so that whatever is there can come to an end.
+        """
+        ...
+
+    def add(self, tenant: str, kind: str, identifier: str, below: Sequence[StoredObject]) -> Awaitable[bool]:
+        """Put all of them below an object, in one step; False where that one is not there.
+
+        It and everything below it are erased `retention` after the last time, and not one by one.
+        """
+        ...
+
     async def get(self, tenant: str, kind: str, identifier: str) -> StoredObject | None:
         """Return it; None where this tenant has none."""
         ...
 
     async def delete(self, tenant: str, kind: str, identifier: str) -> bool:
-        """Erase it; tells whether there was one."""
+        """Erase it and what is below it; tells whether there was one."""
         ...
 
     async def page(

@@ -6,22 +6,21 @@ answers outlive processes; a commit survives their death, not the loss of power.
 """
 
 import asyncio
-import fcntl
 import logging
-import secrets
 import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from router.base import Unavailable
 from router.stored.opening import opened
+from router.stored.owners import Owner
 
 KEPT_FOR: Final = 86_400.0  # seconds
 ERASE_EVERY: Final = 60.0  # seconds between looks for what is too old
@@ -89,10 +88,9 @@ class FirstAnswers:
             Unavailable: the file cannot be written.
         """
         self._path, self._clock = path, clock
-        self._owner = secrets.token_hex(8)
         try:
             self._connection = opened(path, version=_VERSION, layout=_LAYOUT)
-            self._lock = _locked(_lock_of(path, self._owner))
+            self._owner = Owner(path)
         except (sqlite3.Error, OSError) as error:
             raise _unavailable(path) from error
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="first answers")
@@ -120,20 +118,19 @@ class FirstAnswers:
 
     def release(self, name: bytes) -> None:
         """Give up a claim, unless its answer was kept; returns at once, never raises."""
-        self._run(self._execute, _RELEASE, (name, self._owner)).add_done_callback(_heard)
+        self._run(self._execute, _RELEASE, (name, self._owner.name)).add_done_callback(_heard)
 
     async def aclose(self) -> None:
         """Write what was handed over, give up all claims, close the file."""
         self._later.cancel()
         try:
             await asyncio.to_thread(self._thread.shutdown)
-            self._connection.execute(_RELEASE_ALL, (self._owner,))
+            self._connection.execute(_RELEASE_ALL, (self._owner.name,))
         except sqlite3.Error as error:
             _log.error("claims in %s stay until the next start: %s", self._path, error)
         finally:  # also for a caller who waits no more
             self._connection.close()
-            _lock_of(self._path, self._owner).unlink(missing_ok=True)
-            self._lock.close()
+            self._owner.close()
 
     def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
         return self._loop.run_in_executor(self._thread, self._told, work, *given)
@@ -159,19 +156,19 @@ class FirstAnswers:
                     return Claim(Claimed.RUNNING)
                 if not is_over:
                     return Claim(Claimed.KEPT, FirstAnswer(status, _read_headers(headers), body, bool(whole)))
-            connection.execute(_CLAIM, (name, digest, now, self._owner))
+            connection.execute(_CLAIM, (name, digest, now, self._owner.name))
         return Claim(Claimed.NEW)
 
     def _keep(self, name: bytes, answer: FirstAnswer) -> None:
         headers = msgspec.msgpack.encode(answer.headers)
-        self._execute(_KEEP, (answer.status, headers, answer.body, answer.whole, name, self._owner))
+        self._execute(_KEEP, (answer.status, headers, answer.body, answer.whole, name, self._owner.name))
 
     def _execute(self, statement: str, values: tuple[object, ...]) -> None:
         self._connection.execute(statement, values)
 
     def _is_alive(self, owner: str) -> bool:
         """Tell whether the process lives that made a claim; gives its claims up where it does not."""
-        if owner == self._owner or not _is_free(_lock_of(self._path, owner)):
+        if self._owner.is_alive(owner):
             return True
         self._connection.execute(_RELEASE_ALL, (owner,))
         return False
@@ -185,42 +182,7 @@ class FirstAnswers:
         erased = self._connection.execute(_ERASE, (self._clock() - KEPT_FOR, ERASED)).rowcount
         if erased == ERASED:
             self._thread.submit(self._told, self._erase)
-        for lock in self._path.parent.glob(_lock_of(self._path, "*").name):
-            if lock != _lock_of(self._path, self._owner):
-                _is_free(lock)
-
-
-def _lock_of(path: Path, owner: str) -> Path:
-    return path.with_name(f"{path.name}.{owner}.alive")
-
-
-def _locked(path: Path) -> IO[bytes]:
-    """Return what holds the lock for as long as it is open, and the process lives.
-
-    The file gets its name when it is locked: one that bears it and is free belongs to the dead.
-    """
-    made = path.with_suffix(".new")
-    lock = made.open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        made.rename(path)
-    except OSError:
-        lock.close()
-        raise
-    return lock
-
-
-def _is_free(path: Path) -> bool:
-    """Tell whether nobody holds a lock any more; removes it then."""
-    try:
-        with path.open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-    except FileNotFoundError:
-        return True
-    except BlockingIOError:
-        return False
-    return True
+        self._owner.bury()
 
 
 def _unavailable(path: Path) -> Unavailable:

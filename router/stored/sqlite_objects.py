@@ -14,10 +14,26 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from router.base import Unavailable
-from router.stored.base import StoredObject
+from router.stored.base import StoredObject, kind_below
+from router.stored.objects_layout import (
+    AGE,
+    CHANGE,
+    DELETE,
+    DELETE_BELOW,
+    ERASE,
+    GET,
+    HELD,
+    LAYOUT,
+    PAGE,
+    PAGE_BACK,
+    PUT,
+    RENEW,
+    SIZE,
+    VERSION,
+)
 from router.stored.opening import BUSY_TIMEOUT, opened
 
 MAX_OBJECT: Final = 16 << 20  # bytes of one object, question and answer together
@@ -25,49 +41,8 @@ MAX_WAITING: Final = 64 << 20  # bytes handed over and not yet written; a disk t
 PAGE_BYTES: Final = 32 << 20  # of one page, so that a list of large objects cannot fill memory
 ERASE_EVERY: Final = 60.0  # seconds between looks for what has grown old
 ERASED: Final = 200  # objects at once, between which callers get their turn
-_VERSION: Final = 1
-_LAYOUT: Final = (
-    """CREATE TABLE objects (
-        sequence INTEGER PRIMARY KEY AUTOINCREMENT, tenant TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-        created REAL NOT NULL, model TEXT NOT NULL, metadata TEXT NOT NULL, size INTEGER NOT NULL,
-        asked BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (tenant, kind, id)
-    )""",
-    "CREATE INDEX objects_listed ON objects(tenant, kind, sequence)",
-    "CREATE INDEX objects_created ON objects(created)",
-    "CREATE TABLE held (tenant TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID",
-    """CREATE TRIGGER objects_put AFTER INSERT ON objects BEGIN
-        INSERT INTO held VALUES (new.tenant, new.size) ON CONFLICT DO UPDATE SET bytes = bytes + new.size;
-    END""",
-    """CREATE TRIGGER objects_changed AFTER UPDATE ON objects BEGIN
-        UPDATE held SET bytes = bytes + new.size - old.size WHERE tenant = new.tenant;
-    END""",
-    """CREATE TRIGGER objects_gone AFTER DELETE ON objects BEGIN
-        UPDATE held SET bytes = bytes - old.size WHERE tenant = old.tenant;
-    END""",
-)
-_PUT: Final = """
-INSERT INTO objects (tenant, kind, id, created, model, metadata, size, asked, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (tenant, kind, id) DO UPDATE SET created = excluded.created, model = excluded.model,
-    metadata = excluded.metadata, size = excluded.size, asked = excluded.asked, body = excluded.body
-"""
-_GET: Final = """
-SELECT tenant, kind, id, created, model, metadata, asked, body FROM objects
-WHERE tenant = ? AND kind = ? AND id = ? AND created >= ?
-"""
-_DELETE: Final = "DELETE FROM objects WHERE tenant = ? AND kind = ? AND id = ? AND created >= ?"
-_PAGE: Final = """
-SELECT tenant, kind, id, created, model, metadata, asked, body FROM objects
-WHERE tenant = :tenant AND kind = :kind AND created >= :oldest AND (:model = '' OR model = :model)
-AND sequence > CASE WHEN :after = '' THEN 0
-    ELSE (SELECT sequence FROM objects WHERE tenant = :tenant AND kind = :kind AND id = :after) END
-AND NOT EXISTS (SELECT 1 FROM json_each(:metadata) AS wanted WHERE NOT EXISTS (
-    SELECT 1 FROM json_each(metadata) AS word WHERE word.key = wanted.key AND word.value = wanted.value))
-ORDER BY sequence ASC LIMIT :limit
-"""
-_PAGE_BACK: Final = _PAGE.replace(
-    "> CASE WHEN :after = '' THEN 0", f"< CASE WHEN :after = '' THEN {(1 << 63) - 1}"
-).replace("ASC", "DESC")
-_ERASE: Final = "DELETE FROM objects WHERE sequence IN (SELECT sequence FROM objects WHERE created < ? LIMIT ?)"
+FEW_BYTES: Final = 4_096  # by which a change may exceed what there is room for
+RENEWED_AFTER: Final = 3_600.0  # seconds; until then what is below an object need not be written anew
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -99,7 +74,7 @@ class SqliteObjects:
         """
         self._path, self._retention, self._max, self._clock = path, retention, max_per_tenant, clock
         try:
-            self._connection = opened(path, version=_VERSION, layout=_LAYOUT)
+            self._connection = opened(path, version=VERSION, layout=LAYOUT)
         except (sqlite3.Error, OSError) as error:
             raise Unavailable(
                 f"the stored objects {path} cannot be opened: {error}", code="store_unavailable"
@@ -117,17 +92,17 @@ class SqliteObjects:
     def put(self, kept: StoredObject) -> Awaitable[None]:
         """Hand over an object; see `router.stored.base.ObjectStore`."""
         row = _row_of(kept)
-        size = row[6]
-        if size > min(MAX_OBJECT, self._max):
-            most = min(MAX_OBJECT, self._max)
-            said = f"the object has {size} bytes, and at most {most} are stored: send it with store false"
-            return self._refused(StoreFull(said, code="object_too_large", param="store"))
-        if self._waiting + size > MAX_WAITING:
-            return self._refused(_unavailable("too much waits to be written", self._path))
-        self._waiting += size
-        written = self._run(self._put, row)
-        written.add_done_callback(lambda _done: self._wrote(size))
-        return written
+        return self._write([row], self._put, row)
+
+    def change(self, kept: StoredObject) -> Awaitable[bool]:
+        """Put an object in the place of one; see `router.stored.base.ObjectStore`."""
+        row = _row_of(kept)
+        return self._write([row], self._change, row)
+
+    def add(self, tenant: str, kind: str, identifier: str, below: Sequence[StoredObject]) -> Awaitable[bool]:
+        """Put objects below another one; see `router.stored.base.ObjectStore`."""
+        rows = [_row_of(each) for each in below]
+        return self._write(rows, self._add, (tenant, kind, identifier), rows)
 
     async def get(self, tenant: str, kind: str, identifier: str) -> StoredObject | None:
         """Return an object that is not too old; see `router.stored.base.ObjectStore`."""
@@ -158,7 +133,7 @@ class SqliteObjects:
             "metadata": _json_of(metadata or {}),
             "oldest": self._oldest(),
         }
-        return await self._run(self._page, _PAGE_BACK if newest_first else _PAGE, values)
+        return await self._run(self._page, PAGE_BACK if newest_first else PAGE, values)
 
     async def aclose(self) -> None:
         """Write what was handed over, close the file."""
@@ -166,6 +141,20 @@ class SqliteObjects:
         self._later.cancel()
         await asyncio.to_thread(self._thread.shutdown)
         self._connection.close()
+
+    def _write(self, rows: Sequence[_NewRow], work: Callable[..., _T], *given: object) -> Awaitable[_T]:
+        """Hand rows to the thread, where they are not too large and not too many."""
+        most = min(MAX_OBJECT, self._max)
+        largest, size = max((row[6] for row in rows), default=0), sum(row[6] for row in rows)
+        if largest > most:
+            said = f"the object has {largest} bytes, and at most {most} are stored: send it with store false"
+            return self._refused(StoreFull(said, code="object_too_large", param="store"))
+        if self._waiting + size > MAX_WAITING:
+            return self._refused(_unavailable("too much waits to be written", self._path))
+        self._waiting += size
+        written = self._run(work, *given)
+        written.add_done_callback(lambda _done: self._wrote(size))
+        return written
 
     def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
         """Hand work to the thread; nobody need wait for its end."""
@@ -180,8 +169,8 @@ class SqliteObjects:
             _log.error("the stored objects %s cannot be used: %s", self._path, error)
             raise _unavailable("the file cannot be read or written now", self._path) from error
 
-    def _refused(self, error: Unavailable) -> Awaitable[None]:
-        refused: asyncio.Future[None] = self._loop.create_future()
+    def _refused(self, error: Unavailable) -> asyncio.Future[Any]:
+        refused: asyncio.Future[Any] = self._loop.create_future()
         refused.set_exception(error)
         _heard(refused)
         return refused
@@ -196,18 +185,53 @@ class SqliteObjects:
         connection = self._connection
         with connection:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_PUT, row)
-            (held,) = connection.execute("SELECT bytes FROM held WHERE tenant = ?", row[:1]).fetchone()
-            if held > self._max:
-                said = f"at most {self._max} bytes are stored, and {held} would be: delete some, or send store false"
-                raise StoreFull(said, code="store_full", param="store")
+            connection.execute(PUT, row)
+            self._check_room(row[0])
+
+    def _change(self, row: _NewRow) -> bool:
+        connection = self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            found = connection.execute(SIZE, row[:3]).fetchone()
+            if found is None:
+                return False
+            connection.execute(CHANGE, (*row[3:], *row[:3]))
+            if row[6] > found[0] + FEW_BYTES:
+                self._check_room(row[0])
+        return True
+
+    def _add(self, whose: tuple[str, str, str], rows: Sequence[_NewRow]) -> bool:
+        (tenant, kind, identifier), now, connection = whose, self._clock(), self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            found = connection.execute(AGE, (*whose, self._oldest())).fetchone()
+            if found is None:
+                return False
+            connection.executemany(PUT, rows)
+            if now - found[0] > RENEWED_AFTER:
+                all_of_it = {"tenant": tenant, "kind": kind, "id": identifier, "below": kind_below(kind, identifier)}
+                connection.execute(RENEW, {"now": now, **all_of_it})
+            self._check_room(tenant)
+        return True
+
+    def _check_room(self, tenant: str) -> None:
+        """Raise, which undoes what was just written, where that is too much."""
+        held = (self._connection.execute(HELD, (tenant,)).fetchone() or (0,))[0]
+        if held > self._max:
+            said = f"at most {self._max} bytes are stored, and {held} would be: delete some, or send store false"
+            raise StoreFull(said, code="store_full", param="store")
 
     def _get(self, whose: tuple[str, str, str]) -> StoredObject | None:
-        row: _Row | None = self._connection.execute(_GET, (*whose, self._oldest())).fetchone()
+        row: _Row | None = self._connection.execute(GET, (*whose, self._oldest())).fetchone()
         return None if row is None else _object_of(row)
 
     def _delete(self, whose: tuple[str, str, str]) -> bool:
-        is_gone = self._connection.execute(_DELETE, (*whose, self._oldest())).rowcount > 0
+        connection = self._connection
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            is_gone = connection.execute(DELETE, (*whose, self._oldest())).rowcount > 0
+            if is_gone:
+                connection.execute(DELETE_BELOW, (whose[0], kind_below(whose[1], whose[2])))
         self._holds_erased |= is_gone
         return is_gone
 
@@ -233,7 +257,7 @@ class SqliteObjects:
     def _erase(self) -> bool:
         """Erase some of what is due; tells whether there is more, which waits until callers have had their turn."""
         connection = self._connection
-        erased = connection.execute(_ERASE, (self._oldest(), ERASED)).rowcount
+        erased = connection.execute(ERASE, (self._oldest(), ERASED)).rowcount
         self._holds_erased |= erased > 0
         if erased < ERASED and self._holds_erased:
             connection.execute("PRAGMA busy_timeout=0")  # nobody waits here for other processes that are reading

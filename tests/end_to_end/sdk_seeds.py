@@ -12,14 +12,16 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 
-from router.stored.base import StoredObject
+from router.stored.base import StoredObject, kind_below
 from router.stored.sqlite_objects import SqliteObjects
 
 KEY = "My API Key"  # the suite's own
 IDS = {
     "chat.completion": ("completion_id", "after"),
     "response": ("response_id", "previous_response_id", "resp_123", "resp_677efb5139a88190b512bc3fef8e535d"),
+    "conversation": ("conv_123",),
 }
+ITEMS = ("msg_abc", "after")  # of the conversation
 
 _seeds: list[StoredObject] = []
 
@@ -31,6 +33,7 @@ def pytest_sessionstart() -> None:
     bodies = {
         "chat.completion": ("/chat/completions", {"model": "auto", "messages": messages, "store": True}),
         "response": ("/responses", {"model": "auto", "input": "One?", "store": True}),
+        "conversation": ("/conversations", {"items": [{"role": "user", "content": "One?"}]}),
     }
     with httpx2.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as client:
         made = {kind: client.post(path, json=body) for kind, (path, body) in bodies.items()}
@@ -48,11 +51,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 async def _copies(kind: str, identifier: str) -> list[StoredObject]:
     store = _store()
     made = await store.get("suite", kind, identifier)
+    items = await store.page("suite", kind_below(kind, identifier))
     await store.aclose()
     if made is None:
         return []
     own = identifier.encode()
-    return [replace(made, id=name, body=made.body.replace(own, name.encode())) for name in IDS[kind]]
+    copies = [replace(made, id=name, body=made.body.replace(own, name.encode())) for name in IDS[kind]]
+    below = kind_below(kind, IDS[kind][0])
+    return [*copies, *(replace(_named(each, name), kind=below) for each in items for name in ITEMS)]
+
+
+def _named(item: StoredObject, name: str) -> StoredObject:
+    return replace(item, id=name, body=item.body.replace(item.id.encode(), name.encode()))
 
 
 async def _put() -> None:

@@ -24,8 +24,6 @@ _FOR_OTHERS: Final = frozenset(
 """They steer servers that nobody here asks; where an answer without them would be wrong, they are refused below."""
 
 _REFUSED: Final = {
-    "background": "runs nothing in the background here: leave it out, and wait or stream",
-    "conversation": "names a conversation, and none is kept here: chain answers with previous_response_id",
     "prompt": "names a template, and none is kept here: send its text as instructions",
     "messages": "belongs to /v1/chat/completions: write input",
 }
@@ -93,6 +91,14 @@ def check(asked: Fields) -> None:
     for name, why in _REFUSED.items():
         if asked.get(name):
             raise DialectError(f"{name} {why}", code="unsupported", param=name)
+    if asked.get("background") and asked.get("store") is False:
+        raise DialectError("background needs a stored response: leave store out, or wait", param="background")
+    if conversation_of(asked) and asked.get("previous_response_id"):
+        raise DialectError(
+            "conversation and previous_response_id exclude each other: send one of them",
+            code="mutually_exclusive_parameters",
+            param="conversation",
+        )
     if asked.get("truncation") not in (None, "auto", "disabled"):
         raise DialectError("truncation must be auto or disabled", param="truncation")
     _check_labels(asked.get("metadata") or {})
@@ -106,6 +112,18 @@ def _check_labels(metadata: Fields) -> None:
     if not fits:
         limits = f"{_MOST_LABELS} texts of {_LONGEST_VALUE} characters, by names of {_LONGEST_LABEL}"
         raise DialectError(f"metadata is more than {limits}", param="metadata")
+
+
+def conversation_of(asked: Fields) -> str:
+    """Return the id of the conversation that the request belongs to, "" where it names none.
+
+    Raises:
+        DialectError: it is neither a text nor an object with one.
+    """
+    named = asked.get("conversation")
+    if named is None or isinstance(named, str):
+        return named or ""
+    return text(needed(an_object(named, "conversation"), "id", "conversation"), "conversation.id")
 
 
 def input_items(asked: Fields) -> list[Fields]:
@@ -133,7 +151,8 @@ def chat_of(asked: Fields, items: Sequence[Fields], earlier: Sequence[Fields]) -
     Raises:
         DialectError: something in it cannot be said in chat completions.
     """
-    params = [f"previous_response_id[{at}]" for at in range(len(earlier))]
+    before = "conversation" if asked.get("conversation") else "previous_response_id"
+    params = [f"{before}[{at}]" for at in range(len(earlier))]
     params += [f"input[{at}]" for at in range(len(items))]
     messages = to_chat_messages([*earlier, *items], params)
     if asked.get("instructions") is not None:
@@ -223,5 +242,8 @@ def repeated(asked: Fields) -> Fields:
     told: dict[str, Any] = {
         name: default if asked.get(name) is None else asked[name] for name, default in _REPEATED.items()
     }
+    conversation = conversation_of(asked)
+    if conversation:
+        told["conversation"] = {"id": conversation}
     told["text"] = {"format": {"type": "text"}, **{name: value for name, value in told["text"].items() if value}}
     return {**told, "tools": told_tools(asked.get("tools")), "truncation": "disabled"}

@@ -7,6 +7,7 @@ Source: OpenAI API reference, "Responses", "Streaming events" and "Chat completi
 """
 
 import os
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,14 +17,14 @@ from msgspec import Raw, Struct
 from backends.dialects.base import DialectError
 from backends.dialects.event_reading import EventReader
 from backends.dialects.reading import UNREADABLE, Fields
-from backends.dialects.responses.asking import chat_of, check, input_items, repeated
+from backends.dialects.responses.asking import chat_of, check, conversation_of, input_items, repeated
 from backends.dialects.responses.chat_replies import NOTHING, Chat, Choice, read_chat, usage_of, write
-from backends.dialects.responses.writing import PREFIX, ResponseWriter
+from backends.dialects.responses.writing import PREFIX, QUEUED, ResponseWriter
 
 _DONE: Final = b"[DONE]"
 _COMMENT: Final = b": ping\n\n"
-_FAILED: Final = "server_error"
-_LIMITED: Final = "rate_limit_exceeded"
+FAILED: Final = "server_error"
+LIMITED: Final = "rate_limit_exceeded"
 
 
 class _Error(Struct):
@@ -46,6 +47,8 @@ class FromResponses:
         id: of the Response.
         body: the chat request.
         items: of the request's own input.
+        conversation: the id of the one that the answer is added to; "" where there is none.
+        is_background: whoever asks does not wait for the answer.
 
     Raises:
         DialectError: it cannot be understood, or not be said in chat completions.
@@ -55,11 +58,13 @@ class FromResponses:
         check(asked)
         self.id = PREFIX + os.urandom(22).hex()
         self.items = input_items(asked)
+        self.conversation, self.is_background = conversation_of(asked), asked.get("background") is True
         self.body = msgspec.json.encode(chat_of(asked, self.items, earlier))
         self._repeated = repeated(asked)
         self._writer = ResponseWriter(self.id, self._repeated, streams=bool(asked.get("stream")))
         self._events = EventReader()
         self._is_done = self._is_over = False
+        self._model, self._queued = asked.get("model") or "", 0
 
     @property
     def response(self) -> Fields | None:
@@ -68,6 +73,25 @@ class FromResponses:
             self._take(event.name, event.data)
         is_whole = self._writer.has_ended and self._is_done and not self._is_over
         return self._writer.response(self._writer.status) if is_whole else None
+
+    @property
+    def shown(self) -> Fields:
+        """Return the Response as it is now, whole or not."""
+        return self._writer.response(self._writer.status)
+
+    def queue(self) -> Fields:
+        """Say that the answer is asked for, and will be made later; returns the Response as it is until then."""
+        self._queued = int(time.time())
+        self._writer.queue(self._model, self._queued)
+        return self._writer.response(QUEUED)
+
+    def take(self) -> bytes:
+        """Return the events that nobody has taken yet."""
+        return self._writer.take()
+
+    def left_out(self) -> None:
+        """Say from now on that the answer is in no conversation."""
+        self._repeated["conversation"] = None
 
     def unstored(self) -> None:
         """Say from now on that the Response is not stored."""
@@ -80,7 +104,7 @@ class FromResponses:
         if choice is None or choice.message is None:
             raise DialectError("it has no choices")
         writer = self._writer = ResponseWriter(self.id, self._repeated, streams=False)
-        writer.begin(chat.model or "", int(chat.created or 0))
+        writer.begin(chat.model or "", self._queued or int(chat.created or 0))
         write(writer, choice.message, choice.logprobs)
         if chat.usage is not None:
             writer.use(usage_of(chat.usage))
@@ -100,9 +124,16 @@ class FromResponses:
         self._writer.close()
         return self._writer.take()
 
-    def fail(self, message: str) -> bytes:
+    def fail(self, message: str, code: str = FAILED) -> bytes:
         """Return the event that ends a stream which broke."""
-        self._fail(message, _FAILED)
+        self._fail(message, code)
+        return self._writer.take()
+
+    def cancel(self) -> bytes:
+        """Return the event that ends a stream which nobody wants any more."""
+        if not self._is_over:
+            self._is_over = True
+            self._writer.cancel()
         return self._writer.take()
 
     def _take(self, name: bytes, data: bytes) -> bool:
@@ -138,8 +169,8 @@ class FromResponses:
             told = _read_error(error)
         except UNREADABLE:
             told = _Error()
-        is_limited = _LIMITED in (told.code, told.type)
-        self._fail(told.message or "the backend failed", _LIMITED if is_limited else _FAILED)
+        is_limited = LIMITED in (told.code, told.type)
+        self._fail(told.message or "the backend failed", LIMITED if is_limited else FAILED)
 
     def _fail(self, message: str, code: str) -> None:
         if self._is_over:

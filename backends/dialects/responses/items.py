@@ -9,6 +9,8 @@ from typing import Final
 
 from backends.dialects.base import DialectError
 from backends.dialects.reading import Fields, listed, needed, refuse_kind, text
+from backends.dialects.responses.compacting import KIND as COMPACTION
+from backends.dialects.responses.compacting import compacted, messages_of
 from backends.dialects.responses.parts import TEXTS, to_chat_content
 
 _ROLES: Final = ("user", "system", "developer", "assistant")
@@ -54,6 +56,9 @@ class _Messages:
                 self._add_call(item, param, "custom", "input")
             case "function_call_output" | "custom_tool_call_output":
                 self._add_output(item, param)
+            case kind if kind == COMPACTION:
+                self._end_turn()
+                self.messages += messages_of(compacted(item, param))
             case other:
                 name = other[:40] if isinstance(other, str) else "?"
                 raise DialectError(

@@ -10,6 +10,7 @@ from backends.dialects.reading import Fields
 
 _PREFIXES: Final = {
     "message": "msg",
+    "compaction": "cmp",
     "reasoning": "rs",
     "function_call": "fc",
     "function_call_output": "fco",

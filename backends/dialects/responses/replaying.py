@@ -6,7 +6,7 @@ The same events by the same numbers, but for the deltas: what came in pieces com
 from typing import Any, Final
 
 from backends.dialects.reading import Fields
-from backends.dialects.responses.writing import ResponseWriter
+from backends.dialects.responses.writing import CANCELLED, FAILED, UNTIL, ResponseWriter, event
 
 _OWN: Final = frozenset("id object created_at status completed_at error incomplete_details model output usage".split())
 _FINISH_REASONS: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}
@@ -26,10 +26,21 @@ def events_of(response: Fields, *, after: int = -1) -> bytes:
         _write(writer, at, item)
     if response["usage"] is not None:
         writer.use(response["usage"])
+    if response["status"] == CANCELLED:
+        writer.cancel()
+        return writer.take()
+    if response["status"] == FAILED:
+        writer.fail(response["error"]["message"], response["error"]["code"])
+        return writer.take()
     why = (response["incomplete_details"] or {}).get("reason", "")
     writer.end(_FINISH_REASONS.get(why, "stop"), completed=response["completed_at"])
     writer.close()
     return writer.take()
+
+
+def last_event(response: Fields, *, number: int) -> bytes:
+    """Return the event that ends the stream, where the others are known, and are fewer than `number`."""
+    return event(UNTIL[response["status"]], number, {"response": response})
 
 
 def _write(writer: ResponseWriter, at: int, item: dict[str, Any]) -> None:

@@ -21,11 +21,19 @@ from backends.dialects.responses.output_items import (
 )
 
 PREFIX: Final = "resp_"
+QUEUED: Final = "queued"
+CANCELLED: Final = "cancelled"
+FAILED: Final = "failed"
 
 _REASONS: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why an answer is incomplete, by the finish reason of a chat; any other reason completes it."""
 
-_UNTIL: Final = {COMPLETED: "response.completed", INCOMPLETE: "response.incomplete", "failed": "response.failed"}
+UNTIL: Final = {
+    COMPLETED: "response.completed",
+    INCOMPLETE: "response.incomplete",
+    CANCELLED: "response.incomplete",  # no event has a name of its own for that
+    FAILED: "response.failed",
+}
 
 
 class ResponseWriter:
@@ -38,7 +46,7 @@ class ResponseWriter:
         after: events with this number and those before it are left out.
 
     Attributes:
-        status: "in_progress", "completed", "incomplete" or "failed".
+        status: "in_progress", "completed", "incomplete", "failed" or "cancelled".
         repeated: as given; what changes in it is told from then on.
     """
 
@@ -54,7 +62,7 @@ class ResponseWriter:
         self._thought: Thought | None = None
         self._message: Message | None = None
         self._calls: dict[int, ToolCall] = {}
-        self._model, self._created = "", 0
+        self._model, self._created, self._has_begun = "", 0, False
         self._completed: int | None = None
         self._usage: Fields | None = None
         self._why: str | None = None
@@ -63,18 +71,28 @@ class ResponseWriter:
     @property
     def has_begun(self) -> bool:
         """Tell whether the model's first word is here."""
-        return bool(self._created)
+        return self._has_begun
 
     @property
     def has_ended(self) -> bool:
         """Tell whether the model said why it stopped."""
         return self.status != IN_PROGRESS
 
-    def begin(self, model: str, created: int) -> None:
-        """Take who answers, and since when: seconds since 1970."""
-        self._model, self._created = model, created or int(time.time())
-        shown = self.response(IN_PROGRESS)
+    def queue(self, model: str, created: int) -> None:
+        """Tell that the answer is asked for: of whom, and since when, in seconds since 1970."""
+        self._model, self._created = model, created
+        shown = self.response(QUEUED)
         self._tell("response.created", response=shown)
+        self._tell("response.queued", response=shown)
+
+    def begin(self, model: str, created: int) -> None:
+        """Take who answers, and since when: seconds since 1970; that stays as it was where it was told before."""
+        self._model, was_queued = model or self._model, bool(self._created)
+        self._created = self._created or created or int(time.time())
+        shown = self.response(IN_PROGRESS)
+        self._has_begun = True
+        if not was_queued:
+            self._tell("response.created", response=shown)
         self._tell("response.in_progress", response=shown)
 
     def think(self, text: str) -> None:
@@ -137,14 +155,16 @@ class ResponseWriter:
 
     def close(self) -> None:
         """Write the last event."""
-        self._tell(_UNTIL[self.status], response=self.response(self.status))
+        self._tell(UNTIL[self.status], response=self.response(self.status))
 
     def fail(self, message: str, code: str) -> None:
         """Write the last event of an answer that broke."""
-        self.status = "failed"
-        self._statuses = [INCOMPLETE if status == IN_PROGRESS else status for status in self._statuses]
         self._error = {"code": code, "message": message}
-        self.close()
+        self._break(FAILED)
+
+    def cancel(self) -> None:
+        """Write the last event of an answer that nobody wants any more."""
+        self._break(CANCELLED)
 
     def take(self) -> bytes:
         """Return the events since the last time."""
@@ -170,6 +190,11 @@ class ResponseWriter:
             "usage": self._usage,
             **self.repeated,
         }
+
+    def _break(self, status: str) -> None:
+        self.status, self._completed = status, None
+        self._statuses = [INCOMPLETE if each == IN_PROGRESS else each for each in self._statuses]
+        self.close()
 
     def _spoken(self) -> Message:
         if self._message is None:
@@ -199,5 +224,10 @@ class ResponseWriter:
     def _tell(self, kind: str, /, **fields: Any) -> None:  # noqa: ANN401  (any JSON)
         number, self._number = self._number, self._number + 1
         if self._streams and number > self._after:
-            data = msgspec.json.encode({"type": kind, "sequence_number": number, **fields})
-            self._said += b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
+            self._said += event(kind, number, fields)
+
+
+def event(kind: str, number: int, fields: Fields) -> bytes:
+    """Return one event of a stream."""
+    data = msgspec.json.encode({"type": kind, "sequence_number": number, **fields})
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -11,11 +12,15 @@ from msgspec import json
 from backends.base import Broken, Overloaded, StreamBroken
 from tests.router.conftest import House, Served
 
-anthropic = pytest.importorskip("anthropic", reason="Anthropic's client is not installed: pip install anthropic")
-
 KEY = "k" * 32
 HELLO = [{"role": "user", "content": "hello"}]
 TOOL = {"name": "weather", "description": "tells it", "input_schema": {"type": "object", "properties": {}}}
+
+
+@cache
+def sdk() -> Any:
+    """Return the client's package. It takes a second to import, which only the process that runs this file shall."""
+    return pytest.importorskip("anthropic", reason="Anthropic's client is not installed: pip install anthropic")
 
 
 @asynccontextmanager
@@ -23,7 +28,7 @@ async def client_of(house: House, *, key: str = KEY, retries: int = 0) -> AsyncG
     """Yield the client; of its retries, only as many as are asked for."""
     async with (
         httpx2.AsyncClient(trust_env=False) as http,
-        anthropic.AsyncAnthropic(
+        sdk().AsyncAnthropic(
             api_key=key, base_url=str(house.client.base_url), http_client=http, max_retries=retries
         ) as client,
     ):
@@ -95,19 +100,19 @@ async def test_what_a_tool_returned_is_sent_with_the_whole_conversation(serve_ho
 async def test_each_error_is_the_clients_own_and_tells_the_request(serve_house: Served) -> None:
     async with serve_house(keys=[{"tenant": "acme", "key": KEY}]) as house, client_of(house) as client:
         ask = {"max_tokens": 16, "messages": HELLO}
-        with pytest.raises(anthropic.NotFoundError) as refused:
+        with pytest.raises(sdk().NotFoundError) as refused:
             await client.messages.create(model="claude-none", **ask)
         assert refused.value.body["error"]["type"] == "not_found_error"
         assert refused.value.request_id == refused.value.body["request_id"]
-        with pytest.raises(anthropic.BadRequestError):
+        with pytest.raises(sdk().BadRequestError):
             await client.messages.create(model="auto", max_tokens=0, messages=HELLO)
-        with pytest.raises(anthropic.BadRequestError):
+        with pytest.raises(sdk().BadRequestError):
             await client.messages.create(model="auto", **ask, tools=[{"type": "bash_20250124", "name": "bash"}])
         async with client_of(house, key="wrong") as stranger:
-            with pytest.raises(anthropic.AuthenticationError):
+            with pytest.raises(sdk().AuthenticationError):
                 await stranger.messages.create(model="auto", **ask)
         house.large.failures = [Overloaded("full")]
-        with pytest.raises(anthropic.APIStatusError) as full:
+        with pytest.raises(sdk().APIStatusError) as full:
             await client.messages.create(model="large", **ask)
         assert (full.value.status_code, full.value.body["error"]["type"]) == (529, "overloaded_error")
 
@@ -118,7 +123,7 @@ async def test_it_tries_again_where_a_repeat_may_help_and_nowhere_else(serve_hou
         house.large.failures = [Broken("fell over", status=500)]
         message = await client.messages.create(model="large", **ask)
         assert (message.content[0].text, len(house.large.calls)) == ("hello", 2)
-        with pytest.raises(anthropic.BadRequestError):
+        with pytest.raises(sdk().BadRequestError):
             await client.messages.create(model="large", max_tokens=16, messages=HELLO, extra_body={"top_p": 9})
         assert len(house.large.calls) == 2
     assert [row["status"] for row in house.rows()] == [502, 200]
@@ -130,6 +135,6 @@ async def test_a_stream_that_is_cut_is_never_taken_for_a_whole_one(
 ) -> None:
     async with serve_house() as house, client_of(house) as client:
         house.mini.events, house.mini.breaks_with = CALLS[:3], breaks
-        with pytest.raises((anthropic.APIError, httpx2.RemoteProtocolError)):
+        with pytest.raises((sdk().APIError, httpx2.RemoteProtocolError)):
             async with client.messages.stream(model="mini", max_tokens=16, messages=HELLO) as stream:
                 await stream.get_final_message()

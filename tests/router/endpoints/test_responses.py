@@ -285,7 +285,14 @@ async def test_tokens_are_counted_without_asking_anybody(open_house: OpenHouse) 
         (b'{"input":[{"role":"user","content":"a","api_base":"x"}]}', 400, "input[0].api_base"),
         (b'{"input":"a","previous_response_id":"resp_none"}', 400, "previous_response_id"),
         (b'{"input":"a","tools":[{"type":"web_search"}]}', 400, "tools[0].type"),
-        (b'{"input":"a","background":true}', 400, "background"),
+        (b'{"input":"a","background":true,"store":false}', 400, "background"),
+        (b'{"input":"a","background":true,"temperature":9}', 400, "temperature"),
+        (b'{"input":"a","background":1}', 400, "background"),
+        (b'{"input":"a","conversation":7}', 400, "conversation"),
+        (b'{"input":"a","conversation":{"id":7}}', 400, "conversation.id"),
+        (b'{"input":"a","conversation":"c","previous_response_id":"r"}', 400, "conversation"),
+        (b'{"input":"a","conversation":"none"}', 404, "conversation"),
+        (b'{"input":[{"type":"compaction","encrypted_content":"gAAA"}]}', 400, "input[0].encrypted_content"),
     ],
 )
 async def test_what_is_wrong_is_refused_in_the_caller_s_words(

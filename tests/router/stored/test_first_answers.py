@@ -1,4 +1,4 @@
-"""Tests of router/stored/first_answers.py: claims of living and dead processes, answers that outlive them."""
+"""Tests of router/stored/first_answers.py and router/stored/owners.py: claims of the living and of the dead."""
 
 import asyncio
 import os
@@ -107,7 +107,7 @@ async def test_a_late_answer_of_somebody_who_was_held_for_dead_changes_nothing(t
     path = tmp_path / "a.db"
     async with opened(path) as one, opened(path) as other:
         await one.claim(NAME, DIGEST)
-        next(each for each in locks(tmp_path) if one._owner in each.name).unlink()
+        next(each for each in locks(tmp_path) if one._owner.name in each.name).unlink()
         assert (await other.claim(NAME, DIGEST)).found is Claimed.NEW
         await one.keep(NAME, ANSWER)
         one.release(NAME)

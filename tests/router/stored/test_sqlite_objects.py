@@ -1,4 +1,7 @@
-"""Tests router/stored/sqlite_objects.py and router/stored/opening.py, with the protocol in router/stored/base.py."""
+"""Tests router/stored/sqlite_objects.py, with the protocol in router/stored/base.py.
+
+Also router/stored/objects_layout.py and router/stored/opening.py.
+"""
 
 import asyncio
 import signal
@@ -270,3 +273,49 @@ async def test_only_its_owner_may_read_the_file(open_store: Open, tmp_path: Path
     async with open_store() as store:
         await store.put(kept())
         assert _modes(tmp_path) == {0o600}
+
+
+async def test_what_is_below_an_object_is_put_in_one_step_and_goes_with_it(open_store: Open) -> None:
+    items = [kept(f"i{at}", kind="conversation/one") for at in range(3)]
+    async with open_store(max_per_tenant=1_000) as store, open_store() as other:
+        assert not await store.add("ada", "conversation", "one", items)
+        await store.put(kept(kind="conversation"))
+        assert not await store.add("eve", "conversation", "one", items)
+        assert await other.add("ada", "conversation", "one", items[:2])
+        with pytest.raises(StoreFull):
+            await store.add("ada", "conversation", "one", [items[2], kept("large", asked=b"x" * 950)])
+        assert await store.page("ada", "conversation/one") == items[:2]
+        assert await store.delete("ada", "conversation", "one")
+        assert await store.page("ada", "conversation/one") == []
+        await store.put(kept(asked=b"x" * 900))  # there is room for it: nothing of the rest is counted any more
+
+
+async def test_what_is_below_an_object_grows_old_with_it_and_from_the_last_time_on(
+    open_store: Open, clock: _Clock
+) -> None:
+    async with open_store() as store:
+        await store.put(kept(kind="conversation", created=clock.now))
+        await store.add("ada", "conversation", "one", [kept("first", kind="conversation/one", created=clock.now)])
+        clock.now += 29 * DAY
+        await store.add("ada", "conversation", "one", [kept("second", kind="conversation/one", created=clock.now)])
+        clock.now += 29 * DAY
+        assert await store.get("ada", "conversation", "one") is not None
+        assert [each.id for each in await store.page("ada", "conversation/one")] == ["first", "second"]
+        clock.now += 2 * DAY
+        assert await store.get("ada", "conversation", "one") is None
+        assert not await store.add("ada", "conversation", "one", [])
+        assert await store.page("ada", "conversation/one") == []
+
+
+async def test_an_object_is_changed_where_it_is_there_and_by_a_little_where_there_is_no_room(open_store: Open) -> None:
+    async with open_store(max_per_tenant=9_000) as store:
+        assert not await store.change(kept())
+        assert await store.get("ada", KIND, "one") is None
+        await store.put(kept())
+        await store.put(kept("rest", asked=b"x" * 8_900))
+        ended = kept(body=b"y" * 200)
+        assert await store.change(ended)
+        assert await store.get("ada", KIND, "one") == ended
+        with pytest.raises(StoreFull):
+            await store.change(kept(body=b"y" * 8_000))
+        assert await store.get("ada", KIND, "one") == ended

@@ -1,0 +1,54 @@
+"""A request to compact a conversation -> a chat request for its summary, and the way back.
+
+Source: OpenAI API reference, "Compact a response".
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from backends.dialects.base import DialectError
+from backends.dialects.reading import Fields
+from backends.dialects.responses.compacting import WISH, compact
+from backends.dialects.responses.from_responses import FromResponses
+
+_MEANINGLESS: Final = frozenset("background conversation store stream stream_options".split())
+_decode: Final = msgspec.json.Decoder(Fields).decode
+
+
+class FromCompaction:
+    """One request; see `backends.dialects.base.Translation`. Nothing of it is ever streamed.
+
+    Args:
+        asked: the request.
+        earlier: items of the conversation before it.
+
+    Attributes:
+        body: the chat request.
+
+    Raises:
+        DialectError: it cannot be understood, or not be said in chat completions.
+    """
+
+    def __init__(self, asked: Fields, earlier: Sequence[Fields] = ()) -> None:
+        self._inner = FromResponses({name: asked[name] for name in asked if name not in _MEANINGLESS}, earlier)
+        self._items = [*earlier, *self._inner.items]
+        chat = _decode(self._inner.body)
+        self.body = msgspec.json.encode({**chat, "messages": [*chat["messages"], {"role": "user", "content": WISH}]})
+
+    def whole(self, reply: bytes) -> bytes:
+        """Return a chat completion as the item that stands for the conversation."""
+        return msgspec.json.encode(compact(self._items, _decode(self._inner.whole(reply))))
+
+    def feed(self, piece: bytes) -> bytes:
+        """Refuse a stream, which nobody asked for."""
+        raise DialectError(f"a stream came, of which a piece has {len(piece)} bytes")
+
+    def finish(self) -> bytes:
+        """Return nothing: there was no stream."""
+        return b""
+
+    def fail(self, message: str) -> bytes:
+        """Return nothing: there was no stream."""
+        return message.encode()[:0]

@@ -1,0 +1,239 @@
+"""Requests whose callers do not wait -> answers that are made all the same, found later by their ids.
+
+An answer is made by the process that was asked, walks the way of every other request, and stands among the stored
+objects from the first moment: any process can tell how it goes, and ask for its end. Where its process dies, whoever
+looks next finds it failed; nobody ever finds one that nobody makes.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, suppress
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from backends.dialects.reading import Fields
+from router.base import STOPPED, GatewayError, Unavailable
+from router.endpoints.chat import Scope
+from router.endpoints.making import DELETED, Making
+from router.endpoints.responses import KIND, AskedResponse
+from router.endpoints.run_events import Following
+from router.endpoints.translated import Translated
+from router.stored.base import ObjectStore, StoredObject
+from router.stored.runs import Name, Runs
+
+AT_ONCE: Final = 64  # answers that one process makes at a time; the others wait for their turn
+MOST_OF_ONE: Final = 256  # answers of one tenant that one process has accepted and not ended
+LOOK_EVERY: Final = 0.25  # seconds between looks for what other processes want
+STOPS_WITHIN: Final = 3.0  # seconds
+TRIES_EVERY: Final = 1.0  # seconds between tries to write how an answer ended
+UNFINISHED: Final = ("queued", "in_progress")
+
+_DIED: Final = {"code": "server_error", "message": "the gateway was stopped before the answer was whole"}
+_log = logging.getLogger(__name__)
+_read: Final = msgspec.json.Decoder(Fields).decode
+
+
+class TooMany(GatewayError):
+    """This tenant has too many answers in the making."""
+
+    status = 429
+    kind = "rate_limit_error"
+
+
+class Background:
+    """Makes answers; a running loop is needed, and `aclose` ends what is being made.
+
+    Args:
+        translated: answers a request, as if its caller waited.
+        answering: stays entered while something is made, so that nobody closes what it needs.
+
+    Attributes:
+        ended: counts what was made, by its last status.
+    """
+
+    def __init__(
+        self,
+        translated: Translated[AskedResponse],
+        objects: ObjectStore,
+        runs: Runs,
+        answering: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._translated, self._objects, self._runs, self._answering = translated, objects, runs, answering
+        self.ended = Counter[str]()
+        self._makings: dict[Name, Making] = {}
+        self._of_tenants = Counter[str]()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._tasks = {asyncio.create_task(self._bury())}
+        self._watch: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Background makes: {len(self._makings)} answers>"
+
+    async def begin(self, asked: AskedResponse, scope: Scope) -> Fields:
+        """Accept a request; returns the Response as it is until somebody makes it.
+
+        Raises:
+            GatewayError: it is refused, as it would be if its caller waited; or it cannot be stored.
+        """
+        making = Making(asked, self._objects)
+        tenant, _ = making.name
+        self._check(asked, scope, tenant)
+        self._of_tenants[tenant] += 1
+        try:
+            await self._runs.begin(making.name)
+            await making.accept()
+        except BaseException:
+            self._of_tenants[tenant] -= 1
+            with suppress(Unavailable):
+                await self._runs.end(making.name)
+            raise
+        self._makings[making.name] = making
+        making.task = asyncio.create_task(self._make(making, {**scope, "extensions": {}}))
+        self._tasks.add(making.task)
+        making.task.add_done_callback(self._heard)
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._look())
+        return making.queued
+
+    async def found(self, name: Name) -> StoredObject | None:
+        """Return an answer as it is now; None where this tenant has none by that id."""
+        kept = await self._objects.get(name[0], KIND, name[1])
+        if kept is None or _read(kept.body)["status"] not in UNFINISHED or await self._runs.is_running(name):
+            return kept
+        return await self._settle(name)
+
+    async def stop(self, name: Name) -> None:
+        """End an answer that is being made, whoever makes it; returns when it has ended, or should have."""
+        making = self._makings.get(name)
+        if making is not None:
+            making.stop()
+            await asyncio.wait({making.task}, timeout=STOPS_WITHIN)
+            return
+        until = time.monotonic() + STOPS_WITHIN
+        is_running = await self._runs.stop(name)
+        while is_running and time.monotonic() < until:
+            await asyncio.sleep(LOOK_EVERY / 2)
+            is_running = await self._runs.is_running(name)
+
+    async def events(self, name: Name, *, after: int = -1) -> AsyncGenerator[bytes, None]:
+        """Yield the events of an answer, as they were told and as they come, until it has ended.
+
+        Args:
+            after: the number of the last event that is not wanted.
+        """
+        following = Following(self._objects, name, after=after)
+        while True:
+            making = self._makings.get(name)
+            moved = None if making is None else making.log.moved
+            is_running = await self._runs.is_running(name)
+            async for data in following.fresh():
+                yield data
+            if not is_running:
+                break
+            ping = await following.wait(moved)
+            if ping:
+                yield ping
+        kept = await self.found(name)
+        response = {"status": UNFINISHED[0]} if kept is None else _read(kept.body)
+        rest = b"" if response["status"] in UNFINISHED else following.rest(response)
+        if rest:
+            yield rest
+
+    async def aclose(self) -> None:
+        """End what is being made; it is found failed from now on."""
+        makings = list(self._makings.values())
+        for making in makings:
+            making.stop(STOPPED)
+        if makings:
+            await asyncio.wait({making.task for making in makings}, timeout=STOPS_WITHIN)
+        own = [*self._tasks, *([] if self._watch is None else [self._watch])]
+        for task in own:
+            task.cancel()
+        await asyncio.gather(*own, return_exceptions=True)
+
+    def _check(self, asked: AskedResponse, scope: Scope, tenant: str) -> None:
+        """Refuse at once what would be refused later."""
+        chat = self._translated.chat
+        chat.overload.admit(tenant)
+        chat.read(
+            asked.translation.body,
+            dict(scope["headers"]),
+            tenant=tenant,
+            received=time.monotonic(),
+            timeout=0.0,
+            keep_sampled=False,
+        )
+        if self._of_tenants[tenant] >= MOST_OF_ONE:
+            said = f"{MOST_OF_ONE} answers are being made in the background: wait for some of them, or cancel them"
+            raise TooMany(said, code="too_many_in_background", retry_after=TRIES_EVERY)
+
+    async def _make(self, making: Making, scope: Scope) -> None:
+        """Make one answer, and say how that ended, whatever ends it."""
+        with self._answering():
+            try:
+                making.enter()
+                async with self._turns:
+                    await making.begin()
+                    await self._translated.answer(making.asked, scope, making.send)
+            except asyncio.CancelledError:
+                if not making.why:
+                    raise  # nobody but `stop` shall end it
+            except GatewayError as error:  # of the store
+                making.fail(str(error))
+            finally:
+                await self._end(making)
+
+    async def _end(self, making: Making) -> None:
+        try:
+            response = await making.end()
+            while making.why != DELETED:
+                try:
+                    await making.settle(response)
+                    break
+                except Unavailable as error:
+                    _log.warning("how an answer in the background ended is not stored yet: %s", error)
+                    response = making.cut_short(response, error)
+                    await asyncio.sleep(TRIES_EVERY)
+            self.ended[response["status"]] += 1
+            with suppress(Unavailable):
+                await self._runs.end(making.name)
+        finally:
+            self._of_tenants[making.name[0]] -= 1
+            del self._makings[making.name]
+            making.log.pulse()
+
+    async def _look(self) -> None:
+        """End here what somebody wants to end, for as long as anything is made."""
+        while self._makings:
+            await asyncio.sleep(LOOK_EVERY)
+            with suppress(Unavailable):
+                for name in await self._runs.stopping():
+                    if name in self._makings:
+                        self._makings[name].stop()
+
+    async def _bury(self) -> None:
+        """Let what dead processes were making be found failed."""
+        with suppress(Unavailable):
+            for name in await self._runs.left():
+                await self._settle(name)
+
+    async def _settle(self, name: Name) -> StoredObject | None:
+        """Return an answer that nobody makes: whole, or failed from now on."""
+        kept = await self._objects.get(name[0], KIND, name[1])  # once more: it may have ended in between
+        if kept is not None:
+            response = _read(kept.body)
+            if response["status"] in UNFINISHED:
+                kept = replace(kept, body=msgspec.json.encode({**response, "status": "failed", "error": _DIED}))
+                await self._objects.change(kept)
+        await self._runs.end(name)
+        return kept
+
+    def _heard(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("an answer in the background failed", exc_info=task.exception())
