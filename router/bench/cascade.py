@@ -23,7 +23,9 @@ from classifier.linear import load
 from classifier.options import SHIPPED_PRIOR, SHIPPED_WEIGHTS
 from classifier.verify import SHIPPED as SHIPPED_VERIFIERS
 from router.bench.desk_runs import Run, run
+from router.bench.goals import Goal
 from router.bench.matching import Answered, auroc, match
+from router.bench.routing import Report
 
 QUESTIONS: Final = 800
 RESAMPLES: Final = 1_000
@@ -59,7 +61,7 @@ class _Asked:
         return Answered(np.where(goes_large, large.right, mini.right), np.where(goes_large, large.cost, mini.cost))
 
 
-def measure_cascade(*, questions: int = QUESTIONS, seed: int, say: Callable[[str], None]) -> dict[str, object]:
+def measure_cascade(*, questions: int = QUESTIONS, seed: int, say: Callable[[str], None]) -> Report:
     """Measure spend at equal accuracy on complex questions.
 
     Args:
@@ -68,9 +70,9 @@ def measure_cascade(*, questions: int = QUESTIONS, seed: int, say: Callable[[str
         say: told what happens now, a line at a time.
 
     Returns:
-        plain JSON values: for each classifier the prompt-only curve and every setting of the cascade, with its spend
-        less that of the cheapest prompt-only mixture as accurate on complex questions, in nano-USD, and its 95 %
-        interval (paired bootstrap). `goals` tells for each classifier whether the default's interval is below zero.
+        for each classifier whether the interval of the first setting is below zero; and in its details the prompt-only
+        curve and every setting of the cascade, with its spend less that of the cheapest prompt-only mixture as accurate
+        on complex questions, in nano-USD, and its 95 % interval (paired bootstrap).
 
     Raises:
         BenchError: a question was not answered, or has no cost.
@@ -78,17 +80,19 @@ def measure_cascade(*, questions: int = QUESTIONS, seed: int, say: Callable[[str
     return asyncio.run(_measure(questions, seed, say))
 
 
-async def _measure(questions: int, seed: int, say: Callable[[str], None]) -> dict[str, object]:
+async def _measure(questions: int, seed: int, say: Callable[[str], None]) -> Report:
     asked = await _ask_both(questions, seed, say)
     told = {name: await _compare(asked, name, seed, say) for name in CLASSIFIERS}
-    return {
-        "questions": questions,
-        "complex": int(asked.is_complex.sum()),
-        "seed": seed,
-        "models": _models(asked),
-        **told,
-        "goals": [_goal(name, one) for name, one in told.items()],
-    }
+    return Report(
+        tuple(_goal(name, one) for name, one in told.items()),
+        {
+            "questions": questions,
+            "complex": int(asked.is_complex.sum()),
+            "seed": seed,
+            "models": _models(asked),
+            **told,
+        },
+    )
 
 
 async def _ask_both(questions: int, seed: int, say: Callable[[str], None]) -> _Asked:
@@ -193,10 +197,10 @@ def _spent(tried: Run) -> dict[str, object]:
     return {"spend_by_attempt": dict(spent), "attempts": dict(calls), "reasons": dict(reasons)}
 
 
-def _goal(name: str, told: Mapping[str, object]) -> dict[str, object]:
+def _goal(name: str, told: Mapping[str, object]) -> Goal:
     settings = told["cascade"]
     if not isinstance(settings, Mapping):
         raise TypeError("settings of a cascade are told by name")
     first = settings[next(iter(SETTINGS))]
     high = first["high"] / first["matched"]
-    return {"name": f"cascade_spend_change_at_most_{name}", "value": high, "goal": 0.0, "met": high < 0}
+    return Goal(f"cascade_spend_change_at_most_{name}", high, "most", 0.0, met=high < 0)  # an equal spend saves nothing

@@ -10,7 +10,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from secrets import token_urlsafe
@@ -49,10 +49,6 @@ class Report:
     claims: tuple[Claim, ...]
     details: dict[str, Any]
     machine: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as one JSON object."""
-        return asdict(self)
 
 
 def measure_engine(*, gpu: bool, say: Callable[[str], None]) -> Report:

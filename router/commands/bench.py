@@ -1,7 +1,6 @@
 """`tandem bench`: measures the gateway against a mock upstream, how it routes, and what the engines give."""
 
-import json
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from router.commands.bench_engine import bench_engine
 from router.commands.bench_numbers import bench_numbers
 from router.commands.bench_semantic import bench_semantic
 from router.commands.errors import BadUsage, CommandFailed
+from router.commands.goals import tell_goals
 
 bench = typer.Typer(no_args_is_help=True)
 bench.command("cascade")(bench_cascade)
@@ -93,45 +93,29 @@ def bench_routing(
     except PairsError as error:
         raise CommandFailed(str(error)) from error
     goals = [goal for report in reports for goal in report.goals]
-    if as_json:
-        details = {name: value for report in reports for name, value in report.details.items()}
-        print(json.dumps({"goals": [asdict(goal) for goal in goals], "details": details}))
-    else:
-        table = Table("figure", "measured", "goal", "met")
-        for goal in goals:
-            table.add_row(goal.name, f"{goal.value:.3g}", goal.wanted, "yes" if goal.met else "NO")
-        Console().print(table)
-    if not all(goal.met for goal in goals):
-        raise typer.Exit(1)
+    details = {name: value for report in reports for name, value in report.details.items()}
+    tell_goals(goals, {"details": details}, as_json=as_json)
 
 
 def _tell(report: Report, *, as_json: bool) -> None:
-    """Print the report, and exit with 1 where a goal is missed."""
-    if as_json:
-        print(json.dumps(asdict(report)))
-    else:
-        _show(report)
-    if not all(goal.met for goal in report.goals):
-        raise typer.Exit(1)
+    beside = {"details": report.details, "machine": report.machine}
+    tell_goals(report.goals, beside, as_json=as_json, shown=_beside(report))
+
+
+def _beside(report: Report) -> Iterator[Table | str]:
+    """Yield what was measured beside the goals, and the machine."""
+    median = report.details["median"]
+    beside = Table("beside it", "measured")
+    for name, value in median.items() if isinstance(median, dict) else ():
+        beside.add_row(name, _shown(value))
+    if beside.row_count:
+        yield beside
+    yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
+    if report.details["first_error"]:
+        yield f"first error: {report.details['first_error']}"
 
 
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {each:g}" for name, each in value.items())
     return f"{value:g}"
-
-
-def _show(report: Report) -> None:
-    """Print the goals, what stands beside them, and the machine."""
-    table = Table("figure", "measured", "goal", "met")
-    for goal in report.goals:
-        table.add_row(goal.name, f"{goal.value:g}", goal.wanted, "yes" if goal.met else "NO")
-    median = report.details["median"]
-    beside = Table("beside it", "measured")
-    for name, value in median.items() if isinstance(median, dict) else ():
-        beside.add_row(name, _shown(value))
-    console = Console()
-    console.print(table, beside)
-    console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()))
-    if report.details["first_error"]:
-        console.print(f"first error: {report.details['first_error']}", markup=False)

@@ -1,6 +1,6 @@
 """`tandem bench cascade`: what verification saves, measured on the local models."""
 
-import json
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +10,7 @@ from rich.table import Table
 from router.bench.cascade import CLASSIFIERS, QUESTIONS, measure_cascade
 from router.bench.companions import BenchError
 from router.commands.errors import CommandFailed
+from router.commands.goals import tell_goals
 
 _NANO = 1e9
 
@@ -25,22 +26,17 @@ def bench_cascade(
     with console.status("starting") as status:
         say = status.update if console.is_terminal else console.print
         try:
-            report: dict[str, Any] = measure_cascade(questions=questions, seed=seed, say=say)
+            report = measure_cascade(questions=questions, seed=seed, say=say)
         except BenchError as error:
             raise CommandFailed(str(error)) from error
-    if as_json:
-        print(json.dumps(report))
-    else:
-        _show(report)
-    if not all(goal["met"] for goal in report["goals"]):
-        raise typer.Exit(1)
+    tell_goals(report.goals, report.details, as_json=as_json, shown=_beside(report.details))
 
 
-def _show(report: dict[str, Any]) -> None:
-    """Print each setting beside the prompt-only policy that is as accurate."""
+def _beside(told: Mapping[str, Any]) -> Iterator[Table | str]:
+    """Yield each setting beside the prompt-only policy that is as accurate, and what decides how much can be saved."""
     table = Table("classifier", "cascade", "complex right", "USD", "prompt only USD", "difference (95 % interval)")
     for name in CLASSIFIERS:
-        for setting, found in report[name]["cascade"].items():
+        for setting, found in told[name]["cascade"].items():
             change, low, high = (found[key] / found["matched"] for key in ("difference", "low", "high"))
             table.add_row(
                 name,
@@ -50,13 +46,10 @@ def _show(report: dict[str, Any]) -> None:
                 f"{found['matched'] / _NANO:.6f}",
                 f"{change:+.1%} ({low:+.1%} to {high:+.1%})",
             )
-    console = Console(width=max(110, Console().width))
-    console.print(table)
-    models = report["models"]
-    console.print(
-        f"{report['questions']} questions, {report['complex']} complex. Mini alone is right on "
+    yield table
+    models = told["models"]
+    yield (
+        f"{told['questions']} questions, {told['complex']} complex. Mini alone is right on "
         f"{models['mini_complex']['right']} of these, Large on {models['large_complex']['right']}; "
         f"a call to Mini costs {models['mini_cost_share']:.0%} of one to Large."
     )
-    for goal in report["goals"]:
-        console.print(f"{goal['name']}: {goal['value']:+.3f} ({'met' if goal['met'] else 'NOT met'})")

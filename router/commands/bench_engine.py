@@ -1,6 +1,7 @@
 """`tandem bench engine`: what batching, prefixes, streaming and fewer bits give, measured on both engines."""
 
-import json
+from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Annotated, Any, Final
 
@@ -11,13 +12,13 @@ from rich.table import Table
 from router.bench.companions import BenchError
 from router.bench.engine import Report, measure_engine
 from router.commands.errors import CommandFailed
+from router.commands.goals import tell_goals
 
 _NEEDED: Final = ("torch", "transformers", "tokenizers", "safetensors", "gguf")
 _INSTALL: Final = (
     "install the extra [train], with torch built for the CPU: .venv/bin/uv pip install "
     "-r deploy/locks/train.txt torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cpu"
 )
-_WIDTH: Final = 110
 
 
 def bench_engine(
@@ -35,28 +36,25 @@ def bench_engine(
             report = measure_engine(gpu=gpu, say=say)
         except BenchError as error:
             raise CommandFailed(str(error)) from error
-    if as_json:
-        print(json.dumps(report.as_json()))
-    else:
-        _show(report)
-    if not all(goal.met for goal in report.goals):
-        raise typer.Exit(1)
+    beside = {
+        "claims": [asdict(claim) for claim in report.claims],
+        "details": report.details,
+        "machine": report.machine,
+    }
+    tell_goals(report.goals, beside, as_json=as_json, shown=_beside(report))
 
 
-def _show(report: Report) -> None:
-    """Print goals, claims, and where all of it was measured."""
-    table = Table("figure", "measured", "goal", "met")
-    for goal in report.goals:
-        table.add_row(goal.name, f"{goal.value:.3g}", goal.wanted, "yes" if goal.met else "NO")
+def _beside(report: Report) -> Iterator[Table | str]:
+    """Yield what the engines serve, what was claimed elsewhere, and where all of it was measured."""
     claims = Table("claimed", "times", "measured", "times", show_lines=True)
     for claim in report.claims:
         ratio = "-" if claim.ratio is None else f"{claim.ratio:.2f}"
         claims.add_row(claim.claimed, f"{claim.claimed_ratio:.2f}", claim.measured, ratio)
-    console = Console(width=max(_WIDTH, Console().width))
-    console.print(table, _serving(report.details), claims)
     gpu = report.details["gpu"]
-    console.print(f"GPU: {gpu['device'] if isinstance(gpu, dict) else gpu}", markup=False)
-    console.print(", ".join(f"{name} {value}" for name, value in report.machine.items()), markup=False)
+    yield _serving(report.details)
+    yield claims
+    yield f"GPU: {gpu['device'] if isinstance(gpu, dict) else gpu}"
+    yield ", ".join(f"{name} {value}" for name, value in report.machine.items())
 
 
 def _serving(details: dict[str, Any]) -> Table:

@@ -1,15 +1,13 @@
 """`tandem bench numbers`: holds what Tandem says of money, quality and experiments against simulations of the truth."""
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from router.bench.goals import Goal
 from router.commands.errors import BadUsage
+from router.commands.goals import tell_goals
 
 
 def bench_numbers(
@@ -31,13 +29,5 @@ def bench_numbers(
         console.print(f"{part}: {sum(goal.met for goal in goals)} of {len(goals)} met, {took:.0f} s of CPU")
         found += goals
         seconds[part] = round(took, 1)
-    if as_json:
-        details = {"seed": seed, "quick": quick, "cpu_seconds": seconds}
-        print(json.dumps({"goals": [asdict(goal) for goal in found], "details": details}))
-    else:
-        table = Table("figure", "measured", "goal", "met")
-        for goal in found:
-            table.add_row(goal.name, f"{goal.value:.4g}", goal.wanted, "yes" if goal.met else "NO")
-        Console().print(table)
-    if not all(goal.met for goal in found):
-        raise typer.Exit(1)
+    details = {"seed": seed, "quick": quick, "cpu_seconds": seconds}
+    tell_goals(found, {"details": details}, as_json=as_json)

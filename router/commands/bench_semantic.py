@@ -1,15 +1,13 @@
 """`tandem bench semantic`: how often the semantic cache is wrong, how often it hits, and what it costs."""
 
-import json
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from classifier.base import WeightsError
 from router.commands.errors import CommandFailed
+from router.commands.goals import tell_goals
 
 
 def bench_semantic(
@@ -25,13 +23,4 @@ def bench_semantic(
         report = measure_semantic(seed=seed, say=console.print)
     except WeightsError as error:
         raise CommandFailed(str(error)) from error
-    if as_json:
-        goals = [asdict(goal) for goal in report.goals]
-        print(json.dumps({"goals": goals, "details": report.details}, ensure_ascii=False))
-    else:
-        table = Table("figure", "measured", "goal", "met")
-        for goal in report.goals:
-            table.add_row(goal.name, f"{goal.value:.3g}", f"at {goal.at} {goal.goal:g}", "yes" if goal.met else "NO")
-        Console().print(table)
-    if not all(goal.met for goal in report.goals):
-        raise typer.Exit(1)
+    tell_goals(report.goals, {"details": report.details}, as_json=as_json)

@@ -13,8 +13,8 @@ def test_both_policies_answer_the_same_questions(monkeypatch: pytest.MonkeyPatch
     said = list[str]()
     report = measure_cascade(questions=40, seed=3, say=said.append)
     assert said == ["all large", "all mini", "general: prompt only", "general: cascade, all"]
-    assert (report["questions"], report["complex"]) == (40, 10)
-    general = report["general"]
+    assert (report.details["questions"], report.details["complex"]) == (40, 10)
+    general = report.details["general"]
     assert isinstance(general, dict)
     curve = [(point["accuracy"], point["spend"]) for point in general["prompt_only"]]
     assert curve[0][1] == max(spend for _, spend in curve)
@@ -30,6 +30,6 @@ def test_both_policies_answer_the_same_questions(monkeypatch: pytest.MonkeyPatch
     assert found["low"] <= found["high"]
     assert general["auroc_mini_wrong"]["verified"] == 40
     assert general["auroc_mini_wrong"]["p_wrong_of_verified"] > 0.8
-    goals = report["goals"]
-    assert isinstance(goals, list)
-    assert [goal["met"] for goal in goals] == [goal["value"] < 0 for goal in goals]
+    (goal,) = report.goals
+    assert (goal.name, goal.met) == ("cascade_spend_change_at_most_general", goal.value < 0)
+    assert goal.value == found["high"] / found["matched"]

@@ -7,6 +7,7 @@ router/bench/engine_gpu.py. Results are scripted, but for the last tests, whose 
 
 import json
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_on_a_card_the_claims_are_read_there() -> None:
 
 
 def test_the_report_is_json_and_says_that_there_is_no_card() -> None:
-    told = json.loads(json.dumps(report_of([results()], machine={"cores": 2}).as_json()))
+    told = json.loads(json.dumps(asdict(report_of([results()], machine={"cores": 2}))))
     assert told["details"]["gpu"] == NO_DEVICE == "no CUDA device here"
     assert {"name", "value", "goal", "met"} <= told["goals"][0].keys()
     assert len(told["claims"]) == 5

@@ -21,6 +21,12 @@ def _silent(_: str) -> None:
 
 
 @pytest.fixture
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the median of fewer rounds than a bench does; each is of 200 scores still."""
+    monkeypatch.setattr(routing, "_ROUNDS", 9)
+
+
+@pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
     """Return pairs of three sources, in which the same words are hard, and outcomes of ten models."""
     rng = random.Random("routing")
@@ -40,7 +46,8 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_pool_gives_a_figure_for_each_goal(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"CHINESE_LABELS": 80, "CERTIFY_ON": 120, "TARGET_LABELS": 110, "TARGET_DRAWS": 3}.items():
+    labels = {"CHINESE_LABELS": 80, "CERTIFY_ON": 120, "TARGET_LABELS": 110}
+    for name, value in (labels | {"CHINESE_DRAWS": 2, "CERTIFY_DRAWS": 50, "TARGET_DRAWS": 3}).items():
         monkeypatch.setattr(routing, name, value)
     report = measure_pool([files[0]], files[1], seed=0, say=_silent)
     values = {goal.name: goal.value for goal in report.goals}
@@ -53,7 +60,9 @@ def test_the_pool_gives_a_figure_for_each_goal(files: tuple[Path, Path], monkeyp
     assert 0 <= values["promises_broken_lost"] <= 0.2
 
 
-def test_decisions_are_measured_without_data() -> None:
+@pytest.mark.usefixtures("few_rounds")
+def test_decisions_are_measured_without_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "PROMPTS", 80)
     report = measure_decisions(seed=0, say=_silent)
     assert [goal.name for goal in report.goals] == [
         *(f"score_cpu_us_{size}_bytes" for size in (150, 8_000, 64_000)),
@@ -63,6 +72,7 @@ def test_decisions_are_measured_without_data() -> None:
     assert set(report.details) == {"large_share_before_a_suffix", "large_share_after_suffix_of_bytes"}
 
 
+@pytest.mark.usefixtures("few_rounds")
 def test_a_score_costs_about_the_same_at_any_size() -> None:
     classifier = load(SHIPPED_WEIGHTS)
     assert score_cost(classifier, 1_000_000) < 3 * score_cost(classifier, 8_000)

@@ -1,7 +1,7 @@
 """Tests router/commands/bench_engine.py."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ def test_json_is_one_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     asked = measured(monkeypatch, MET)
     assert run(["bench", "engine", "--json", "--gpu"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == json.loads(json.dumps(MET.as_json()))
+    assert told == json.loads(json.dumps(asdict(MET)))
     assert told["goals"][0]["name"] == "equal_tokens"
     assert asked["gpu"] is True
 
