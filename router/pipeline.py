@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from router.dispatch import Begun, begin
 from router.eligibility import CAPABILITY, Eligibility, Eligible
 from router.experiments.assignment import assigned
 from router.experiments.running import Experiments
+from router.gathering import Room
 from router.guards.large_share import CAPPED, LargeShare
 from router.guards.limits.base import Admitted, Limits
 from router.guards.limits.refusals import MONEY
@@ -110,6 +111,7 @@ class Pipeline:
         paced: says who gives way to a tenant's budget; None where nobody does.
         assess: told of each reply of a backend; None where nobody looks at them.
         experiments: send some requests another way; None where there are none, as on such a way itself.
+        room: for what is gathered of streams; arms of experiments share it.
         names_replies: the ledger is told what names a request's kept reply also where none are kept.
     """
 
@@ -131,6 +133,7 @@ class Pipeline:
     paced: Paced | None = None
     assess: Assess | None = None
     experiments: "Experiments[Pipeline] | None" = None
+    room: Room = field(default_factory=Room)
     names_replies: bool = False
 
     def answer(self, request: Request) -> Coroutine[None, None, Answer]:
@@ -177,7 +180,7 @@ class Pipeline:
                 escalates = partial(self._escalates, request, decision)
                 begun = await self.cascade.begin(routes, account, escalates=escalates)
             keep = partial(self._keep, key, look, taken.seat) if key and _is_regular(begun, decision) else None
-            chunks = Relay(account, self._large_price, keep, witness, self.assess).chunks(begun)
+            chunks = Relay(account, self._large_price, keep, witness, self.assess, self.room).chunks(begun)
             try:
                 await account.opened
                 first = await anext(chunks)

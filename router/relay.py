@@ -17,12 +17,12 @@ from cache.base import KeptReply
 from router.account import Account
 from router.base import STOPPED, Outcome, Price, Request, Tier
 from router.dispatch import Begun
+from router.gathering import Gathered, Room
 from router.samples import without_logprobs
 
 _NEVER_KEPT = re.compile(
     rb'"finish_reason"\s*:\s*"(?!stop")|"tool_calls"\s*:\s*\[\s*\{|"function_call"\s*:\s*\{|"refusal"\s*:\s*"'
 )
-LONGEST_KEPT = 1 << 20  # bytes of a stream that are gathered for the cache; longer ones are not kept
 
 Witness = Callable[[Begun, bytes | None], None]
 """Takes what the caller got, a body or events; None where it was too long to be gathered."""
@@ -39,13 +39,15 @@ class Relay(Struct, frozen=True):
         keep: takes a whole reply for the cache; None where it may not be kept.
         witness: told of the whole reply when the caller has it; None where the request is not sampled.
         assess: told of each reply that had begun; None where nobody looks at them.
+        room: for what is gathered of streams.
     """
 
     account: Account
     baseline: Price | None
     keep: Callable[[KeptReply], None] | None
-    witness: Witness | None = None
-    assess: Assess | None = None
+    witness: Witness | None
+    assess: Assess | None
+    room: Room
 
     def chunks(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Return the caller's bytes; whoever takes them closes the generator.
@@ -85,8 +87,8 @@ class Relay(Struct, frozen=True):
     async def _events(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
-        gathered = _Gathered(wanted=any((self.keep, self.witness, self.assess)))
-        heard = _Gathered(wanted=self.assess is not None) if begun.adds_logprobs else gathered
+        gathered = Gathered(self.room, wanted=any((self.keep, self.witness, self.assess)))
+        heard = Gathered(self.room, wanted=self.assess is not None) if begun.adds_logprobs else gathered
         feed = _cleaned(reader.feed, heard) if begun.adds_logprobs else reader.feed
         outcome, error = Outcome.HUNG_UP, ""
         try:
@@ -132,6 +134,8 @@ class Relay(Struct, frozen=True):
                 came=gathered.length,
             )
             self._look(begun, heard, outcome)
+            heard.close()
+            gathered.close()
             if gathered.length or outcome is not Outcome.BROKEN:  # else nothing went out: the caller gets an error
                 self.account.close(outcome, status=200, error=error)
 
@@ -146,7 +150,7 @@ class Relay(Struct, frozen=True):
         if self.witness is not None:
             self.witness(begun, body)
 
-    def _look(self, begun: Begun, heard: "_Gathered", outcome: Outcome) -> None:
+    def _look(self, begun: Begun, heard: Gathered, outcome: Outcome) -> None:
         """Tell who looks at replies of a stream that ended by itself, or broke; a caller who left has cut it."""
         if self.assess is not None and heard.length and outcome in (Outcome.ANSWERED, Outcome.BROKEN):
             self.assess(self.account.request, begun.route.tier, heard.body())
@@ -181,11 +185,11 @@ def ended_by(error: BackendError | asyncio.CancelledError) -> tuple[Outcome, str
     return (Outcome.INTERRUPTED if STOPPED in error.args else Outcome.HUNG_UP), ""
 
 
-def _cleaned(feed: Callable[[bytes], bytes], heard: "_Gathered") -> Callable[[bytes], bytes]:
+def _cleaned(feed: Callable[[bytes], bytes], heard: Gathered) -> Callable[[bytes], bytes]:
     return lambda piece: _clean(feed(piece), heard)
 
 
-def _clean(data: bytes, heard: "_Gathered") -> bytes:
+def _clean(data: bytes, heard: Gathered) -> bytes:
     """Return events without log-probabilities; with them they go to `heard`."""
     heard.add(data)
     return without_logprobs(data)
@@ -195,7 +199,7 @@ class _Fed(Struct):
     """A sink that reads along before another one takes what may go on."""
 
     feed: Callable[[bytes], bytes]
-    gathered: "_Gathered"
+    gathered: Gathered
     sink: Sink
 
     def write(self, data: bytes) -> bool:
@@ -207,25 +211,6 @@ class _Fed(Struct):
 
     async def drain(self) -> None:
         await self.sink.drain()
-
-
-class _Gathered:
-    """The events of a stream, as long as they may still be kept."""
-
-    def __init__(self, *, wanted: bool) -> None:
-        self._parts: list[bytes] | None = [] if wanted else None
-        self.length = 0
-
-    def add(self, data: bytes) -> None:
-        self.length += len(data)
-        if self._parts is None:
-            return
-        self._parts.append(data)
-        if self.length > LONGEST_KEPT:
-            self._parts = None
-
-    def body(self) -> bytes | None:
-        return None if self._parts is None else b"".join(self._parts)
 
 
 def _kept(begun: Begun, body: bytes, usage: Usage | None) -> KeptReply:

@@ -1,0 +1,56 @@
+"""Events of streams -> whole bodies, for the cache and for those who look at replies, while there is room for them.
+
+A body that is too long is let go, and so is one that grows while all of them together fill the room: what is gathered
+is for later, and must not cost the memory that open streams need. Touched by the loop alone.
+"""
+
+from typing import Final
+
+LONGEST: Final = 1 << 20  # bytes of one body
+ALL: Final = 16 << 20  # bytes of all bodies that are being gathered at once
+_PART: Final = 48  # bytes that a part takes beside its data
+
+
+class Room:
+    """What is left for bodies, in bytes; below zero, whoever asks for more lets go of all it has."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, size: int = ALL) -> None:
+        self.left = size
+
+
+class Gathered:
+    """The events of one stream; whoever made it closes it.
+
+    Attributes:
+        length: bytes that came, gathered or not.
+    """
+
+    __slots__ = ("_held", "_parts", "_room", "length")
+
+    def __init__(self, room: Room, *, wanted: bool) -> None:
+        self._room, self._held, self.length = room, 0, 0
+        self._parts: list[bytes] | None = [] if wanted else None
+
+    def add(self, data: bytes) -> None:
+        """Take some events."""
+        self.length += len(data)
+        if self._parts is None:
+            return
+        held = len(data) + _PART
+        self._held += held
+        self._room.left -= held
+        self._parts.append(data)
+        if self.length > LONGEST or self._room.left < 0:
+            self.close()
+
+    def body(self) -> bytes | None:
+        """Return all of them; None where they were let go, or are not wanted."""
+        return None if self._parts is None else b"".join(self._parts)
+
+    def close(self) -> None:
+        """Let go of what was gathered."""
+        self._parts = None
+        self._room.left += self._held
+        self._held = 0
