@@ -19,7 +19,8 @@ from cache.memory import MemoryStore
 from cache.redis_store import RedisStore
 from cache.replies import MAX_BYTES, Replies
 from cache.semantic.options import SemanticOptions
-from cache.supervisor import PrivateRedis, find_binary
+from cache.steady_redis import SteadyRedis
+from cache.supervisor import find_binary
 
 Kind = Literal["redis", "private redis", "memory", "off"]
 
@@ -88,10 +89,12 @@ class Shared:
     Attributes:
         secret: of at least 16 bytes.
         private_url: of a private server that somebody else owns; None where there is none.
+        server: that server, where this process has started it.
     """
 
     secret: bytes = field(repr=False)
     private_url: str | None = None
+    server: SteadyRedis | None = None
 
     def url_for(self, options: CacheOptions) -> str | None:
         """Return where a Redis is; None where replies are kept in none."""
@@ -111,7 +114,8 @@ async def open_shared(options: CacheOptions) -> AsyncGenerator[Shared]:
     """Yield a new secret and, where the options want one and it can be had, a private server for the block."""
     async with AsyncExitStack() as owned:
         is_private = options.enabled and options.url is None
-        yield Shared(secrets.token_bytes(_SECRET_BYTES), await _start_private(owned) if is_private else None)
+        server = await _start_private(owned) if is_private else None
+        yield Shared(secrets.token_bytes(_SECRET_BYTES), server.server.url if server else None, server)
 
 
 @asynccontextmanager
@@ -146,13 +150,13 @@ async def _open_store(options: CacheOptions, shared: Shared, owned: AsyncExitSta
     return store, kind, url
 
 
-async def _start_private(owned: AsyncExitStack) -> str | None:
+async def _start_private(owned: AsyncExitStack) -> SteadyRedis | None:
     binary = find_binary()
     if binary is None:
         _log.info("no redis-server found: replies are kept in this process")
         return None
     try:
-        return (await owned.enter_async_context(PrivateRedis(binary))).url
+        return await owned.enter_async_context(SteadyRedis(binary))
     except StoreAway as error:
         _log.warning("replies are kept in this process: %s", error)
         return None

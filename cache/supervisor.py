@@ -1,7 +1,8 @@
 """Starts a redis-server of our own that ends when we end.
 
 It listens on a unix socket in a directory that only this user can enter, keeps nothing on disk and forgets what was
-not read for longest. The kernel ends it with the thread that started it, also after `kill -9` (Linux only).
+not read for longest. The kernel ends it with the thread that started it, also after `kill -9` (Linux only). Who has it
+started again when it dies by itself stands in `steady_redis.py`.
 """
 
 import asyncio
@@ -80,6 +81,11 @@ class PrivateRedis:
         return self._process.pid if self._process else None
 
     @property
+    def ended_by(self) -> int | None:
+        """Its exit code, or the signal that killed it as a number below 0; None while it runs or none was started."""
+        return self._process.poll() if self._process else None
+
+    @property
     def url(self) -> str:
         """Where the server listens once it is started."""
         return f"unix://{quote(str(self._directory))}/socket"
@@ -108,6 +114,23 @@ class PrivateRedis:
             await self.aclose()
             raise
         return self.url
+
+    async def start_again(self) -> None:
+        """Return when another server answers in the place of one that has ended; it knows nothing of what that knew.
+
+        Must be called from the thread that called `start`.
+
+        Raises:
+            StoreAway: as `start`.
+        """
+        if self._directory is None:
+            raise StoreAway("private redis was closed")
+        self._process = _spawn(self._binary, self._directory)
+        try:
+            await self._answers(Address(path=f"{self._directory}/socket"))
+        except BaseException:  # also when cancelled: one that does not answer is none
+            self._process.kill()
+            raise
 
     async def aclose(self) -> None:
         """End the server and remove its directory; it has nothing to save."""

@@ -1,11 +1,13 @@
 """A configuration file -> all its faults, or a word that there are none.
 
-Reads what the gateway reads when it starts: weights, calibration, verifier, registry, price book; creates nothing. With
-`--live` also asks each backend whether it is ready, which starts the models of our own for a moment.
+Reads what the gateway reads when it starts: weights, calibration, verifier, registry, price book, and how a ledger in
+PostgreSQL answers; creates nothing. With `--live` also asks each backend whether it is ready, which starts the models
+of our own for a moment; then a database that a gateway could not use is an error, too, and else a remark.
 """
 
 import asyncio
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +18,9 @@ from router.commands.errors import BackendAway, BadConfiguration
 from router.config.kinds import BackendOptions
 from router.config.models import Config
 from router.config.reading import placed, read_config
+from router.ledger.place import PostgresPlace
 from router.ledger.prices import load as load_prices
+from router.ledger.trying import tried
 from router.running.vetting import faults_in
 
 _SECONDS = 30.0  # for one backend to start and to say that it is ready
@@ -34,15 +38,23 @@ def check(
         raise BadConfiguration(placed(config, faults))
     ready = asyncio.run(_ready(chosen)) if live else {}
     name = str(config or "the built-in configuration")
+    place = chosen.ledger.place
+    database = tried(place) if isinstance(place, PostgresPlace) else None
+    if live and database is not None and not database.is_usable:
+        raise BackendAway(f"the ledger {place} {database.found}", where=name, advice=database.advice, ready=ready)
     if away := [tier for tier, ok in ready.items() if not ok]:
         what = f"no answer from {' and '.join(away)}"
         raise BackendAway(what, where=name, advice="start it, or mend its urls", ready=ready)
     remarks = unpriced(chosen)
+    if database is not None and database.advice:
+        remarks.append(f"ledger.url: {place}: {database.found}; {database.advice}")
     if as_json:
+        ledger = None if database is None else asdict(database)
         said = {"config": None if config is None else name, "faults": [], "remarks": remarks, "ready": ready or None}
-        print(json.dumps(said))
-    else:
-        print("\n".join([f"{name}: in order", *remarks, *(f"{tier}: ready" for tier in ready)]))
+        print(json.dumps({**said, "ledger": ledger}))
+        return
+    in_order = [f"ledger: {place}: {database.found}"] if database is not None and not database.advice else []
+    print("\n".join([f"{name}: in order", *remarks, *in_order, *(f"{tier}: ready" for tier in ready)]))
 
 
 def unpriced(chosen: Config) -> list[str]:

@@ -45,7 +45,7 @@ COMMANDS = (
     Command("score", "router.commands.score:score", "Say which model a text would go to, and why."),
     Command("export", "router.commands.export:export", "Write the ledger as JSON lines, CSV or Parquet."),
     Command("savings", "router.commands.savings:savings", "Say what was saved against all-Large, and how surely."),
-    Command("replay", "router.commands.replay:replay", "Say what another policy or price book would have done."),
+    Command("replay", "router.commands.replay:replay", "Say what another policy, price book or cache would have done."),
     Command("quality", "router.commands.quality:quality", "Show how good replies were, and how sure that is."),
     Command("ledger", "router.commands.ledger:ledger", "Verify the ledger, bring it up to date, erase what is old."),
     Command("bench", "router.commands.bench:bench", "Measure the gateway against a mock upstream."),

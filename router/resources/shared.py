@@ -6,14 +6,18 @@ the parent opens the cache's server and the engines once, and tells each worker 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec import Struct
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from backends.base import Backend
 from cache.options import CacheOptions, Shared, open_shared
+from cache.steady_redis import CAUSES
 from router.alerts.opening import Alerts
 from router.base import Ledger
 from router.config.kinds import BackendOptions
@@ -45,6 +49,8 @@ class Resources:
         ledger: what all records go to.
         quotas: what tenants have used.
         alerts: what watches requests.
+        is_refused: tells whether the ledger takes nothing now, so that no request is answered.
+        cache: what kept replies have in common; tells how its server fares.
         inherited: of what a parent has opened, which it may tell anew; None where this process opens everything.
     """
 
@@ -55,17 +61,20 @@ class Resources:
         alerts: Alerts,
         owned: AsyncExitStack,
         inherited: Inherited | None = None,
+        *,
+        is_refused: Callable[[], bool],
     ) -> None:
         """Take what closes the servers that will be started, too."""
         self.ledger, self.quotas, self.alerts, self.inherited = ledger, quotas, alerts, inherited
-        self._cache = SharedCache(owned)
+        self.is_refused = is_refused
+        self.cache = SharedCache(owned)
         self._engines = Engines()
 
     async def shared(self, options: CacheOptions) -> Shared:
         """Return what kept replies have in common, under these options and later ones."""
         if self.inherited is not None:
             return Shared(bytes.fromhex(self.inherited.secret), self.inherited.private_url)
-        return await self._cache.under(options)
+        return await self.cache.under(options)
 
     def backend(self, options: BackendOptions, *, url: str | None, secret: bytes) -> Backend:
         """Return a backend; an engine of our own ends with the last backend over it.
@@ -103,10 +112,10 @@ async def open_resources(
         owned.push_async_callback(quotas.aclose)
         alerts = Alerts(ledger, quotas.budgets)
         owned.push_async_callback(alerts.aclose)
-        yield Resources(writer, quotas, alerts, owned, inherited)
+        yield Resources(writer, quotas, alerts, owned, inherited, is_refused=lambda: False)
 
 
-class SharedCache:
+class SharedCache(Collector):
     """The secret and the private server that all configurations have in common, one after the other."""
 
     def __init__(self, owned: AsyncExitStack) -> None:
@@ -118,6 +127,17 @@ class SharedCache:
         before, wants_server = self._opened, options.enabled and options.url is None
         if before is None or (before.private_url is None and wants_server):
             opened = await self._owned.enter_async_context(open_shared(options))
-            self._opened = opened if before is None else Shared(before.secret, opened.private_url)
+            self._opened = opened if before is None else replace(opened, secret=before.secret)
             return self._opened
         return before
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what Prometheus is told of the private server, where this process has one."""
+        server = None if self._opened is None else self._opened.server
+        if server is None:
+            return
+        words = "Times that the private Redis was gone, and another one took its place"
+        restarts = CounterMetricFamily("tandem_private_redis_restarts", words, labels=("cause",))
+        for cause in CAUSES:
+            restarts.add_metric([cause], server.restarts.get(cause, 0))
+        yield restarts

@@ -282,7 +282,7 @@ class WorkerPool(Collector):
         """Tell a worker what all have counted; one that cannot tell in time counts as it last told."""
         others = [each for each in self._listening() if each is not asking]
         await asyncio.gather(*(each.tell(TELL_WITHIN) for each in others))
-        own = [families_of(each) for each in (self, self.loop_monitor, self.reloads)]
+        own = [families_of(each) for each in (self, self.loop_monitor, self.reloads, self._cache)]
         counted = [each.counted for each in (asking, *others)]
         asking.say(Total(total([*counted, *own, self._left])))
 
