@@ -6,18 +6,25 @@ is for later, and must not cost the memory that open streams need. Touched by th
 
 from typing import Final
 
+from msgspec import Struct, field
+
 LONGEST: Final = 1 << 20  # bytes of one body
-ALL: Final = 16 << 20  # bytes of all bodies that are being gathered at once
+TO_KEEP: Final = 64 << 20  # bytes of all bodies that are being gathered at once, for the cache or a comparison
+TO_LOOK_AT: Final = 4 << 20  # bytes of those that nobody but the looks at replies wants: some of them are enough
 _PART: Final = 48  # bytes that a part takes beside its data
 
 
-class Room:
+class Room(Struct):
     """What is left for bodies, in bytes; below zero, whoever asks for more lets go of all it has."""
 
-    __slots__ = ("left",)
+    left: int
 
-    def __init__(self, size: int = ALL) -> None:
-        self.left = size
+
+class Rooms(Struct, frozen=True):
+    """The rooms of a process."""
+
+    to_keep: Room = field(default_factory=lambda: Room(TO_KEEP))
+    to_look_at: Room = field(default_factory=lambda: Room(TO_LOOK_AT))
 
 
 class Gathered:

@@ -37,7 +37,7 @@ from router.dispatch import Begun, begin
 from router.eligibility import CAPABILITY, Eligibility, Eligible
 from router.experiments.assignment import assigned
 from router.experiments.running import Experiments
-from router.gathering import Room
+from router.gathering import Rooms
 from router.guards.large_share import CAPPED, LargeShare
 from router.guards.limits.base import Admitted, Limits
 from router.guards.limits.refusals import MONEY
@@ -111,7 +111,7 @@ class Pipeline:
         paced: says who gives way to a tenant's budget; None where nobody does.
         assess: told of each reply of a backend; None where nobody looks at them.
         experiments: send some requests another way; None where there are none, as on such a way itself.
-        room: for what is gathered of streams; arms of experiments share it.
+        rooms: for what is gathered of streams; arms of experiments share them.
         names_replies: the ledger is told what names a request's kept reply also where none are kept.
     """
 
@@ -133,7 +133,7 @@ class Pipeline:
     paced: Paced | None = None
     assess: Assess | None = None
     experiments: "Experiments[Pipeline] | None" = None
-    room: Room = field(default_factory=Room)
+    rooms: Rooms = field(default_factory=Rooms)
     names_replies: bool = False
 
     def answer(self, request: Request) -> Coroutine[None, None, Answer]:
@@ -180,7 +180,7 @@ class Pipeline:
                 escalates = partial(self._escalates, request, decision)
                 begun = await self.cascade.begin(routes, account, escalates=escalates)
             keep = partial(self._keep, key, look, taken.seat) if key and _is_regular(begun, decision) else None
-            chunks = Relay(account, self._large_price, keep, witness, self.assess, self.room).chunks(begun)
+            chunks = Relay(account, self._large_price, keep, witness, self.assess, self.rooms).chunks(begun)
             try:
                 await account.opened
                 first = await anext(chunks)

@@ -17,7 +17,7 @@ from cache.base import KeptReply
 from router.account import Account
 from router.base import STOPPED, Outcome, Price, Request, Tier
 from router.dispatch import Begun
-from router.gathering import Gathered, Room
+from router.gathering import Gathered, Rooms
 from router.samples import without_logprobs
 
 _NEVER_KEPT = re.compile(
@@ -39,7 +39,7 @@ class Relay(Struct, frozen=True):
         keep: takes a whole reply for the cache; None where it may not be kept.
         witness: told of the whole reply when the caller has it; None where the request is not sampled.
         assess: told of each reply that had begun; None where nobody looks at them.
-        room: for what is gathered of streams.
+        rooms: for what is gathered of streams.
     """
 
     account: Account
@@ -47,7 +47,7 @@ class Relay(Struct, frozen=True):
     keep: Callable[[KeptReply], None] | None
     witness: Witness | None
     assess: Assess | None
-    room: Room
+    rooms: Rooms
 
     def chunks(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Return the caller's bytes; whoever takes them closes the generator.
@@ -87,8 +87,10 @@ class Relay(Struct, frozen=True):
     async def _events(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
-        gathered = Gathered(self.room, wanted=any((self.keep, self.witness, self.assess)))
-        heard = Gathered(self.room, wanted=self.assess is not None) if begun.adds_logprobs else gathered
+        is_kept = self.keep is not None or self.witness is not None
+        room = self.rooms.to_keep if is_kept else self.rooms.to_look_at
+        gathered = Gathered(room, wanted=is_kept or self.assess is not None)
+        heard = Gathered(room, wanted=self.assess is not None) if begun.adds_logprobs else gathered
         feed = _cleaned(reader.feed, heard) if begun.adds_logprobs else reader.feed
         outcome, error = Outcome.HUNG_UP, ""
         try:

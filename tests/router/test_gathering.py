@@ -1,12 +1,16 @@
 """Tests router/gathering.py."""
 
 from contextlib import suppress
+from functools import partial
 
 import httpx2
 import pytest
 
+import cache.options
 from backends.base import StreamBroken
-from router.gathering import ALL, LONGEST, Gathered, Room
+from router import walks
+from router.gathering import LONGEST, TO_KEEP, TO_LOOK_AT, Gathered, Room, Rooms
+from router.pipeline import Pipeline
 from tests.router.conftest import Served, chat
 from tests.router.scripted import EVENTS
 
@@ -14,27 +18,27 @@ DATA = b"data: {}\n\n" * 100
 
 
 def test_what_came_is_one_body() -> None:
-    gathered = Gathered(Room(), wanted=True)
+    gathered = Gathered(Room(TO_KEEP), wanted=True)
     for piece in (b"a", b"bc"):
         gathered.add(piece)
     assert (gathered.body(), gathered.length) == (b"abc", 3)
 
 
 def test_what_nobody_wants_is_counted_and_takes_no_room() -> None:
-    room = Room()
+    room = Room(TO_KEEP)
     gathered = Gathered(room, wanted=False)
     gathered.add(DATA)
-    assert (gathered.body(), gathered.length, room.left) == (None, len(DATA), ALL)
+    assert (gathered.body(), gathered.length, room.left) == (None, len(DATA), TO_KEEP)
 
 
 def test_one_that_is_too_long_is_let_go_and_its_room_with_it() -> None:
-    room = Room()
+    room = Room(TO_KEEP)
     gathered = Gathered(room, wanted=True)
     while gathered.length <= LONGEST:
         assert gathered.body() is not None
         gathered.add(DATA)
     assert gathered.body() is None
-    assert room.left == ALL
+    assert room.left == TO_KEEP
 
 
 def test_whoever_finds_the_room_full_lets_go_of_all_it_has_and_others_go_on() -> None:
@@ -54,27 +58,25 @@ def test_whoever_finds_the_room_full_lets_go_of_all_it_has_and_others_go_on() ->
 
 
 @pytest.mark.parametrize("breaks_with", [None, StreamBroken("cut")])
+@pytest.mark.parametrize("is_kept", [True, False])
 async def test_a_stream_gives_its_room_back_however_it_ends(
-    serve_house: Served, monkeypatch: pytest.MonkeyPatch, breaks_with: StreamBroken | None
+    serve_house: Served, monkeypatch: pytest.MonkeyPatch, breaks_with: StreamBroken | None, *, is_kept: bool
 ) -> None:
-    rooms, lowest = list[Room](), list[int]()
-    make, add = Room.__init__, Gathered.add
-
-    def noted(room: Room, size: int = ALL) -> None:
-        rooms.append(room)
-        make(room, size)
+    rooms, add, lowest = Rooms(), Gathered.add, {TO_KEEP: TO_KEEP, TO_LOOK_AT: TO_LOOK_AT}
 
     def added(gathered: Gathered, data: bytes) -> None:
         add(gathered, data)
-        lowest.append(gathered._room.left)
+        for size, room in ((TO_KEEP, rooms.to_keep), (TO_LOOK_AT, rooms.to_look_at)):
+            lowest[size] = min(lowest[size], room.left)
 
-    monkeypatch.setattr(Room, "__init__", noted)
     monkeypatch.setattr(Gathered, "add", added)
-    async with serve_house() as house:
+    monkeypatch.setattr(cache.options, "find_binary", lambda: None)
+    monkeypatch.setattr(walks, "Pipeline", partial(Pipeline, rooms=rooms))
+    async with serve_house(cache={"enabled": is_kept}) as house:
         house.mini.breaks_with = breaks_with
         if breaks_with is not None:
             house.mini.events = EVENTS[:1]
         with suppress(httpx2.RemoteProtocolError):
-            await house.client.post("/v1/chat/completions", json=chat(stream=True))
-        assert min(lowest) < ALL
-        assert {room.left for room in rooms} == {ALL}
+            await house.client.post("/v1/chat/completions", json=chat(stream=True, temperature=0))
+        assert [size for size, left in lowest.items() if left < size] == [TO_KEEP if is_kept else TO_LOOK_AT]
+        assert (rooms.to_keep.left, rooms.to_look_at.left) == (TO_KEEP, TO_LOOK_AT)
