@@ -6,6 +6,7 @@ makes cases from a seed; a plan is a slice of them, with its margin fixed before
 CertifyingError          nothing can be certified; the message says why
   FilesError             a file of cases cannot be used; names file, line and column
   NoAnswer               a model does not answer at all
+  PatternTooSlow         a pattern takes longer on a reply than it may
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,10 @@ class FilesError(CertifyingError):
 
 class NoAnswer(CertifyingError):
     """A model does not answer at all."""
+
+
+class PatternTooSlow(CertifyingError):
+    """A pattern takes longer on a reply than it may."""
 
 
 class Said(Struct, frozen=True):

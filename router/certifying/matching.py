@@ -16,7 +16,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
-from router.certifying.base import CertifyingError
+from router.certifying.base import CertifyingError, PatternTooSlow
 from router.certifying.suites.schemas import misfit
 
 WITHIN: Final = 2.0
@@ -24,10 +24,6 @@ WITHIN: Final = 2.0
 
 Wanted = str | Mapping[str, Any]
 """A regular expression, which is looked for, or a JSON Schema, which a text of JSON has to fit."""
-
-
-class TooSlow(CertifyingError):
-    """A pattern takes longer than it may."""
 
 
 class Matcher:
@@ -53,13 +49,13 @@ class Matcher:
         """Tell whether a text is as it is wanted.
 
         Raises:
-            TooSlow: that takes longer than it may, on this text or on one before.
+            PatternTooSlow: that takes longer than it may, on this text or on one before.
             CertifyingError: the process cannot be started, or ends by itself.
         """
         named = json.dumps(wanted, sort_keys=True)
         with self._turn:
             if named in self._slow:
-                raise TooSlow
+                raise self._too_slow(named)
             said = self._ask(json.dumps([wanted, text]).encode())
             if said:
                 return said == b"1\n"
@@ -67,7 +63,10 @@ class Matcher:
         if ended != -signal.SIGALRM:
             raise CertifyingError(f"the process that tries patterns ended with {ended}")
         self._slow.add(named)
-        raise TooSlow
+        raise self._too_slow(named)
+
+    def _too_slow(self, named: str) -> PatternTooSlow:
+        return PatternTooSlow(f"{named} takes longer than {self._within:g} s on a text")
 
     def _ask(self, line: bytes) -> bytes:
         """Return what the process says; nothing where it ended before it could."""

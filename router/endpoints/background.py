@@ -9,17 +9,20 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractContextManager, suppress
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from backends.dialects.reading import Fields
+from backends.dialects.responses.from_responses import SERVER_ERROR
+from backends.dialects.responses.output_items import IN_PROGRESS
+from backends.dialects.responses.writing import FAILED, QUEUED
 from router.base import STOPPED, GatewayError, Unavailable
 from router.endpoints.chat import Scope
-from router.endpoints.making import DELETED, Making
+from router.endpoints.making import CUT_OFF, DELETED, Making
 from router.endpoints.responses import KIND, AskedResponse
 from router.endpoints.run_events import Following
 from router.endpoints.translated import Translated
@@ -31,9 +34,9 @@ MOST_OF_ONE: Final = 256  # answers of one tenant that one process has accepted 
 LOOK_EVERY: Final = 0.25  # seconds between looks for what other processes want
 STOPS_WITHIN: Final = 3.0  # seconds
 TRIES_EVERY: Final = 1.0  # seconds between tries to write how an answer ended
-UNFINISHED: Final = ("queued", "in_progress")
+UNFINISHED: Final = (QUEUED, IN_PROGRESS)
 
-_DIED: Final = {"code": "server_error", "message": "the gateway was stopped before the answer was whole"}
+_DIED: Final = {"code": SERVER_ERROR, "message": CUT_OFF}
 _log = logging.getLogger(__name__)
 _read: Final = msgspec.json.Decoder(Fields).decode
 
@@ -68,8 +71,9 @@ class Background:
         self._makings: dict[Name, Making] = {}
         self._of_tenants = Counter[str]()
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._tasks = {asyncio.create_task(self._bury())}
+        self._tasks = set[asyncio.Task[None]]()
         self._watch: asyncio.Task[None] | None = None
+        self._task_of(self._bury())
 
     def __repr__(self) -> str:
         return f"<Background makes: {len(self._makings)} answers>"
@@ -87,17 +91,15 @@ class Background:
         try:
             await self._runs.begin(making.name)
             await making.accept()
-        except BaseException:
+        except BaseException:  # also where its caller leaves: nothing of it may stay
             self._of_tenants[tenant] -= 1
             with suppress(Unavailable):
                 await self._runs.end(making.name)
             raise
         self._makings[making.name] = making
-        making.task = asyncio.create_task(self._make(making, {**scope, "extensions": {}}))
-        self._tasks.add(making.task)
-        making.task.add_done_callback(self._heard)
+        making.task = self._task_of(self._make(making, {**scope, "extensions": {}}))
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._look())
+            self._watch = self._task_of(self._look())
         return making.queued
 
     async def found(self, name: Name) -> StoredObject | None:
@@ -139,10 +141,11 @@ class Background:
             if ping:
                 yield ping
         kept = await self.found(name)
-        response = {"status": UNFINISHED[0]} if kept is None else _read(kept.body)
-        rest = b"" if response["status"] in UNFINISHED else following.rest(response)
-        if rest:
-            yield rest
+        response = None if kept is None else _read(kept.body)
+        if response is not None and response["status"] not in UNFINISHED:
+            rest = following.rest(response)
+            if rest:
+                yield rest
 
     async def aclose(self) -> None:
         """End what is being made; it is found failed from now on."""
@@ -151,10 +154,9 @@ class Background:
             making.stop(STOPPED)
         if makings:
             await asyncio.wait({making.task for making in makings}, timeout=STOPS_WITHIN)
-        own = [*self._tasks, *([] if self._watch is None else [self._watch])]
-        for task in own:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*own, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _check(self, asked: AskedResponse, scope: Scope, tenant: str) -> None:
         """Refuse at once what would be refused later."""
@@ -228,12 +230,19 @@ class Background:
         if kept is not None:
             response = _read(kept.body)
             if response["status"] in UNFINISHED:
-                kept = replace(kept, body=msgspec.json.encode({**response, "status": "failed", "error": _DIED}))
+                kept = replace(kept, body=msgspec.json.encode({**response, "status": FAILED, "error": _DIED}))
                 await self._objects.change(kept)
         await self._runs.end(name)
         return kept
 
-    def _heard(self, task: asyncio.Task[Any]) -> None:
+    def _task_of(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Begin a task that is cancelled at the end, if it is not over."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._heard)
+        return task
+
+    def _heard(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            _log.error("an answer in the background failed", exc_info=task.exception())
+            _log.error("what makes answers in the background failed", exc_info=task.exception())

@@ -8,6 +8,7 @@ Source: OpenAI API reference, "Conversations".
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,13 +22,13 @@ from backends.dialects.reading import Fields, needed, objects
 from backends.dialects.responses.items import to_chat_messages
 from backends.dialects.responses.listing import listed_items
 from router.base import BadRequest, GatewayError
-from router.endpoints.pages import cut_of, paged
+from router.endpoints.pages import cut_of, found_of, paged
 from router.endpoints.storing import metadata_of
 from router.endpoints.wire import read_body
 from router.guards.keys import Keys
 from router.guards.parameters import read_document
-from router.stored.base import ObjectStore, StoredObject, kind_below
-from router.stored.conversations import KIND, LONGEST_ID, Conversations
+from router.stored.base import LONGEST_ID, ObjectStore, StoredObject, kind_below
+from router.stored.conversations import KIND, Conversations
 
 MOST_ADDED: Final = 20  # items at a time
 
@@ -61,7 +62,7 @@ class ConversationEndpoints:
         """Make one, with its first items."""
         tenant = self._tenant(request)
         document, metadata = await self._document(request)
-        items = [] if document.get("items") is None else _items(document["items"])
+        items = [] if document.get("items") is None else _items(document)
         made = await self._kept.make(tenant, metadata_of(metadata))
         if items:
             await self._kept.add(tenant, made.id, items)
@@ -88,25 +89,18 @@ class ConversationEndpoints:
     async def items(self, request: Request) -> Response:
         """Return a page of items, the last ones first where nothing else is asked."""
         tenant, kept = await self._found(request)
-        cut, below = cut_of(request, order="desc"), kind_below(KIND, kept.id)
+        cut = cut_of(request, order="desc")
         if cut.after and await self._item(tenant, kept.id, cut.after) is None:
             raise NoSuchItem(cut.after, param="after")  # or the list would seem to end here
-        found = (
-            await self.objects.page(tenant, below, after=cut.after, limit=cut.limit, newest_first=cut.newest_first)
-            if cut.limit
-            else ()
-        )
-        last = found[-1].id if found else cut.after
-        more = await self.objects.page(tenant, below, after=last, limit=1, newest_first=cut.newest_first)
-        return paged([Raw(each.body) for each in found], [each.id for each in found], has_more=bool(more))
+        found, has_more = await found_of(partial(self.objects.page, tenant, kind_below(KIND, kept.id)), cut)
+        return paged([Raw(each.body) for each in found], [each.id for each in found], has_more=has_more)
 
     async def add(self, request: Request) -> Response:
         """Put items to the end."""
         tenant = self._tenant(request)
         document, _ = await self._document(request)
-        identifier = _identifier(request)
-        items = _items(needed_items(document))
-        await self._kept.add(tenant, identifier, items)
+        items = _items(document)
+        await self._kept.add(tenant, _identifier(request), items)
         shown = [Raw(msgspec.json.encode(each)) for each in items]
         return paged(shown, [each["id"] for each in items], has_more=False)
 
@@ -167,34 +161,21 @@ def conversation_routes(stored: ObjectStore, keys: Keys, *, max_body: int) -> li
     ]
 
 
-def needed_items(document: Fields) -> object:
-    """Return the items that must be there.
+def _items(document: Fields) -> list[Fields]:
+    """Return the items that were sent as they are kept, under ids of our own.
 
     Raises:
-        BadRequest: they are missing.
+        BadRequest: they are missing or too many, or one of them is none that a request could have.
     """
     try:
-        return needed(document, "items", "")
-    except DialectError as error:
-        raise BadRequest(str(error), code=error.code, param=error.param) from error
-
-
-def _items(sent: object) -> list[Fields]:
-    """Return items as they are kept, under ids of our own.
-
-    Raises:
-        BadRequest: they are too many, or one of them is none that a request could have.
-    """
-    try:
-        given = objects(sent, "items")
+        given = objects(needed(document, "items", ""), "items")
         to_chat_messages([item for item, _ in given], [param for _, param in given])
     except DialectError as error:
         raise BadRequest(str(error), code=error.code, param=error.param) from error
     if len(given) > MOST_ADDED:
         said = f"{len(given)} items are more than {MOST_ADDED}: send them in several requests"
         raise BadRequest(said, code="invalid_value", param="items")
-    nameless = [{name: value for name, value in item.items() if name != "id"} for item, _ in given]
-    return listed_items(nameless, os.urandom(22).hex())
+    return listed_items([item for item, _ in given], os.urandom(22).hex(), keeps_ids=False)
 
 
 def _shown(kept: StoredObject) -> dict[str, Any]:

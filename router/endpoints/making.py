@@ -12,22 +12,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from backends.dialects.reading import UNREADABLE, Fields
-from backends.dialects.responses.from_responses import FAILED, LIMITED
+from backends.dialects.responses.from_responses import RATE_LIMITED, SERVER_ERROR
+from backends.dialects.responses.output_items import IN_PROGRESS
+from backends.dialects.responses.writing import CANCELLED, FAILED, UNTIL
 from router.base import STOPPED, Unavailable
 from router.endpoints.responses import AskedResponse
 from router.endpoints.run_events import EventLog
-from router.stored.base import ObjectStore
+from router.stored.base import ObjectStore, StoreFull
 from router.stored.runs import Name
 
-CANCELLED: Final = "cancelled"
 DELETED: Final = "deleted"
-ENDED: Final = ("completed", "incomplete", "failed", "cancelled")
+CUT_OFF: Final = "the gateway was stopped before the answer was whole"
 
 _OK: Final = 200
 _LIMIT: Final = 429
 _BAD: Final = range(400, 429)
 _BROKE: Final = "the answer broke off"
-_STOPPED: Final = "the gateway was stopped before the answer was whole"
 
 
 class _Told(Struct):
@@ -50,6 +50,7 @@ class Making:
         queued: the Response as it is until somebody makes it.
         why: it ends before it is whole: by `CANCELLED`, `DELETED` or `STOPPED`; "" where it does not.
         task: makes it.
+        log: where its events go, if it is streamed.
     """
 
     task: "asyncio.Task[None]"
@@ -90,7 +91,7 @@ class Making:
 
     async def begin(self) -> None:
         """Store that it is being made."""
-        if not await self._objects.change(self._keeping.stored({**self.queued, "status": "in_progress"})):
+        if not await self._objects.change(self._keeping.stored({**self.queued, "status": IN_PROGRESS})):
             self.stop(DELETED)
 
     def stop(self, why: str = CANCELLED) -> None:
@@ -134,9 +135,9 @@ class Making:
 
     def cut_short(self, response: Fields, error: Unavailable) -> Fields:
         """Return what can be stored in its place: the same, but for an answer for which there is no room."""
-        if error.code not in {"store_full", "object_too_large"}:
+        if not isinstance(error, StoreFull):
             return response
-        return {**self.queued, "status": "failed", "error": {"code": FAILED, "message": str(error)}}
+        return {**self.queued, "status": FAILED, "error": {"code": SERVER_ERROR, "message": str(error)}}
 
     def _lost(self, error: Unavailable | None) -> None:
         """Take note that events cannot be stored: there is no room, or what they tell of is deleted."""
@@ -152,10 +153,10 @@ class Making:
         is_whole = translation.response is not None
         if self._failure:
             translation.fail(self._failure)
-        elif is_whole or (not self.why and translation.shown["status"] in ENDED):
+        elif is_whole or (not self.why and translation.shown["status"] in UNTIL):
             return
         elif self.why == STOPPED:
-            translation.fail(_STOPPED)
+            translation.fail(CUT_OFF)
         elif self.why:
             translation.cancel()
         else:
@@ -169,5 +170,5 @@ class Making:
 
     def _code(self) -> str:
         if self._status == _LIMIT:
-            return LIMITED
-        return "invalid_prompt" if self._status in _BAD else FAILED
+            return RATE_LIMITED
+        return "invalid_prompt" if self._status in _BAD else SERVER_ERROR

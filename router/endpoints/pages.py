@@ -1,7 +1,8 @@
 """Query of a list -> how it is to be cut; and one page of it, in the shape of the OpenAI API."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -10,10 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from router.base import BadRequest
+from router.stored.base import StoredObject
 
 MAX_LIMIT: Final = 100
 USUAL_LIMIT: Final = 20
 MAX_TEXT: Final = 1_024  # characters of one text of a query
+
+Search = Callable[..., Awaitable[Sequence[StoredObject]]]
+"""`router.stored.base.ObjectStore.page` of one tenant's objects of one kind."""
 
 
 class _Page(Struct):
@@ -49,13 +54,25 @@ def cut_of(request: Request, *, order: str) -> Cut:
     Raises:
         BadRequest: a parameter of the query is wrong.
     """
-    limit, order = text_of(request, "limit"), text_of(request, "order") or order
+    order = text_of(request, "order") or order
     if order not in ("asc", "desc"):
         raise BadRequest("order must be asc or desc", code="invalid_value", param="order")
-    if limit and not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(MAX_LIMIT))):
-        raise BadRequest(f"limit must be a number from 0 to {MAX_LIMIT}", code="invalid_value", param="limit")
-    wanted = min(int(limit), MAX_LIMIT) if limit else USUAL_LIMIT
+    wanted = whole_of(request, "limit", USUAL_LIMIT, most=MAX_LIMIT)
     return Cut(text_of(request, "after"), wanted, newest_first=order == "desc")
+
+
+def whole_of(request: Request, name: str, usual: int, *, most: int) -> int:
+    """Return a whole number of the query, from 0 on; the usual one where it was not sent.
+
+    Raises:
+        BadRequest: it is none, or above the most.
+    """
+    sent = text_of(request, name)
+    if not sent:
+        return usual
+    if not (sent.isascii() and sent.isdigit() and len(sent) <= len(str(most)) and int(sent) <= most):
+        raise BadRequest(f"{name} must be a whole number from 0 to {most}", code="invalid_value", param=name)
+    return int(sent)
 
 
 def text_of(request: Request, name: str) -> str:
@@ -68,6 +85,14 @@ def text_of(request: Request, name: str) -> str:
     if len(sent) > 1 or any(len(each) > MAX_TEXT for each in sent):
         raise BadRequest(f"{name} must be sent once, and be shorter", code="invalid_value", param=name)
     return sent[0] if sent else ""
+
+
+async def found_of(search: Search, cut: Cut) -> tuple[Sequence[StoredObject], bool]:
+    """Return what stands on the page, and whether something stands behind it, which its length does not tell."""
+    behind = partial(search, newest_first=cut.newest_first)
+    found = await behind(after=cut.after, limit=cut.limit) if cut.limit else ()
+    more = await behind(after=found[-1].id if found else cut.after, limit=1)
+    return found, bool(more)
 
 
 def paged(data: list[Raw], names: Sequence[str], *, has_more: bool) -> Response:

@@ -17,16 +17,16 @@ from backends.dialects.reading import Fields, read_object
 from backends.dialects.responses.asking import check, conversation_of
 from backends.dialects.responses.from_responses import FromResponses
 from backends.dialects.responses.listing import listed_items
+from backends.dialects.responses.output_items import COMPLETED, INCOMPLETE
 from router.base import BadRequest, Unavailable
 from router.endpoints.errors import WireError
 from router.endpoints.translated import Asked
 from router.model_names import AUTO
-from router.stored.base import ObjectStore, StoredObject
+from router.stored.base import LONGEST_ID, ObjectStore, StoredObject
 from router.stored.conversations import Conversations, NoSuchConversation
 
 KIND: Final = "response"
-LONGEST_ID: Final = 128  # characters
-WHOLE: Final = ("completed", "incomplete")
+_WHOLE: Final = (COMPLETED, INCOMPLETE)
 """Statuses of answers that can be gone on from; the latter were cut at a limit, and are as whole as they get."""
 
 _OWN_NAMES: Final = {
@@ -107,10 +107,7 @@ class Keeping(Struct, frozen=True):
 
     def _listed(self) -> list[Fields]:
         translation = self.translation
-        items = translation.items
-        if translation.conversation:  # whose items have ids that no other has
-            items = [{name: value for name, value in item.items() if name != "id"} for item in items]
-        return listed_items(items, translation.id)
+        return listed_items(translation.items, translation.id, keeps_ids=not translation.conversation)
 
 
 class AskedResponse(Asked, frozen=True, kw_only=True):
@@ -181,7 +178,7 @@ class Responses:
                 param="previous_response_id",
             )
         before = _read_response(kept.body)
-        if before["status"] not in WHOLE:
+        if before["status"] not in _WHOLE:
             raise BadRequest(
                 f"the response {previous[:LONGEST_ID]!a} is {before['status']}: go on from one that was completed",
                 code="previous_response_not_whole",

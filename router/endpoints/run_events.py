@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from backends.dialects.reading import Fields
 from backends.dialects.responses.replaying import events_of, last_event
+from backends.dialects.responses.writing import UNTIL
 from router.base import Unavailable
 from router.endpoints.responses import KIND
 from router.stored.base import ObjectStore, StoredObject, kind_below
@@ -25,7 +26,7 @@ PINGS_EVERY: Final = 10.0  # seconds
 ROWS: Final = 200  # at once
 
 _PING: Final = b": ping\n\n"
-_LAST: Final = ("response.completed", "response.incomplete", "response.failed")
+_LAST: Final = frozenset(UNTIL.values())
 
 
 class _Event(Struct):

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from router.base import BadRequest, GatewayError
-from router.endpoints.pages import MAX_TEXT, cut_of, paged, text_of
+from router.endpoints.pages import MAX_TEXT, cut_of, found_of, paged, text_of
 from router.endpoints.storing import KIND, is_id, metadata_of
 from router.endpoints.wire import read_body
 from router.guards.documents import DocumentReader
@@ -33,7 +33,7 @@ _read_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _read_messages: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 
 
-class UnknownCompletion(GatewayError):
+class NoSuchCompletion(GatewayError):
     """The tenant has no such completion."""
 
     status = 404
@@ -56,12 +56,10 @@ class StoredCompletions:
         tenant = self.keys.tenant_of(request.scope["headers"])
         cut, model, words = cut_of(request, order="asc"), text_of(request, "model"), _words(request)
         if cut.after and await self._get(tenant, cut.after) is None:
-            raise UnknownCompletion(cut.after, param="after")  # or the list would seem to end here
-        search = partial(self.objects.page, tenant, KIND, newest_first=cut.newest_first, model=model, metadata=words)
-        found = await search(after=cut.after, limit=cut.limit) if cut.limit else ()
-        names = [each.id for each in found]
-        has_more = bool(await search(after=names[-1] if names else cut.after, limit=1))
-        return paged([_shown(each) for each in found], names, has_more=has_more)
+            raise NoSuchCompletion(cut.after, param="after")  # or the list would seem to end here
+        search = partial(self.objects.page, tenant, KIND, model=model, metadata=words)
+        found, has_more = await found_of(search, cut)
+        return paged([_shown(each) for each in found], [each.id for each in found], has_more=has_more)
 
     async def one(self, request: Request) -> Response:
         """Return, mark or delete one."""
@@ -100,13 +98,13 @@ class StoredCompletions:
 
     async def _delete(self, tenant: str, identifier: str) -> Response:
         if not is_id(identifier) or not await self.objects.delete(tenant, KIND, identifier):
-            raise UnknownCompletion(identifier)
+            raise NoSuchCompletion(identifier)
         return _json(msgspec.json.encode({"object": "chat.completion.deleted", "id": identifier, "deleted": True}))
 
     async def _find(self, tenant: str, identifier: str) -> StoredObject:
         kept = await self._get(tenant, identifier)
         if kept is None:
-            raise UnknownCompletion(identifier)
+            raise NoSuchCompletion(identifier)
         return kept
 
     async def _get(self, tenant: str, identifier: str) -> StoredObject | None:

@@ -3,29 +3,28 @@
 One that is still being made is told as it is now. Each is its tenant's alone: to anybody else it is not there.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
+from msgspec import Raw
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from backends.dialects.reading import Fields
 from backends.dialects.responses.replaying import events_of
-from router.base import BadRequest, GatewayError
+from router.base import GatewayError
 from router.endpoints.background import Background
 from router.endpoints.compaction import Compaction
+from router.endpoints.pages import cut_of, paged, whole_of
 from router.endpoints.responding import EVENTS, NOT_KEPT, Responding, streamed
 from router.endpoints.response_counts import ResponseCounts
-from router.endpoints.responses import KIND, LONGEST_ID, AskedResponse, Responses
+from router.endpoints.responses import KIND, AskedResponse, Responses
 from router.endpoints.translated import Translated
 from router.guards.keys import Keys
-from router.stored.base import ObjectStore, StoredObject
+from router.stored.base import LONGEST_ID, ObjectStore, StoredObject
 
-MOST_ITEMS: Final = 100
-USUAL_ITEMS: Final = 20
 _MOST_EVENTS: Final = 1 << 31
 
 _read_items: Final = msgspec.json.Decoder(list[Fields]).decode
@@ -37,6 +36,10 @@ class NoSuchResponse(GatewayError):
 
     status = 404
     kind = "invalid_request_error"
+
+    def __init__(self, identifier: str) -> None:
+        said = f"no response with the id {identifier[:LONGEST_ID]!a} is stored"
+        super().__init__(said, code="not_found", param="response_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,9 @@ class StoredResponses:
     async def one(self, request: Request) -> Response:
         """Return a response; with `stream=true` the events that told of it, and those that are still to come."""
         kept = await self._kept(request)
-        query = request.query_params
-        if query.get("stream", "false").lower() != "true":
+        if request.query_params.get("stream", "false").lower() != "true":
             return Response(kept.body, media_type="application/json")
-        after = _number(query, "starting_after", -1, most=_MOST_EVENTS)
+        after = whole_of(request, "starting_after", -1, most=_MOST_EVENTS)
         response = _read_response(kept.body)
         if response.get("background"):
             return streamed(self.background.events((kept.tenant, kept.id), after=after))
@@ -64,7 +66,7 @@ class StoredResponses:
         tenant, identifier = self._asked(request)
         await self.background.stop((tenant, identifier))
         if not await self.objects.delete(tenant, KIND, identifier):
-            raise _missing(identifier)
+            raise NoSuchResponse(identifier)
         return JSONResponse({"id": identifier, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> Response:
@@ -76,33 +78,26 @@ class StoredResponses:
     async def items(self, request: Request) -> Response:
         """Return a page of the items that led to a response."""
         kept = await self._kept(request)
-        query = request.query_params
-        limit = _number(query, "limit", USUAL_ITEMS, most=MOST_ITEMS)
-        order = query.get("order", "desc")
-        if order not in ("asc", "desc"):
-            raise BadRequest("order must be asc or desc", code="invalid_value", param="order")
-        items = _read_items(kept.asked)
-        if order == "desc":
+        cut, items = cut_of(request, order="desc"), _read_items(kept.asked)
+        if cut.newest_first:
             items.reverse()
-        items = _behind(items, query.get("after", ""))
-        page = items[:limit]
-        ends: dict[str, Any] = {"first_id": None, "last_id": None}
-        if page:
-            ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]}
-        return JSONResponse({"object": "list", "data": page, **ends, "has_more": len(items) > len(page) > 0})
+        items = _behind(items, cut.after)
+        page = items[: cut.limit]
+        shown = [Raw(msgspec.json.encode(each)) for each in page]
+        return paged(shown, [each["id"] for each in page], has_more=len(items) > len(page))
 
     async def _kept(self, request: Request) -> StoredObject:
         tenant, identifier = self._asked(request)
         kept = await self.background.found((tenant, identifier))
         if kept is None:
-            raise _missing(identifier)
+            raise NoSuchResponse(identifier)
         return kept
 
     def _asked(self, request: Request) -> tuple[str, str]:
         tenant = self.keys.tenant_of(request.scope["headers"])
         identifier: str = request.path_params["identifier"]
         if len(identifier) > LONGEST_ID:
-            raise _missing(identifier)
+            raise NoSuchResponse(identifier)
         return tenant, identifier
 
 
@@ -135,18 +130,3 @@ def _behind(items: list[Fields], after: str) -> list[Fields]:
         return items
     at = next((at for at, item in enumerate(items) if item["id"] == after), len(items))
     return items[at + 1 :]
-
-
-def _number(query: Mapping[str, str], name: str, usual: int, *, most: int) -> int:
-    sent = query.get(name)
-    if sent is None:
-        return usual
-    if not (sent.isascii() and sent.isdigit() and len(sent) <= len(str(most)) and int(sent) <= most):
-        raise BadRequest(f"{name} must be a whole number from 0 to {most}", code="invalid_value", param=name)
-    return int(sent)
-
-
-def _missing(identifier: str) -> NoSuchResponse:
-    return NoSuchResponse(
-        f"no response with the id {identifier[:LONGEST_ID]!a} is stored", code="not_found", param="response_id"
-    )

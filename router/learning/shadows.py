@@ -80,6 +80,32 @@ class Lesson:
 Learn = Callable[[Lesson], Awaitable[None]]
 
 
+class Room:
+    """Calls that may run, and that may begin within a minute."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._running = self._begun = 0
+        self._minute = 0.0
+
+    def take(self) -> str:
+        """Take the place of one call; returns what there is too little of, "" where there was one."""
+        now = time.monotonic()
+        if now - self._minute >= MINUTE:
+            self._minute, self._begun = now, 0
+        if self._begun >= self._sampling.max_per_minute:
+            return "over_rate"
+        if self._running >= self._sampling.concurrency:
+            return "busy"
+        self._begun += 1
+        self._running += 1
+        return ""
+
+    def give_back(self) -> None:
+        """Give back the place of a call that has ended."""
+        self._running -= 1
+
+
 class Shadows:
     """Draws requests and sends them to the tier that did not answer.
 
@@ -99,14 +125,14 @@ class Shadows:
         metrics: Metrics,
         learn: Learn | None,
         compare: Compare | None = None,
-        room: "_Room | None" = None,
+        room: Room | None = None,
     ) -> None:
         self._sampling, self._routes, self._ledger, self._metrics = sampling, routes, ledger, metrics
         self._calls = SecondCalls(ledger, metrics, timeout=sampling.timeout, tell=metrics.shadow)
         self._learn, self._compare = learn, compare
         self._shares = dict(sampling.shares)
         self._chance = random.Random(sampling.seed).random
-        self._room = _Room(sampling) if room is None else room
+        self._room = Room(sampling) if room is None else room
         self._running: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -198,32 +224,6 @@ class Shadows:
             propensity=share,
             grader="" if found is None else GRADER,
         )
-
-
-class _Room:
-    """Calls that may run, and that may begin within a minute."""
-
-    def __init__(self, sampling: Sampling) -> None:
-        self._sampling = sampling
-        self._running = self._begun = 0
-        self._minute = 0.0
-
-    def take(self) -> str:
-        """Take the place of one call; returns what there is too little of, "" where there was one."""
-        now = time.monotonic()
-        if now - self._minute >= MINUTE:
-            self._minute, self._begun = now, 0
-        if self._begun >= self._sampling.max_per_minute:
-            return "over_rate"
-        if self._running >= self._sampling.concurrency:
-            return "busy"
-        self._begun += 1
-        self._running += 1
-        return ""
-
-    def give_back(self) -> None:
-        """Give back the place of a call that has ended."""
-        self._running -= 1
 
 
 def _graded(request: Request, answered: Tier, body: bytes, other: bytes) -> tuple[Mapping[Tier, str], Grade | None]:

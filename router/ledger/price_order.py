@@ -37,14 +37,13 @@ class Finding:
 
 
 def findings_between(rows: Sequence[Row]) -> list[Finding]:
-    """Return what is wrong and odd about rows that are right one by one, by line."""
+    """Return what is wrong and odd about rows that are right one by one, in no order."""
     kinds: dict[tuple[str, bool, str, int], list[Row]] = {}
     for row in rows:
         kinds.setdefault(row.kind, []).append(row)
     found = [each for same in kinds.values() for each in _of_one_kind(sorted(same, key=lambda row: row.valid_from))]
     found += _without_base(rows)
-    found += [Finding(row.line, row.column, message, is_fault=False) for row in rows for message in _odd(row)]
-    return sorted(found, key=lambda each: (each.line, each.column))
+    return found + [Finding(row.line, row.column, message, is_fault=False) for row in rows for message in _odd(row)]
 
 
 def _of_one_kind(rows: Sequence[Row]) -> Iterator[Finding]:

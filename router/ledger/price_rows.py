@@ -134,12 +134,10 @@ def mapping_of(node: yaml.Node | None, *, known: tuple[str, ...], fault: Fault) 
 
 def _unknown(name: object, known: tuple[str, ...]) -> str:
     """Return what says that a field is none, and which one may have been meant."""
-    near = get_close_matches(name, known, n=1, cutoff=0.75) if isinstance(name, str) else []
-    if near:
-        return f"unknown field {name!r}; did you mean {near[0]}?"
-    return (
-        f"unknown field {name!r}; known are {', '.join(known)}" if isinstance(name, str) else "a field without a name"
-    )
+    if not isinstance(name, str):
+        return "a field without a name"
+    near = get_close_matches(name, known, n=1, cutoff=0.75)
+    return f"unknown field {name!r}; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
 
 
 def place_of(node: yaml.Node | None) -> tuple[int, int]:

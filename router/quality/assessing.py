@@ -29,7 +29,7 @@ def assess(request: Request, tier: Tier, body: bytes) -> Assessment | None:
 
 def assessed(request: Request, tier: Tier, said: Said) -> Assessment:
     """Return what a reply looks like that was read."""
-    repetition = repetition_of(said.text)
+    repetition, is_empty = repetition_of(said.text), _is_empty(said)
     checks, failed = verified(request, said)
     return Assessment(
         request_id=request.id,
@@ -39,8 +39,8 @@ def assessed(request: Request, tier: Tier, said: Said) -> Assessment:
         tokens=repetition.tokens,
         repetition=repetition.rep_4,
         compression=repetition.compression,
-        is_repetitive=repetition.flag,
-        is_empty=_is_empty(said),
+        is_repetitive=repetition.flag and not is_empty,  # a thousand blanks say nothing again and again
+        is_empty=is_empty,
         is_truncated=said.finish in CUT,
         is_refusal=_is_refusal(said),
         checks=checks,

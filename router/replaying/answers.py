@@ -104,6 +104,11 @@ def judged(logged: LoggedRequest, decision: Decision, cost: Cost) -> Answered | 
     )
 
 
+def answer_of(logged: LoggedRequest) -> LoggedCall | None:
+    """Return the call that answered; None where none did."""
+    return next((call for call in reversed(logged.calls) if call.kind in ANSWERS and not call.error), None)
+
+
 def _way(logged: LoggedRequest, decision: Decision) -> _Way:
     """Return who is asked of a request whose reply of Mini's was verified.
 
@@ -119,11 +124,6 @@ def _way(logged: LoggedRequest, decision: Decision) -> _Way:
 
 def _is_needed(call: LoggedCall, way: _Way) -> bool:
     return call.kind in _BESIDE or (call.tier in way.asked and (way.is_judged or call.kind != "judge"))
-
-
-def answer_of(logged: LoggedRequest) -> LoggedCall | None:
-    """Return the call that answered; None where none did."""
-    return next((call for call in reversed(logged.calls) if call.kind in ANSWERS and not call.error), None)
 
 
 def _shadow_of(logged: LoggedRequest) -> LoggedCall | None:

@@ -62,15 +62,15 @@ class Decider:
         self._prices = {None: None if vectors is None else vectors.price} | {tier: tiers[tier].price for tier in tiers}
         self._day = date.min
         self._sticky: dict[date, bool] = {}
-        share, cascades = config.large_share, isinstance(config.policy, CascadeOptions)
+        share, wrong = config.large_share, config.policy.wrong if isinstance(config.policy, CascadeOptions) else None
         self._share = LargeShare(
             usual=share.usual,
             margin=share.margin,
             window=share.window,
             caps=True,
-            verify=config.policy.wrong if isinstance(config.policy, CascadeOptions) else None,
+            verify=wrong,
         )
-        self._stays_always = cascades
+        self._is_cascade = wrong is not None
 
     def decide(self, logged: LoggedRequest) -> Decision | Undecidable:
         """Return the decision."""
@@ -134,7 +134,7 @@ class Decider:
         known = self._sticky.get(self._day)
         if known is None:
             large, mini = (self.price_on(tier, self._day) for tier in Tier)
-            known = self._sticky[self._day] = self._stays_always or may_save(large, mini)
+            known = self._sticky[self._day] = self._is_cascade or may_save(large, mini)
         return known
 
 

@@ -6,6 +6,7 @@ What the cache answers, what nobody did and what cannot be decided again is coun
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,14 +19,13 @@ from router.replaying.answers import NOT_JUDGED, Answered, answer_of, answered, 
 from router.replaying.chances import Chances
 from router.replaying.columns import Cached, Columns, Gathered, Outcome, Reward, Uncached
 from router.replaying.decisions import Decider, Undecidable
-from router.replaying.recaching import Pair, Recacher
+from router.replaying.recaching import ENDED_WELL, Pair, Recacher
 from router.replaying.targets import NotReplayable, Target
 
 MOST_UNDECIDABLE: Final = 0.05
 """Share of the requests that may stay as they were since the record does not tell enough of them."""
 
 _DIGITS: Final = 3  # of a user's digest, by which users are put together; see `router.ledger.savings`
-_ENDED_WELL: Final = ("answered", "kept")
 _UNKNOWN: Final = float("nan")
 
 
@@ -80,7 +80,7 @@ class _Gatherer:
         """Count a request, and keep its row where a model answers it."""
         was, now = pair.was, pair.now
         self._requests += 1
-        if self._recacher is not None and (was.outcome in _ENDED_WELL or now is None):
+        if self._recacher is not None and (was.outcome in ENDED_WELL or now is None):
             self._outcomes.append(self._outcome(pair))
         if now is None:
             known = self._uncached[was.tier]
@@ -252,7 +252,8 @@ def _number(value: float | None) -> float:
 
 
 def _columns(rows: Iterable[tuple[float, ...]]) -> Columns:
-    table = np.array(list(rows), dtype=np.float64).reshape(-1, 19).T
+    """Return rows, each in the order of the columns, as columns."""
+    table = np.array(list(rows), dtype=np.float64).reshape(-1, len(fields(Columns))).T
     return Columns(
         table[0].astype(np.int64),
         table[1].astype(np.int64),

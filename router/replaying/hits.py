@@ -9,16 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from router.replaying.columns import Cached
+from router.replaying.columns import Cached, Reals, Truths, Whole
 from router.replaying.worth import Refused
 from router.statistics.estimates import Estimate, estimated
 from router.statistics.off_policy import FEWEST_CLUSTERS, FEWEST_MATCHING
-
-Reals = NDArray[np.float64]
-Whole = NDArray[np.int64]
-Truths = NDArray[np.bool_]
 
 MOST_ASKED: Final = 10
 """Questions, whose part of the hits is told."""
@@ -29,9 +24,10 @@ class Hits:
     """What another cache would have answered.
 
     Attributes:
-        requests: that were answered; keyed: of them, those that could get a kept reply.
+        requests: that were answered.
+        keyed: of them, those that could get a kept reply.
         logged, hits: that got one, and would have got one.
-        of_most_asked: share of the hits that are of the ten reply keys with most of them.
+        of_most_asked: share of the hits that are of the `MOST_ASKED` reply keys with most of them.
         share: of all that were answered, that would have got one.
         saved: share of what the log cost, that would have been saved; below 0 where more would have been spent.
         logged_first_byte, first_byte: mean of streamed answers, seconds; the former None where nothing was streamed.
@@ -58,9 +54,9 @@ class Hits:
             "keyed": self.keyed,
             "hits": {"logged": self.logged, "target": self.hits},
             "of_most_asked": self.of_most_asked,
-            "share": _json(self.share),
-            "saved": _json(self.saved),
-            "first_byte": {"logged": self.logged_first_byte, "target": _json(self.first_byte)},
+            "share": self.share.as_json(),
+            "saved": self.saved.as_json(),
+            "first_byte": {"logged": self.logged_first_byte, "target": self.first_byte.as_json()},
             "own_cache": {"replayed": self.again, "differing": self.differing},
             "clusters": "users",
         }
@@ -125,10 +121,6 @@ def _saved(was: Reals, spent: Reals, clusters: Whole) -> Estimate | Refused:
         return Refused("the log cost nothing")
     ratio = float(spent[priced].sum()) / whole
     return estimated(1.0 - ratio, np.bincount(clusters, np.where(priced, ratio * was - spent, 0.0)) / whole)
-
-
-def _json(found: Estimate | Refused) -> dict[str, object]:
-    return {"refused": found.why} if isinstance(found, Refused) else dict(found.as_json())
 
 
 def _words(found: Estimate | Refused, form: str) -> str:

@@ -14,8 +14,12 @@ from router.guards.large_share import CAPPED
 from router.ledger.holding import maker_of
 from router.ledger.replays import LoggedRequest
 from router.policies.paced import PACED
+from router.replaying.answers import answer_of
 from router.replaying.caching import Fate, SimulatedCache
 from router.replaying.targets import Keeping, NotReplayable
+
+ENDED_WELL: Final = ("answered", "kept")
+"""Outcomes of requests whose callers got a reply."""
 
 MOST_UNKNOWN: Final = 0.05
 """Share of the requests that another cache may be replayed without knowing."""
@@ -100,7 +104,7 @@ class Recacher:
 
     def _pair(self, logged: LoggedRequest, *, counts: bool) -> Pair:
         kind = logged.cache or ("exact" if logged.source == "cache" else "")
-        if logged.outcome in ("answered", "kept"):
+        if logged.outcome in ENDED_WELL:
             (self._keys if logged.reply_key else self._unkeyed)[logged.config] += counts
         self.by_meaning += counts and kind == "semantic"
         if not logged.reply_key:
@@ -164,7 +168,7 @@ def fate_of(logged: LoggedRequest) -> Fate:
     """Return what became of a model's reply, as far as the ledger tells; that it was too long it does not."""
     if logged.outcome != "answered":
         return "next"
-    answer = next((call for call in reversed(logged.calls) if call.kind in ("primary", "failover")), None)
+    answer = answer_of(logged)
     if answer is None or answer.kind == "failover" or logged.reason in _UNUSUAL or logged.finish != "stop":
         return "alone"
     if logged.verify is None or logged.source != "mini":

@@ -28,6 +28,7 @@ class Replay:
     """What would have been.
 
     Attributes:
+        says: what was replayed, in words.
         requests: that ended.
         decided: of them, those that a model answered and that have a price.
         to_large, to_mini: of those, and of what comes out of no cache any more, what moves.
@@ -36,7 +37,9 @@ class Replay:
         was: nano-USD that the log cost, but for learning.
         cost: what the target would have cost.
         cache: what another cache would have answered; None where that is no question.
+        first_bytes: seconds, of streamed answers.
         reward: what quality is told by.
+        quality: 0.0 to 1.0; by labels, what the target adds to it.
         doubts: what the figures do not tell, a sentence each.
     """
 
@@ -64,7 +67,7 @@ class Replay:
             "decided": self.decided,
             "moved": {"to_large": self.to_large, "to_mini": self.to_mini},
             "large_share": {"logged": self.was_large_share, "target": self.large_share},
-            "cost": {"logged": self.was, "target": _estimate_json(self.cost), "saved": saved},
+            "cost": {"logged": self.was, "target": self.cost.as_json(), "saved": saved},
             "cache": None if self.cache is None else self.cache.as_json(),
             "first_byte": _figure_json(self.first_bytes),
             "quality": {"reward": self.reward.value, **_figure_json(self.quality)},
@@ -171,13 +174,9 @@ def _doubts_of_cache(found: Gathered) -> list[str]:
     return said
 
 
-def _estimate_json(found: Estimate | Refused) -> dict[str, object]:
-    return {"refused": found.why} if isinstance(found, Refused) else dict(found.as_json())
-
-
 def _figure_json(found: Means | Modelled | Refused) -> dict[str, object]:
     if isinstance(found, Refused):
-        return {"refused": found.why}
+        return dict(found.as_json())
     if isinstance(found, Modelled):
         return {"logged": found.logged, "modelled": found.target, "rows": found.rows, "no_interval": found.why}
     support = found.target.support

@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router.base import Tier
-from router.replaying.columns import Columns, Reward
+from router.replaying.columns import Columns, Reals, Reward, Truths, Whole
 from router.statistics.aipw import Clusters, Corrected, Draws, corrected, folds_of
 from router.statistics.estimates import Estimate, estimated
 from router.statistics.off_policy import FEWEST_MATCHING, Evaluation, Log, evaluated
 from router.statistics.realised import realised_weights
-
-Reals = NDArray[np.float64]
-Truths = NDArray[np.bool_]
 
 MOST_UNREACHED: Final = 0.2
 """Share of the requests that move which no call could be drawn for; they are taken to be like the others."""
@@ -36,6 +32,10 @@ class Refused:
     """Nothing can be said; `why` in words."""
 
     why: str
+
+    def as_json(self) -> dict[str, str]:
+        """Return what is told of it."""
+        return {"refused": self.why}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ def _features(columns: Columns) -> Reals:
     return np.stack([np.ones(len(columns)), scores, is_large, scores * is_large], axis=1)
 
 
-def _numbered(clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+def _numbered(clusters: Whole) -> Whole:
     """Return the clusters counted from 0 without gaps."""
     return np.asarray(np.unique(clusters, return_inverse=True)[1], dtype=np.int64)
 

@@ -4,9 +4,19 @@ Only what a caller asks to be stored is, with its text; it is erased when it has
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+
+from router.base import Unavailable
+
+LONGEST_ID: Final = 128  # characters of an id that we made; nothing is stored by a longer one
+
+
+class StoreFull(Unavailable):
+    """The object is too large, or the tenant has no room for it."""
+
+    status = 507
 
 
 class StoredObject(Struct, frozen=True):
@@ -39,7 +49,7 @@ def kind_below(kind: str, identifier: str) -> str:
 
 
 class ObjectStore(Protocol):
-    """Keeps objects beyond the life of a process; each call may raise `router.base.Unavailable`."""
+    """Keeps objects beyond the life of a process; each call may raise `Unavailable`, and what writes `StoreFull`."""
 
     def put(self, kept: StoredObject) -> Awaitable[None]:
         """Hand it over at once, to stand in the place of one with the same tenant, kind and id.

@@ -14,10 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from router.base import BadRequest, GatewayError
-from router.stored.base import ObjectStore, StoredObject, kind_below
+from router.stored.base import LONGEST_ID, ObjectStore, StoredObject, kind_below
 
 KIND: Final = "conversation"
-LONGEST_ID: Final = 128  # characters
 LONGEST: Final = 16 << 20  # bytes of all items that are read for one answer
 MOST_READ: Final = 4_096  # items, likewise
 

@@ -2,7 +2,8 @@
 
 Several processes may have the file open. A request claims its key before it is answered; a claim belongs to its
 process, which shows that it lives by a lock that the kernel gives up with it, so that nobody waits for the dead. Kept
-answers outlive processes; a commit survives their death, not the loss of power. Knows digests of keys and bodies alone.
+answers outlive processes; a commit survives their death, not the loss of power. An answer that the file does not take
+is held here and tried again, so that its key is not answered twice. Knows digests of keys and bodies alone.
 """
 
 import asyncio
@@ -25,6 +26,8 @@ from router.stored.owners import Owner
 KEPT_FOR: Final = 86_400.0  # seconds
 ERASE_EVERY: Final = 60.0  # seconds between looks for what is too old
 ERASED: Final = 200  # answers at once, between which requests get their turn
+TRY_AGAIN: Final = 0.5  # seconds until the file is asked again to take an answer
+MOST_HELD: Final = 32 << 20  # bytes of answers that the file has not taken
 
 _VERSION: Final = 1
 _LAYOUT: Final = (
@@ -95,6 +98,8 @@ class FirstAnswers:
             raise _unavailable(path) from error
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="first answers")
         self._loop = asyncio.get_running_loop()
+        self._is_closed = self._is_tried_later = False
+        self._held: dict[bytes, FirstAnswer] = {}  # what the file has not taken; of the thread
         self._later = self._loop.call_soon(self._tidy)
 
     def __repr__(self) -> str:
@@ -112,7 +117,7 @@ class FirstAnswers:
         """Keep the answer of a claim; handed over at once.
 
         Raises:
-            Unavailable: it could not be written.
+            Unavailable: it could not be written, and there is no room to hold it.
         """
         await self._run(self._keep, name, answer)
 
@@ -123,7 +128,9 @@ class FirstAnswers:
     async def aclose(self) -> None:
         """Write what was handed over, give up all claims, close the file."""
         self._later.cancel()
+        self._is_closed = True
         try:
+            self._thread.submit(self._told, self._write_held)
             await asyncio.to_thread(self._thread.shutdown)
             self._connection.execute(_RELEASE_ALL, (self._owner.name,))
         except sqlite3.Error as error:
@@ -153,13 +160,44 @@ class FirstAnswers:
                 if not is_over and known != digest:
                     return Claim(Claimed.REUSED)
                 if not is_over and status is None:
-                    return Claim(Claimed.RUNNING)
+                    held = self._held.get(name)
+                    return Claim(Claimed.RUNNING) if held is None else Claim(Claimed.KEPT, held)
                 if not is_over:
                     return Claim(Claimed.KEPT, FirstAnswer(status, _read_headers(headers), body, bool(whole)))
             connection.execute(_CLAIM, (name, digest, now, self._owner.name))
         return Claim(Claimed.NEW)
 
     def _keep(self, name: bytes, answer: FirstAnswer) -> None:
+        try:
+            self._write(name, answer)
+        except sqlite3.Error as error:
+            if sum(len(held.body) for held in self._held.values()) + len(answer.body) > MOST_HELD:
+                raise
+            _log.error("an answer is held until %s takes it: %s", self._path, error)
+            self._held[name] = answer
+            self._write_later()
+
+    def _write_held(self) -> None:
+        """Write what the file did not take before; the rest later, where it still does not."""
+        self._is_tried_later = False
+        for name, answer in list(self._held.items()):
+            try:
+                self._write(name, answer)
+            except sqlite3.Error:
+                self._write_later()
+                return
+            del self._held[name]
+
+    def _write_later(self) -> None:
+        if not self._is_tried_later:
+            self._is_tried_later = True
+            self._loop.call_soon_threadsafe(self._loop.call_later, TRY_AGAIN, self._try_again)
+
+    def _try_again(self) -> None:
+        if not self._is_closed:
+            self._run(self._write_held).add_done_callback(_heard)
+
+    def _write(self, name: bytes, answer: FirstAnswer) -> None:
         headers = msgspec.msgpack.encode(answer.headers)
         self._execute(_KEEP, (answer.status, headers, answer.body, answer.whole, name, self._owner.name))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from router.base import Unavailable
-from router.stored.base import StoredObject, kind_below
+from router.stored.base import StoredObject, StoreFull, kind_below
 from router.stored.objects_layout import (
     AGE,
     CHANGE,
@@ -48,12 +48,6 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _Row = tuple[str, str, str, float, str, str, bytes, bytes]
 _NewRow = tuple[str, str, str, float, str, str, int, bytes, bytes]
-
-
-class StoreFull(Unavailable):
-    """The object is too large, or the tenant has no room for it."""
-
-    status = 507
 
 
 class SqliteObjects:

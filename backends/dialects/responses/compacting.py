@@ -19,7 +19,6 @@ from backends.dialects.base import DialectError
 from backends.dialects.reading import UNREADABLE, Fields, needed, text
 from backends.dialects.responses.writing import PREFIX
 
-KIND: Final = "compaction"
 WISH: Final = (
     "The conversation above becomes too long and will be replaced by what you write now, before it goes on. Write down "
     "for yourself, in the third person and without preface, what must not be lost: what the user wants, what has been "
@@ -28,6 +27,7 @@ WISH: Final = (
 )
 """What a model is asked for, behind the conversation."""
 
+_KIND: Final = "compaction"
 _MARK: Final = "tandem1."  # says who wrote it, and how
 _SAYS: Final = "What was said and done until here:\n"
 _NO_USAGE: Final[Fields] = {
@@ -75,7 +75,7 @@ def compact(items: Sequence[Fields], response: Fields) -> Fields:
         "id": response["id"],
         "object": "response.compaction",
         "created_at": int(response["created_at"] or time.time()),
-        "output": [{"id": f"cmp_{stem}", "type": KIND, "encrypted_content": sealed}],
+        "output": [{"id": f"cmp_{stem}", "type": _KIND, "encrypted_content": sealed}],
         "usage": response["usage"] or _NO_USAGE,
     }
 
@@ -105,7 +105,7 @@ def messages_of(left: Compacted) -> list[Fields]:
 
 
 def _said_by_user(item: Fields) -> Sequence[str]:
-    if item.get("type") == KIND:
+    if item.get("type") == _KIND:
         return compacted(item, "input").user
     if item.get("role") != "user":
         return ()

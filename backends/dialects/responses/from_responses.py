@@ -23,8 +23,9 @@ from backends.dialects.responses.writing import PREFIX, QUEUED, ResponseWriter
 
 _DONE: Final = b"[DONE]"
 _COMMENT: Final = b": ping\n\n"
-FAILED: Final = "server_error"
-LIMITED: Final = "rate_limit_exceeded"
+SERVER_ERROR: Final = "server_error"
+RATE_LIMITED: Final = "rate_limit_exceeded"
+"""Codes of errors, as a Response tells them."""
 
 
 class _Error(Struct):
@@ -124,7 +125,7 @@ class FromResponses:
         self._writer.close()
         return self._writer.take()
 
-    def fail(self, message: str, code: str = FAILED) -> bytes:
+    def fail(self, message: str, code: str = SERVER_ERROR) -> bytes:
         """Return the event that ends a stream which broke."""
         self._fail(message, code)
         return self._writer.take()
@@ -169,8 +170,8 @@ class FromResponses:
             told = _read_error(error)
         except UNREADABLE:
             told = _Error()
-        is_limited = LIMITED in (told.code, told.type)
-        self._fail(told.message or "the backend failed", LIMITED if is_limited else FAILED)
+        is_limited = RATE_LIMITED in (told.code, told.type)
+        self._fail(told.message or "the backend failed", RATE_LIMITED if is_limited else SERVER_ERROR)
 
     def _fail(self, message: str, code: str) -> None:
         if self._is_over:

@@ -9,7 +9,6 @@ from typing import Final
 
 from backends.dialects.base import DialectError
 from backends.dialects.reading import Fields, listed, needed, refuse_kind, text
-from backends.dialects.responses.compacting import KIND as COMPACTION
 from backends.dialects.responses.compacting import compacted, messages_of
 from backends.dialects.responses.parts import TEXTS, to_chat_content
 
@@ -56,7 +55,7 @@ class _Messages:
                 self._add_call(item, param, "custom", "input")
             case "function_call_output" | "custom_tool_call_output":
                 self._add_output(item, param)
-            case kind if kind == COMPACTION:
+            case "compaction":
                 self._end_turn()
                 self.messages += messages_of(compacted(item, param))
             case other:

@@ -19,13 +19,16 @@ _PREFIXES: Final = {
 }
 
 
-def listed_items(items: Sequence[Fields], stem: str) -> list[Fields]:
+def listed_items(items: Sequence[Fields], stem: str, *, keeps_ids: bool = True) -> list[Fields]:
     """Return the items as they are listed.
 
     Args:
         stem: makes ids that nobody else has.
+        keeps_ids: an item that has an id keeps it; else each gets another one, as in a conversation, where none may
+            stand twice.
     """
-    return [_listed(item, f"{stem}i{at:04x}") for at, item in enumerate(items)]
+    given = items if keeps_ids else [{name: item[name] for name in item if name != "id"} for item in items]
+    return [_listed(item, f"{stem}i{at:04x}") for at, item in enumerate(given)]
 
 
 def _listed(item: Fields, stem: str) -> Fields:

@@ -10,8 +10,6 @@ from hashlib import blake2b
 from struct import pack
 from typing import Final
 
-import numpy as np
-
 _KEY_BYTES: Final = 32
 _HEAD: Final = b"kv1"  # changes whenever the bytes behind it would be read differently
 _COUNT_BYTES: Final = 4
@@ -57,7 +55,7 @@ def block_keys(namespace: Namespace, salt: str, ids: Sequence[int]) -> list[byte
 
 def bytes_of(ids: Sequence[int]) -> bytes:
     """Return token ids as they stand in keys and values."""
-    return np.asarray(ids, dtype="<u4").tobytes()
+    return pack(f"<{len(ids)}I", *ids)
 
 
 def pack_block(tokens: bytes, content: bytes | memoryview) -> bytes:

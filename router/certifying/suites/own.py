@@ -13,7 +13,7 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
@@ -23,8 +23,8 @@ from typing import Any, Final
 from classifier.base import Prompt, Turn
 from classifier.tables import TableError, read_rows
 from router.certificate import Guards
-from router.certifying.base import Case, FilesError, Mark, Plan, Said, is_right, spoken
-from router.certifying.matching import Matcher, TooSlow, Wanted
+from router.certifying.base import Case, FilesError, Mark, PatternTooSlow, Plan, Said, is_right, spoken
+from router.certifying.matching import Matcher, Wanted
 from router.certifying.suites.schemas import misfit
 from router.certifying.suites.tools import parsed
 from router.learning.grading import grade, plain
@@ -117,18 +117,17 @@ def _case(row: _Row, matcher: Matcher) -> Case:
 
 def _check(row: _Row, matcher: Matcher, said: Sequence[Said]) -> Mark:
     text = said[0].text
-    wishes: list[tuple[str, Wanted | None, Callable[[], str | None]]] = [
-        ("regex", row.regex, lambda: text),
-        ("schema", row.schema, lambda: _json_in(text)),
-    ]
     is_wanted = not row.expected or any(_stands_in(each, text) for each in row.expected)
+    wishes: list[tuple[str, Wanted, str | None]] = []
+    if row.regex is not None:
+        wishes.append(("regex", row.regex, text))
+    if row.schema is not None:
+        wishes.append(("schema", row.schema, _json_in(text)))
     for name, wanted, seen in wishes:
-        if is_wanted and wanted is not None:
-            tried = seen()
-            try:
-                is_wanted = tried is not None and matcher.fits(wanted, tried)
-            except TooSlow:
-                return Mark(0.0, fault=f"the {name} of line {row.line} took too long on a reply; {_ADVICE}")
+        try:
+            is_wanted = is_wanted and seen is not None and matcher.fits(wanted, seen)
+        except PatternTooSlow:
+            return Mark(0.0, fault=f"the {name} of line {row.line} took too long on a reply; {_ADVICE}")
     return is_right(is_wanted)
 
 

@@ -238,6 +238,7 @@ async def test_an_answer_that_has_no_room_is_given_and_says_so(open_house: OpenH
     ("query", "param"),
     [
         ("limit=x", "limit"),
+        ("limit=101", "limit"),
         ("limit=-1", "limit"),
         ("limit=1e9", "limit"),
         ("limit=" + "9" * 500, "limit"),

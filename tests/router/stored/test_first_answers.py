@@ -7,12 +7,13 @@ import sqlite3
 import stat
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from router.base import Unavailable
+from router.stored import first_answers
 from router.stored.first_answers import KEPT_FOR, Claim, Claimed, FirstAnswer, FirstAnswers
 
 ROOT = Path(__file__).parents[3]
@@ -141,3 +142,46 @@ async def test_a_file_that_cannot_be_used_is_said_to_be_so(tmp_path: Path) -> No
             await answers.claim(NAME, DIGEST)
         answers.release(NAME)
         answers._connection.execute("CREATE TABLE answers (name, status, owner)")
+
+
+def refuse(connection: sqlite3.Connection) -> None:
+    """Have the file take no answers, as a full disk does, until the trigger is dropped."""
+    connection.execute("CREATE TRIGGER full BEFORE UPDATE ON answers BEGIN SELECT RAISE(ABORT, 'full'); END")
+
+
+async def test_an_answer_that_the_file_does_not_take_is_given_again_all_the_same_and_written_when_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_answers, "TRY_AGAIN", 0.02)
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as hand:
+        async with opened(path) as answers:
+            for name in (NAME, b"another"):
+                assert (await answers.claim(name, DIGEST)).found is Claimed.NEW
+            refuse(hand)
+            for name in (NAME, b"another"):
+                await answers.keep(name, ANSWER)
+                assert await answers.claim(name, DIGEST) == Claim(Claimed.KEPT, ANSWER)
+                assert await answers.claim(name, b"other") == Claim(Claimed.REUSED)
+            await asyncio.sleep(0.06)
+            unwritten = "SELECT count(*) FROM answers WHERE status IS NULL"
+            assert hand.execute(unwritten).fetchone() == (2,)
+            hand.execute("DROP TRIGGER full")
+            async with asyncio.timeout(2):
+                while hand.execute(unwritten).fetchone() != (0,):
+                    await asyncio.sleep(0.01)
+            assert await answers.claim(NAME, DIGEST) == Claim(Claimed.KEPT, ANSWER)
+        async with opened(path) as answers:  # and by another process
+            assert await answers.claim(b"another", DIGEST) == Claim(Claimed.KEPT, ANSWER)
+
+
+async def test_no_more_is_held_than_there_is_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_answers, "MOST_HELD", 10)
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as hand:
+        async with opened(tmp_path / "a.db") as answers:
+            await answers.claim(NAME, DIGEST)
+            refuse(hand)
+            with pytest.raises(Unavailable):
+                await answers.keep(NAME, FirstAnswer(200, (), b"more than ten bytes", whole=True))
+            assert await answers.claim(NAME, DIGEST) == Claim(Claimed.RUNNING)
+            hand.execute("DROP TRIGGER full")

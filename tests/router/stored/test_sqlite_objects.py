@@ -17,8 +17,8 @@ import pytest
 from msgspec.structs import replace
 
 from router.base import Unavailable
-from router.stored.base import StoredObject
-from router.stored.sqlite_objects import MAX_OBJECT, SqliteObjects, StoreFull
+from router.stored.base import StoredObject, StoreFull
+from router.stored.sqlite_objects import MAX_OBJECT, SqliteObjects
 
 KIND = "chat.completion"
 DAY = 86_400.0

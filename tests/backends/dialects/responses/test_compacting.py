@@ -37,7 +37,7 @@ def compacted(items: list[Any], text: str) -> list[Any]:
 
 def test_what_the_user_said_stays_word_for_word_and_the_rest_is_what_the_model_wrote() -> None:
     asked = {"model": "m", "input": [*compacted(INPUT, " the rest "), {"role": "user", "content": "d"}]}
-    left = [*zip(("user", "user", "assistant", "user"), ("a", "b\nc", "the rest", "d"), strict=True)]
+    left = list(zip(("user", "user", "assistant", "user"), ("a", "b\nc", "the rest", "d"), strict=True))
     said = json.loads(FromResponses(asked).body)["messages"]
     assert [(each["role"], each["content"].rpartition(":\n")[2]) for each in said] == left
     again = json.loads(FromResponses({"model": "m", "input": compacted(asked["input"], "less")}).body)["messages"]  # type: ignore[arg-type]  # a list
