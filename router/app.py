@@ -26,10 +26,8 @@ from router.base import GatewayError, Unavailable
 from router.config.models import Config
 from router.dashboard.base import BackendHealth, DashboardView
 from router.dashboard.pages import dashboard_routes
-from router.endpoints.background import Background
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.completions import read_completion
-from router.endpoints.conversations import conversation_routes
 from router.endpoints.decisions import Decisions
 from router.endpoints.embeddings import read_embedding
 from router.endpoints.errors import WireError, error_event, plain_error, wire_error
@@ -40,9 +38,11 @@ from router.endpoints.identified import Identified
 from router.endpoints.messages import message_routes
 from router.endpoints.models import Models
 from router.endpoints.ops import Ops
-from router.endpoints.responses import Responses
+from router.endpoints.responses.background import Background
+from router.endpoints.responses.conversations import conversation_routes
+from router.endpoints.responses.dialect import Responses
+from router.endpoints.responses.stored import response_routes
 from router.endpoints.stored import stored_routes
-from router.endpoints.stored_responses import response_routes
 from router.endpoints.storing import Storing
 from router.endpoints.translated import Translated
 from router.endpoints.wire import Receive, caller_id, read_chat

@@ -11,9 +11,9 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from router.base import GatewayError
-from router.endpoints.background import Background
 from router.endpoints.chat import Scope, Send
-from router.endpoints.responses import AskedResponse
+from router.endpoints.responses.background import Background
+from router.endpoints.responses.dialect import AskedResponse
 from router.endpoints.translated import Translated
 from router.endpoints.wire import Receive
 

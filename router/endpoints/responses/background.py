@@ -22,9 +22,9 @@ from backends.dialects.responses.output_items import IN_PROGRESS
 from backends.dialects.responses.writing import FAILED, QUEUED
 from router.base import STOPPED, GatewayError, Unavailable
 from router.endpoints.chat import Scope
-from router.endpoints.making import CUT_OFF, DELETED, Making
-from router.endpoints.responses import KIND, AskedResponse
-from router.endpoints.run_events import Following
+from router.endpoints.responses.dialect import KIND, AskedResponse
+from router.endpoints.responses.events import Following
+from router.endpoints.responses.making import CUT_OFF, DELETED, Making
 from router.endpoints.translated import Translated
 from router.stored.base import ObjectStore, StoredObject
 from router.stored.runs import Name, Runs

@@ -16,8 +16,8 @@ from backends.dialects.responses.from_responses import RATE_LIMITED, SERVER_ERRO
 from backends.dialects.responses.output_items import IN_PROGRESS
 from backends.dialects.responses.writing import CANCELLED, FAILED, UNTIL
 from router.base import STOPPED, Unavailable
-from router.endpoints.responses import AskedResponse
-from router.endpoints.run_events import EventLog
+from router.endpoints.responses.dialect import AskedResponse
+from router.endpoints.responses.events import EventLog
 from router.stored.base import ObjectStore, StoreFull
 from router.stored.runs import Name
 

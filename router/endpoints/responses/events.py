@@ -16,7 +16,7 @@ from backends.dialects.reading import Fields
 from backends.dialects.responses.replaying import events_of, last_event
 from backends.dialects.responses.writing import UNTIL
 from router.base import Unavailable
-from router.endpoints.responses import KIND
+from router.endpoints.responses.dialect import KIND
 from router.stored.base import ObjectStore, StoredObject, kind_below
 from router.stored.runs import Name
 

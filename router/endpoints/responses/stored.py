@@ -15,12 +15,12 @@ from starlette.routing import Route
 from backends.dialects.reading import Fields
 from backends.dialects.responses.replaying import events_of
 from router.base import GatewayError
-from router.endpoints.background import Background
-from router.endpoints.compaction import Compaction
 from router.endpoints.pages import cut_of, paged, whole_of
-from router.endpoints.responding import EVENTS, NOT_KEPT, Responding, streamed
-from router.endpoints.response_counts import ResponseCounts
-from router.endpoints.responses import KIND, AskedResponse, Responses
+from router.endpoints.responses.answering import EVENTS, NOT_KEPT, Responding, streamed
+from router.endpoints.responses.background import Background
+from router.endpoints.responses.compaction import Compaction
+from router.endpoints.responses.counts import ResponseCounts
+from router.endpoints.responses.dialect import KIND, AskedResponse, Responses
 from router.endpoints.translated import Translated
 from router.guards.keys import Keys
 from router.stored.base import LONGEST_ID, ObjectStore, StoredObject

@@ -1,11 +1,11 @@
-"""router/endpoints/compaction.py, asked by the SDK: a long conversation in one item, and on from there."""
+"""router/endpoints/responses/compaction.py, asked by the SDK: a long conversation in one item, and on from there."""
 
 import openai
 import pytest
 
 from tests.router.conftest import OpenHouse, Served
-from tests.router.endpoints.test_background import sdk
-from tests.router.endpoints.test_responses import completion
+from tests.router.endpoints.responses.test_background import sdk
+from tests.router.endpoints.responses.test_dialect import completion
 
 PATH = "/v1/responses/compact"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backends.dialects.reading import read_object
 from backends.dialects.responses.from_compaction import FromCompaction
 from router.endpoints.errors import WireError
-from router.endpoints.responses import Responses
+from router.endpoints.responses.dialect import Responses
 from router.endpoints.translated import Asked
 from router.model_names import AUTO
 

@@ -1,7 +1,7 @@
-"""router/endpoints/conversations.py, asked by the SDK.
+"""router/endpoints/responses/conversations.py, asked by the SDK.
 
 Below it are router/stored/conversations.py and router/endpoints/pages.py; how an answer joins a conversation is in
-router/endpoints/responses.py.
+router/endpoints/responses/dialect.py.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ import pytest
 
 from router.endpoints.whose import digest_of
 from tests.router.conftest import OpenHouse, Served
-from tests.router.endpoints.test_background import ended, sdk
-from tests.router.endpoints.test_responses import ACME, KEYS, LOOK_UP, RIVAL, completion
+from tests.router.endpoints.responses.test_background import ended, sdk
+from tests.router.endpoints.responses.test_dialect import ACME, KEYS, LOOK_UP, RIVAL, completion
 from tests.router.scripted import EVENTS, Script
 
 PATH = "/v1/conversations"

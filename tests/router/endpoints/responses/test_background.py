@@ -1,7 +1,8 @@
-"""router/endpoints/background.py, asked by the SDK over a real socket: answers that nobody waits for.
+"""router/endpoints/responses/background.py, asked by the SDK over a real socket: answers that nobody waits for.
 
-Also router/endpoints/responding.py, router/endpoints/making.py and router/endpoints/run_events.py. Another process of
-the same gateway is another gateway here, over the same stored objects.
+Also router/endpoints/responses/answering.py, router/endpoints/responses/making.py and
+router/endpoints/responses/events.py. Another process of the same gateway is another gateway here, over the same stored
+objects.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from router.stored.base import StoredObject
 from router.stored.runs import Runs
 from router.stored.sqlite_objects import SqliteObjects
 from tests.router.conftest import House, OpenHouse, Served, config_of
-from tests.router.endpoints.test_responses import ACME, KEYS, PATH, RIVAL, asked
+from tests.router.endpoints.responses.test_dialect import ACME, KEYS, PATH, RIVAL, asked
 from tests.router.scripted import EVENTS, SCRIPTS
 
 LONG = 3.0  # seconds within which everything here ends
@@ -179,7 +180,7 @@ async def test_what_a_dead_process_was_making_is_found_failed_by_whoever_looks(
 async def test_limits_are_those_of_every_request_and_too_many_are_refused(
     serve_house: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("router.endpoints.background.MOST_OF_ONE", 1)
+    monkeypatch.setattr("router.endpoints.responses.background.MOST_OF_ONE", 1)
     limits = {"default": {"requests_per_minute": 1}}
     async with serve_house(limits=limits) as house, sdk(house) as client:
         running = await hanging(client, house)

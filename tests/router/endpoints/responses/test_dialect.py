@@ -1,6 +1,6 @@
-"""router/endpoints/responses.py and router/endpoints/stored_responses.py, asked by the SDK over a real socket.
+"""router/endpoints/responses/dialect.py and router/endpoints/responses/stored.py, asked by the SDK over a real socket.
 
-What they walk through is router/endpoints/translated.py; router/endpoints/response_counts.py counts tokens.
+What they walk through is router/endpoints/translated.py; router/endpoints/responses/counts.py counts tokens.
 """
 
 import asyncio
