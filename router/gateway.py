@@ -18,7 +18,7 @@ from router.base import Tier
 from router.config.models import Config
 from router.endpoints.wire import new_id
 from router.guards.keys import Keys
-from router.ledger.holding import maker_of
+from router.ledger.ids import maker_of
 from router.ledger.place import LedgerPlace
 from router.ledger.prices import PriceBook
 from router.metrics.counters import Metrics
@@ -121,15 +121,15 @@ async def open_gateway(config: Config, resources: Resources | None = None) -> As
 def _open_stores(config: Config, owned: AsyncExitStack) -> tuple[ObjectStore, FirstAnswers, Runs]:
     """Open what is stored for callers, the answers that are given again, and who makes which, beside the ledger."""
     ledger = config.ledger.path
+    stored = config.stored.beside(ledger)
     objects = SqliteObjects(
-        config.stored.beside(ledger),
+        stored,
         retention=config.stored.retention_days * A_DAY,
         max_per_tenant=config.stored.max_bytes_per_tenant,
     )
     owned.push_async_callback(objects.aclose)
     first_answers = FirstAnswers(ledger.with_name(f"{ledger.stem}-answers.db"))
     owned.push_async_callback(first_answers.aclose)
-    stored = config.stored.beside(ledger)
     runs = Runs(stored.with_name(f"{stored.stem}-runs.db"))
     owned.push_async_callback(runs.aclose)
     return objects, first_answers, runs

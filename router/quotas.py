@@ -57,7 +57,7 @@ class Quotas:
         By how many the limits are shared is settled by the first configuration, and where by the first that has any.
 
         Args:
-            worker: names this process in the ids of its requests; see `router.ledger.holding.maker_of`.
+            worker: names this process in the ids of its requests; see `router.ledger.ids.maker_of`.
             workers: processes that answer under this configuration.
             redis_url: that replies are kept in; None where they are kept elsewhere.
 

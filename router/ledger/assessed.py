@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from router.ledger.ids import first_id
 from router.ledger.place import Reading
 
 LOOKED_AT: Final = 5_000
@@ -95,8 +96,3 @@ def read_assessed(
         rating=float(rated["score"]),
         rating_sq=float(rated["score_sq"]),
     )
-
-
-def first_id(moment: float) -> str:
-    """Return the least id that a request of that moment can have, seconds since 1970."""
-    return f"req_{max(0, int(moment * 1000)):012x}"

@@ -17,14 +17,12 @@ from uuid import uuid4
 from router.base import Unavailable
 from router.ledger.engines.opening import engine_of, unavailable
 from router.ledger.engines.sqlite import SqliteEngine, connected
+from router.ledger.ids import first_id
 from router.ledger.layout import prepare
 from router.ledger.place import LedgerPlace, LedgerUnreadable, PostgresPlace, as_place, in_words, load_psycopg
 from router.ledger.posting import Poster
 
 GIVEN_BACK_WITHIN: Final = 1_000  # milliseconds that a server takes to notice that a connection was closed
-
-_TIMED: Final = slice(4, 16)  # of an id of ours: milliseconds since 1970, 12 hexadecimal digits
-_MAKER: Final = slice(16, 26)  # likewise: the process that made it; `_LEFT` says the same
 
 _OPEN: Final = "SELECT id FROM requests WHERE outcome IS NULL"
 # Looked for before anything is locked: it takes a while, and other processes go on writing.
@@ -73,16 +71,11 @@ def hold(place: LedgerPlace | Path) -> Held:
         return lock
 
 
-def maker_of(identifier: str) -> str:
-    """Return the part of a request's id that says which process made it."""
-    return identifier[_MAKER]
-
-
 def interrupt(place: LedgerPlace | Path, maker: str, *, since: float) -> int:
     """Close as interrupted what a process left open that has ended; returns how many requests that were.
 
     Args:
-        maker: as `maker_of` tells it.
+        maker: as `router.ledger.ids.maker_of` tells it.
         since: wall time, seconds since 1970, from which on they may have begun.
 
     Raises:
@@ -94,11 +87,6 @@ def interrupt(place: LedgerPlace | Path, maker: str, *, since: float) -> int:
             return Poster(engine).interrupt(_LEFT, {"first": first_id(since), "maker": maker})
         except engine.errors as error:
             raise unavailable(place, "written", in_words(error)) from error
-
-
-def first_id(since: float) -> str:
-    """Return what no id is below that was made from a time on, seconds since 1970."""
-    return f"req_{max(0, int(since * 1000)):0{_TIMED.stop - _TIMED.start}x}"
 
 
 def _lock(path: Path) -> Held:

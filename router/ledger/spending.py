@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from router.ledger.cubes import DAY
-from router.ledger.holding import first_id
+from router.ledger.ids import first_id
 from router.ledger.place import LedgerPlace, reading
 from router.ledger.retention import RAW
 
@@ -34,7 +34,7 @@ UNKNOWN: Final = ""
 
 
 def read_spending(ledger: LedgerPlace | Path, since: Mapping[str, float]) -> dict[str, dict[str, int]]:
-    """Return nano-USD by tenant and by the maker of its requests' ids; see `router.ledger.holding.maker_of`.
+    """Return nano-USD by tenant and by the maker of its requests' ids; see `router.ledger.ids.maker_of`.
 
     Args:
         since: whose, and from when on, seconds since 1970.

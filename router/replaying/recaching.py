@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from router.guards.large_share import CAPPED
-from router.ledger.holding import maker_of
+from router.ledger.ids import made_at, maker_of
 from router.ledger.replays import LoggedRequest
 from router.policies.paced import PACED
 from router.replaying.answers import answer_of
@@ -25,7 +25,6 @@ MOST_UNKNOWN: Final = 0.05
 """Share of the requests that another cache may be replayed without knowing."""
 
 _UNUSUAL: Final = ("default", CAPPED, PACED)  # reasons of decisions whose replies are not kept
-_MINTED: Final = slice(4, 16)  # of an id: milliseconds since 1970, in hexadecimal digits
 
 
 class Pair(NamedTuple):
@@ -197,11 +196,7 @@ def _answered_as(first: LoggedRequest, logged: LoggedRequest) -> LoggedRequest:
 
 def _came(logged: LoggedRequest) -> float:
     """Return when a request was looked up: its id is made when all of it has come, which may take long."""
-    digits = logged.id[_MINTED]
-    try:
-        return max(logged.started, int(digits, 16) / 1_000) if logged.id.startswith("req_") else logged.started
-    except ValueError:
-        return logged.started
+    return max(logged.started, made_at(logged.id) or logged.started)
 
 
 def _end(logged: LoggedRequest) -> float:

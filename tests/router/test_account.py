@@ -68,7 +68,7 @@ def opened(handed: Handed) -> Account:
     """Return an account in which nothing is as it is by default."""
     use = Use("acme", Allowance(budget=1_000), Allowance(budget=1_000), in_flight=1, reserved=900)
     request = structs.replace(REQUEST, received=time.monotonic() - 5.0)
-    taken = Taken(Admitted(use, tokens=3, reserved=900, deadline=0.0, ends=use.ends), spent=[ASKED])
+    taken = Taken(Admitted(use, tokens=3, reserved=900, deadline=0.0, ends=use.ends), spent=[ASKED], key=b"k" * 32)
     books = Books(handed, Metrics(), lambda *_: None, config="c0ffee")
     return Account(request, DECISION, books, taken, sampled=0.03, inputs='{"lean":1}')
 
@@ -91,6 +91,7 @@ async def test_an_intent_says_whose_it_is_what_was_decided_and_from_what(handed:
         "sampled": 0.03,
         "inputs": '{"lean":1}',
         "config": "c0ffee",
+        "reply_key": "6b" * 12,
     }
     assert {name: getattr(intent, name) for name in expected} == expected
 
@@ -121,6 +122,7 @@ async def test_a_record_says_how_it_ended_and_what_was_noted_on_the_way(handed: 
         "cache": "semantic",
         "overhead": 0.0625,
         "finish": "length",
+        "intent": handed.intents[0],
         "cost": 111_007,
     }
     assert {name: getattr(record, name) for name in expected} == expected

@@ -19,11 +19,11 @@ from router.bench.goals import Goal, at_most, stated
 from router.bench.private_postgres import running_postgres, why_not
 from router.insight.overview import SPANS, overview
 from router.ledger import cubes
-from router.ledger.assessed import first_id
 from router.ledger.cubes import Deltas, Ended, Facts, Signs
 from router.ledger.engines.base import Row, Shape
 from router.ledger.engines.opening import engine_of
 from router.ledger.holding import hold
+from router.ledger.ids import first_id
 from router.ledger.place import LedgerPlace, PostgresPlace, SqlitePlace
 from router.ledger.reading import read_window
 from router.ledger.retention import MINUTES_KEPT

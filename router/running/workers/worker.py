@@ -18,7 +18,7 @@ from router.app import Tandem
 from router.base import Unavailable
 from router.config.models import Config
 from router.endpoints.wire import new_id
-from router.ledger.holding import maker_of
+from router.ledger.ids import maker_of
 from router.logs.lines import open_log
 from router.logs.redaction import secrets_in
 from router.metrics.event_loop import EVERY

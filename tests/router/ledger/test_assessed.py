@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from router.ledger.assessed import NOTHING_ASSESSED, Assessed, first_id, read_assessed
+from router.ledger.assessed import NOTHING_ASSESSED, Assessed, read_assessed
 from router.ledger.engines.base import Shape
 from router.ledger.engines.opening import engine_of
+from router.ledger.ids import first_id
 from router.ledger.place import LedgerPlace, reading
 from tests.router.dashboard.hand_written import NOW, create
 from tests.router.ledger.copying import copied
@@ -84,8 +85,3 @@ def test_only_the_latest_are_looked_at_where_there_are_many(ledger: LedgerPlace)
 def test_of_nothing_nothing_is_counted(ledger: LedgerPlace) -> None:
     with reading(ledger) as opened:
         assert read_assessed(opened, (), start=NOW - 90, end=NOW - 80) == NOTHING_ASSESSED
-
-
-def test_ids_sort_as_their_times_do() -> None:
-    assert first_id(NOW) < f"{first_id(NOW)}0" < first_id(NOW + 0.001)
-    assert first_id(-5.0) == "req_000000000000"

@@ -11,7 +11,8 @@ import pytest
 
 from router.base import Unavailable
 from router.endpoints.wire import new_id
-from router.ledger.holding import hold, interrupt, maker_of
+from router.ledger.holding import hold, interrupt
+from router.ledger.ids import maker_of
 from router.ledger.place import LedgerPlace
 from router.ledger.reading import iter_requests
 from router.ledger.rollup import verify

@@ -9,7 +9,8 @@ import pytest
 
 from backends.base import Usage
 from router.base import Attempt, Decision, Intent, Outcome, Record, Tier
-from router.ledger.holding import interrupt, maker_of
+from router.ledger.holding import interrupt
+from router.ledger.ids import maker_of
 from router.ledger.place import LedgerUnreadable
 from router.ledger.reading import iter_requests
 from router.ledger.spending import read_spending

@@ -21,7 +21,7 @@ from router.base import Attempt, Decision, Intent, Outcome, Price, RateLimited, 
 from router.config.models import Config
 from router.endpoints.wire import new_id
 from router.guards.limits.base import Admitted, Limits
-from router.ledger.holding import maker_of
+from router.ledger.ids import maker_of
 from router.ledger.writer import LedgerWriter
 from router.quotas import Quotas
 

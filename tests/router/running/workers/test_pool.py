@@ -19,7 +19,8 @@ import pytest_asyncio
 
 from backends.base import ConnectFailed
 from router.config.reading import read_chosen
-from router.ledger.holding import hold, maker_of
+from router.ledger.holding import hold
+from router.ledger.ids import maker_of
 from router.ledger.reading import iter_requests
 from router.running.reloading import Reloader
 from router.running.workers.base import WorkerFailed
