@@ -22,6 +22,7 @@ printf '%s\\n' "$PYTHONPATH" "$PYTHONSAFEPATH" "$PWD" "$@"
 """
 
 # Stands for a Python on PATH: makes environments with the real one, whose pip then writes down what it is asked for.
+# The real one is started without what a machine has put into it, which can take longer than all that it is asked.
 PYTHON = """#!/bin/sh
 if [ "$1 $2" = "-m venv" ]; then
     mkdir -p "$3/bin"
@@ -29,7 +30,7 @@ if [ "$1 $2" = "-m venv" ]; then
     echo "venv" >>"$PARTS/log"
     exit 0
 fi
-exec {python} "$@"
+exec {python} -I -S "$@"
 """
 ENVIRONMENT_PYTHON = """#!/bin/sh
 case "$1 $2" in
@@ -43,7 +44,7 @@ case "$1 $2" in
             *) [ ! -e "$PARTS/offline" ] ;;
         esac ;;
     "-m router") echo "router $*" ;;
-    *) exec {python} "$@" ;;
+    *) exec {python} -I -S "$@" ;;
 esac
 """
 UV = """#!/bin/sh
@@ -214,17 +215,37 @@ def test_only_the_tests_install_the_development_lock(bare: Bare) -> None:
     assert any("dev.txt" in line for line in bare.log())
 
 
-@pytest.mark.parametrize("command", ["train --help", "train-verifier", "eval", "calibrate", "bench routing"])
+@pytest.mark.parametrize("command", ["train --help", "bench routing", "export --out a.parquet"])
 def test_what_fits_weights_is_installed_once_for_the_commands_that_need_it(command: str, bare: Bare) -> None:
     for _ in range(2):
         assert bare.call(*command.split()).stdout == f"router -m router {command}\n"
     assert sum("fit.txt" in line for line in bare.log()) == 1
 
 
-@pytest.mark.parametrize("command", ["serve", "score", "bench gateway", "train-models"])
+@pytest.mark.parametrize("command", ["serve", "train-models"])
 def test_what_fits_weights_is_not_installed_for_other_commands(command: str, bare: Bare) -> None:
     assert bare.call(*command.split()).returncode == 0
     assert not any("fit.txt" in line for line in bare.log())
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_the_commands_that_read_tables_or_fit_weights_are_told_from_all_others(shell: str) -> None:
+    fits = re.search(r"^fits\(\) \{.*?^\}$", (ROOT / "tandem").read_text(), re.DOTALL | re.MULTILINE)
+    assert fits is not None
+    fitting = {
+        *("train", "train --help", "train-verifier", "eval", "calibrate", "certify", "experiment list", "replay"),
+        *("prices lint", "savings", "bench routing", "bench numbers --quick", "export labels --format parquet"),
+        *("export --out=a.parquet", "train-encoder --data a.parquet"),
+    }
+    others = {
+        *("", "serve", "up", "score", "score a.parquet", "export", "export --format csv", "train-encoder --data a"),
+        *("train-models", "bench", "bench gateway", "bench routings", "evaluate", "test -k train", "ledger verify"),
+    }
+    each = f'current() {{ false; }}\n{fits[0]}\nwhile read -r line; do fits $line && echo "$line"; done; true'
+    lines = "".join(f"{command}\n" for command in (*fitting, *others))
+    told = subprocess.run([shell, "-c", each], input=lines, capture_output=True, text=True, timeout=30, check=True)
+    assert set(told.stdout.splitlines()) == fitting
+    assert told.stderr == ""
 
 
 @pytest.mark.parametrize("command", ["train-mini", "train-models", "bench engine"])
