@@ -1,13 +1,17 @@
-"""What every process of the suite would pay for again and again: compiling, certificates, and walking what stays."""
+"""What every process of the suite would pay for again and again: compiling, certificates, torch, walking what stays."""
 
 import gc
 import os
 import sys
 from collections.abc import Generator
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import httpcore2
 import pytest
+
+from tests.sharing import Sharing, instruct, is_left, is_shared
 
 # Some machines forbid Python to keep what it compiled. Each of the hundred programs that tests start would then compile
 # the gateway and its libraries anew, which takes longer than most of them run.
@@ -27,3 +31,18 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing | None:
+    return Sharing(config, log) if is_shared(config) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    if is_shared(node.config):
+        instruct(node)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return True if is_left(collection_path, config) else None

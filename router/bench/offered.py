@@ -102,9 +102,10 @@ async def offer(plan: Plan, *, rate: float) -> Outcome:
         (await loop.create_connection(lambda: _Offered(tally, queue), tally.host, tally.port))[1]
         for _ in range(plan.connections)
     ]
-    begun, due = time.perf_counter(), 0
-    while (passed := time.perf_counter() - begun) < plan.seconds:
-        while due < passed * rate:
+    begun, due, passed = time.perf_counter(), 0, 0.0
+    while passed < plan.seconds:
+        passed = min(time.perf_counter() - begun, plan.seconds)
+        while due < passed * rate:  # also what fell due while this process was kept from running until the end
             fell_due = begun + due / rate
             due += 1
             if queue.free:

@@ -22,6 +22,7 @@ from router.ledger.hosting import Standing
 from tests.router.dashboard.hand_written import MILLION, NOW, ask, create, write_an_hour
 
 CHROMIUM = Path("/usr/bin/chromium")
+NO_GPU = ("--disable-gpu", "--disable-software-rasterizer")  # nothing drawn here wants one, and none is emulated
 AXE = os.environ.get("AXE_CORE", "")
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no browser: apt-get install chromium")
@@ -73,7 +74,7 @@ def _standings(allocated: Mapping[str, int], *, since: float, until: float) -> S
 
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser, None, None]:
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"]
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", *NO_GPU]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=arguments)
         yield browser

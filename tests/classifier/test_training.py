@@ -21,9 +21,15 @@ def noisy(pairs: list[Pair], share: float) -> list[Pair]:
     return [replace(pair, weak_score=1.0) if rng.random() < share else pair for pair in pairs]
 
 
-def test_fitting_twice_gives_the_same_file(seen_pairs: list[Pair], fitted: Fitted) -> None:
-    again = fit(seen_pairs, seed=0, version="test-1", name="test")
-    assert dump(again.weights) == dump(fitted.weights)
+@pytest.fixture(scope="module")
+def again(seen_pairs: list[Pair]) -> tuple[Fitted, list[str]]:
+    """Return what was fitted once more, and what was said of it."""
+    said: list[str] = []
+    return fit(seen_pairs, seed=0, version="test-1", name="test", say=said.append), said
+
+
+def test_fitting_twice_gives_the_same_file(again: tuple[Fitted, list[str]], fitted: Fitted) -> None:
+    assert dump(again[0].weights) == dump(fitted.weights)
 
 
 def test_measures_are_those_of_data_that_can_be_told_apart(fitted: Fitted) -> None:
@@ -92,17 +98,19 @@ def test_of_models_that_route_alike_the_one_listed_first_is_taken() -> None:
     assert _best({first: 0.7, second: 0.71}) is second
 
 
-def test_a_prior_helps_where_there_are_few_labels(seen_pairs: list[Pair], unseen_pairs: list[Pair]) -> None:
+def test_a_prior_helps_where_there_are_few_labels(
+    seen_pairs: list[Pair], unseen_pairs: list[Pair], fitted: Fitted
+) -> None:
     few = noisy(seen_pairs[:30] + seen_pairs[-30:], 0.4)
-    recipe = Recipe(prior=fit(seen_pairs, seed=0, version="p", name="p").weights)
+    recipe = Recipe(prior=fitted.weights)
     alone, built = fit(few, seed=0, version="a", name="a"), fit(few, seed=0, version="b", name="b", recipe=recipe)
     target = [pair.needs_large for pair in unseen_pairs]
 
-    def found(fitted: Fitted) -> float:
-        classifier = LinearClassifier(fitted.weights)
+    def found(one: Fitted) -> float:
+        classifier = LinearClassifier(one.weights)
         return float(roc_auc_score(target, [classifier.decide(pair.prompt) for pair in unseen_pairs]))
 
-    assert built.report.prior == "p@p"
+    assert built.report.prior == "test@test-1"
     assert found(built) > found(alone)
 
 
@@ -129,10 +137,8 @@ def test_peers_steady_a_gain_that_is_mostly_chance(seen_pairs: list[Pair], unsee
     assert "other models" not in card(alone.weights)
 
 
-def test_progress_is_told_a_line_for_each_model(seen_pairs: list[Pair]) -> None:
-    said: list[str] = []
-    fit(seen_pairs, seed=0, version="s", name="s", say=said.append)
-    assert len(said) == 1 + len(CANDIDATES)
+def test_progress_is_told_a_line_for_each_model(again: tuple[Fitted, list[str]]) -> None:
+    assert len(again[1]) == 1 + len(CANDIDATES)
 
 
 def test_a_large_that_is_no_better_still_gives_weights(seen_pairs: list[Pair]) -> None:

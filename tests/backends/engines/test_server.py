@@ -1,4 +1,4 @@
-"""Tests backends/engines/server.py as a process."""
+"""Tests backends/engines/server.py as a process; what is refused before anything is loaded, without one."""
 
 import json
 import os
@@ -8,14 +8,37 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from backends.engines import server
+
+Refused = Callable[..., tuple[object, str]]
+
 
 def finished(command: list[str], *arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=False)
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Return what calls it with a command line that it must refuse: its exit code, and what it says."""
+
+    def serve(*_: object, **__: object) -> None:
+        pytest.fail("it was not refused")
+
+    def call(*arguments: str) -> tuple[object, str]:
+        try:
+            code: object = server.main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        return code, capsys.readouterr().err
+
+    monkeypatch.setattr(server, "serve", serve)
+    return call
 
 
 @pytest.mark.parametrize(
@@ -30,10 +53,10 @@ def finished(command: list[str], *arguments: str, root: Path) -> subprocess.Comp
         ["--model=x", "--name=x", "--lora=a=x", "--lora=a=y"],
     ],
 )
-def test_a_wrong_command_line_ends_with_code_2(server_command: list[str], root: Path, arguments: list[str]) -> None:
-    ended = finished(server_command, *arguments, root=root)
-    assert ended.returncode == 2
-    assert "usage:" in ended.stderr
+def test_a_wrong_command_line_ends_with_code_2(refused: Refused, arguments: list[str]) -> None:
+    code, said = refused(*arguments)
+    assert code == 2
+    assert "usage:" in said
 
 
 def test_a_missing_file_ends_with_code_3(server_command: list[str], root: Path) -> None:
@@ -44,24 +67,20 @@ def test_a_missing_file_ends_with_code_3(server_command: list[str], root: Path) 
     )
 
 
-def test_a_file_that_is_no_gguf_ends_with_code_3(server_command: list[str], root: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_no_gguf_ends_with_code_3(refused: Refused, tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.gguf"
     garbage.write_bytes(b"PK\3\4" + bytes(1000))
-    ended = finished(server_command, f"--model={garbage}", "--name=x", root=root)
-    assert ended.returncode == 3
-    assert f"{garbage} is no GGUF file" in ended.stderr
+    code, said = refused(f"--model={garbage}", "--name=x")
+    assert code == 3
+    assert f"{garbage} is no GGUF file" in said
 
 
-def test_a_model_of_the_other_engine_is_told_from_a_bad_one(
-    server_command: list[str], root: Path, weights: Path, tmp_path: Path
-) -> None:
-    folder = finished(server_command, f"--model={tmp_path}", "--name=x", root=root)
-    assert (folder.returncode, folder.stderr) == (
+def test_a_model_of_the_other_engine_is_told_from_a_bad_one(refused: Refused, weights: Path, tmp_path: Path) -> None:
+    assert refused(f"--model={tmp_path}", "--name=x") == (
         3,
         f"{tmp_path} is a folder, llama.cpp reads GGUF files; take --engine transformers\n",
     )
-    file = finished(server_command, f"--model={weights}", "--name=x", "--engine=transformers", root=root)
-    assert (file.returncode, file.stderr) == (
+    assert refused(f"--model={weights}", "--name=x", "--engine=transformers") == (
         3,
         f"{weights} is a file, the transformers engine reads folders; take --engine llama_cpp\n",
     )
@@ -77,29 +96,24 @@ def test_a_model_of_the_other_engine_is_told_from_a_bad_one(
     ],
 )
 def test_what_no_engine_can_do_ends_with_code_3_and_the_reason(
-    server_command: list[str], root: Path, weights: Path, option: str, words: str
+    refused: Refused, weights: Path, option: str, words: str
 ) -> None:
-    ended = finished(server_command, f"--model={weights}", "--name=x", option, root=root)
-    assert ended.returncode == 3
-    assert ended.stderr.startswith(words)
+    code, said = refused(f"--model={weights}", "--name=x", option)
+    assert code == 3
+    assert said.startswith(words)
 
 
-def test_a_kind_of_kv_cache_that_the_engine_does_not_have_ends_with_code_3(
-    server_command: list[str], root: Path, tmp_path: Path
-) -> None:
-    arguments = (f"--model={tmp_path}", "--name=x", "--engine=transformers", "--cache-type=q8_0")
-    ended = finished(server_command, *arguments, root=root)
-    assert ended.returncode == 3
-    assert "keeps no KV as q8_0" in ended.stderr
+def test_a_kind_of_kv_cache_that_the_engine_does_not_have_ends_with_code_3(refused: Refused, tmp_path: Path) -> None:
+    code, said = refused(f"--model={tmp_path}", "--name=x", "--engine=transformers", "--cache-type=q8_0")
+    assert code == 3
+    assert "keeps no KV as q8_0" in said
 
 
 @pytest.mark.parametrize("option", ["--draft=/nowhere/draft.gguf", "--lora=polite=/nowhere/polite.gguf"])
-def test_a_missing_companion_ends_with_code_3(
-    server_command: list[str], root: Path, weights: Path, option: str
-) -> None:
-    ended = finished(server_command, f"--model={weights}", "--name=x", option, root=root)
-    assert ended.returncode == 3
-    assert f"cannot read model file {option.rpartition('=')[2]}" in ended.stderr
+def test_a_missing_companion_ends_with_code_3(refused: Refused, weights: Path, option: str) -> None:
+    code, said = refused(f"--model={weights}", "--name=x", option)
+    assert code == 3
+    assert f"cannot read model file {option.rpartition('=')[2]}" in said
 
 
 def test_a_torn_file_ends_with_code_3_and_the_reasons(

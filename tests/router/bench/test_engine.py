@@ -209,6 +209,7 @@ async def test_what_a_card_is_asked_is_measured_with_small_models_too(
     tiny = Shape("mixtral", hidden=64, layers=2, feed_forward=128, heads=2, kv_heads=1, context=256)
     monkeypatch.setattr(engine_small, "SHAPES", (tiny,))
     monkeypatch.setattr(engine_small, "PREFIX", 32)
+    monkeypatch.setattr("backends.engines.torch_engine.quantise._LONGEST", 12)
     trials = InThisProcess()
     async with PrivateRedis(redis_binary()) as redis:
         store = StoreAt("cache.kv_blocks:open_store", redis.url, "a secret", cap_bytes=64 << 20)

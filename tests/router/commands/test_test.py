@@ -78,3 +78,37 @@ def test_all_tests_run_several_at_a_time(
     put(monkeypatch, ("tests", ("-c", tell)))
     assert run(["test"]) == code
     assert capfd.readouterr().out.splitlines() == ["== tests", "|".join(test_command.AT_ONCE)]
+
+
+@pytest.mark.parametrize(
+    ("free", "named", "expected"),
+    [(0, None, "memory"), (1 << 60, None, None), (0, "/elsewhere", "/elsewhere")],
+    ids=["plenty", "too little", "another is named"],
+)
+def test_files_that_do_not_stay_are_in_memory_where_there_is_plenty(
+    free: int,
+    named: str | None,
+    expected: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    if named is not None:
+        monkeypatch.setenv("TMPDIR", named)
+    monkeypatch.setattr(test_command, "MEMORY", tmp_path)
+    monkeypatch.setattr(test_command, "AMPLE", free)
+    put(monkeypatch, ("tests", ("-c", "import os; print(os.environ.get('TMPDIR'))")))
+    assert run(["test"]) == 0
+    found = capfd.readouterr().out.splitlines()[-1]
+    assert found == str(tmp_path if expected == "memory" else expected)
+
+
+def test_where_there_is_no_such_memory_nothing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(test_command, "MEMORY", tmp_path / "none")
+    put(monkeypatch, ("tests", ("-c", "import os; print(os.environ.get('TMPDIR'))")))
+    assert run(["test"]) == 0
+    assert capfd.readouterr().out.splitlines()[-1] == "None"

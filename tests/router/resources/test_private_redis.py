@@ -23,10 +23,10 @@ pytestmark = pytest.mark.skipif(find_binary() is None, reason="no redis-server o
 
 
 def server_of_this_process() -> int:
-    """Return the number of the one redis-server that is a child of ours."""
+    """Return the number of the one private redis-server that is a child of ours."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     numbers = {int(number) for each in children for number in each.read_text().split()}
-    (server,) = (each for each in numbers if "redis" in Path(f"/proc/{each}/comm").read_text())
+    (server,) = (each for each in numbers if "/tandem-redis-" in str(Path(f"/proc/{each}/cwd").readlink()))
     return server
 
 

@@ -28,8 +28,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make a step a quarter of its size; the recipe stays."""
+    """Make a step a quarter of its size, and the first steps larger, so that few are enough; the recipe stays."""
     monkeypatch.setattr(training, "BATCH", 16)
+    monkeypatch.setattr(training, "WARM_UP", 20)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def losses(recipe: training.Recipe, tokenizer: Any) -> list[float]:
 
 
 def test_a_short_training_lowers_the_loss_and_repeats_itself(tokenizer: Any) -> None:
-    recipe = dataclasses.replace(training.MINI, steps=60)
+    recipe = dataclasses.replace(training.MINI, steps=training.POOL + 8)  # a second pool is drawn, too
     first, again = losses(recipe, tokenizer), losses(recipe, tokenizer)
     assert first == again
     assert first[-1] < first[0] - 1
@@ -68,10 +69,13 @@ def test_digits_stand_alone_and_text_survives_the_tokenizer(tokenizer: Any) -> N
             assert not any(sum(map(str.isdigit, token)) > 1 for token in encoded.tokens)
 
 
-@pytest.mark.parametrize("name", ["mini", "large"])
-def test_the_engine_answers_as_the_trained_model_does(name: str, tokenizer: Any, tmp_path: Path) -> None:
-    recipe = dataclasses.replace(training.RECIPES[name], steps=25)
-    model: Any = training.train(recipe, tokenizer, seed=0, report=lambda _: None)
+@pytest.mark.parametrize(("name", "times"), [("mini", 6), ("large", 3)])
+def test_the_engine_answers_as_the_model_does(name: str, times: int, tokenizer: Any, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model: Any = training.RECIPES[name].build().eval()
+    with torch.no_grad():
+        for matrix in filter(lambda values: values.ndim > 1, model.parameters()):
+            matrix.mul_(times)  # as training leaves them, so that an answer hangs on each of them
     gguf_file.write(tmp_path / "m.gguf", name="trial", model=model, tokenizer=tokenizer)
     questions = list(unseen("trial", Difficulty.SIMPLE, 6))
 
@@ -94,7 +98,7 @@ def test_the_engine_answers_as_the_trained_model_does(name: str, tokenizer: Any,
             )
         expected.append(tokenizer.decode(out[0, len(ids) :].tolist()))
     answers = asyncio.run(served())
-    # A barely trained model is near ties, which 8 bits may turn: the first words must agree.
+    # Random weights are near ties, which 8 bits may turn: the first words must agree.
     agree = [a.strip()[:8] == b.strip()[:8] for a, b in zip(answers, expected, strict=True)]
     assert sum(agree) >= len(agree) - 1, list(zip(answers, expected, strict=True))
 

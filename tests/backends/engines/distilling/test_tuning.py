@@ -32,7 +32,7 @@ from backends.engines.llama_server.gguf_checks import check_adapter  # noqa: E40
 from backends.engines.options import LocalOptions  # noqa: E402
 
 WANTED = Wanted("norrvik", "a test", margin=0.01)
-RECIPE = Recipe(rank=16, epochs=40, device="cpu")
+RECIPE = Recipe(rank=16, epochs=26, device="cpu")
 
 
 def silent(_line: str) -> None:

@@ -56,6 +56,10 @@ def test_equal_blocks_at_two_places_have_two_keys() -> None:
     assert len(set(block_keys(HERE, "", [7] * 40))) == 10
 
 
+def test_token_ids_are_the_same_bytes_on_every_machine() -> None:
+    assert bytes_of([1, 0x01020304, 2**32 - 1]) == b"\1\0\0\0\4\3\2\1\xff\xff\xff\xff"
+
+
 @given(TOKENS, st.binary(max_size=100))
 def test_a_block_gives_its_content_back(ids: list[int], content: bytes) -> None:
     opened = open_block(pack_block(bytes_of(ids), content), bytes_of(ids), size=len(content))
