@@ -12,9 +12,9 @@ from msgspec import Raw, Struct, field, structs
 
 from backends.base import Broken, ConnectFailed, Lost, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
-from router.eligibility import token_bounds
 from router.guards.limits.base import Admitted
 from router.ledger.money import cost, prefix_saved
+from router.ledger.untold_usage import estimated, prompt_bytes
 from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.routes import Route
@@ -23,7 +23,6 @@ from router.single_flight import ALONE, Seat
 BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
 _KEY_BYTES: Final = 12  # of a reply's key, that are recorded: enough that no two requests share them by chance
 _NOTHING: Final = Raw()
-_IN_PROMPT: Final = ("messages", "tools", "functions", "response_format", "prompt", "input")
 
 Learn = Callable[[Request, Tier, str, Usage | None], None]
 """Takes a request, the tier and the replica that answered it, and what that took."""
@@ -119,10 +118,15 @@ class Account:
         self._attempts.append(_failed(kind or self._kind(), route, getattr(error, "replica", ""), error))
 
     def lost(self, route: Route, before: tuple[Lost, ...]) -> None:
-        """Note the replicas that were asked in vain before the one that answered or failed last."""
+        """Note the replicas that were asked in vain before the one that answered or failed last.
+
+        One that was stopped at work had read the prompt, and nothing of its reply was seen.
+        """
         for each in before:
-            kind = "hedge_loser" if each.error is None else "retried"
-            self._attempts.append(_failed(kind, route, each.replica, each.error))
+            if each.error is None:
+                self.cut("hedge_loser", route, each.replica, output=0)
+            else:
+                self._attempts.append(_failed("retried", route, each.replica, each.error))
 
     def served(
         self,
@@ -145,12 +149,12 @@ class Account:
         """
         source = "provider" if is_whole else "provider_partial"
         if usage is None:
-            usage, source = self._estimated(route, contradicts=contradicts, came=came)
+            usage, source = self._estimated(route, contradicts=contradicts, came=came, stream=self.request.stream)
         elif self._cut:
             self._learn_prompt(usage.total_input)
         estimates = self._books.estimates
         if source == "provider" and came and usage is not None and estimates is not None and estimates.is_due():
-            prompt, stream = self._prompt_bytes(), self.request.stream
+            prompt, stream = prompt_bytes(self.request), self.request.stream
             estimates.learn(route.model, usage, prompt=prompt, reply=came, stream=stream)
         attempt = attempt_of(self._kind(), route, replica, usage, error, source)
         self._attempts.append(attempt)
@@ -159,10 +163,27 @@ class Account:
         return attempt
 
     def unserved(
-        self, kind: str, route: Route, replica: str, usage: Usage | None, *, error: str = "", source: str = "provider"
+        self,
+        kind: str,
+        route: Route,
+        replica: str,
+        usage: Usage | None,
+        *,
+        contradicts: bool,
+        came: int,
+        stream: bool,
     ) -> None:
-        """Note a reply that the caller was not given; `kind` and `source` as in `attempt_of`."""
-        self._attempts.append(attempt_of(kind, route, replica, usage, error, source))
+        """Note a whole reply that the caller was not given.
+
+        Args:
+            kind: as in `attempt_of`.
+            usage, contradicts, came: as in `served`.
+            stream: the reply was one, whatever the caller asked for.
+        """
+        source = "provider"
+        if usage is None:
+            usage, source = self._estimated(route, contradicts=contradicts, came=came, stream=stream)
+        self._attempts.append(attempt_of(kind, route, replica, usage, "", source))
         if kind == "escalation":  # the same prompt; a judge is asked another one
             self._books.learn(self.request, route.tier, replica, usage)
 
@@ -170,10 +191,13 @@ class Account:
         """Note a reply that was cut short, before its backend told what it took: an estimate.
 
         Its output is what came of it. Its prompt has the tokens that the answer to the same messages tells of, or
-        one for each four bytes of them where none tells; all of them count as fresh.
+        else as many as its bytes make; all of them count as fresh.
         """
-        messages = self.request.fields.get("messages", _NOTHING)
-        usage = Usage(fresh_input=len(bytes(messages)) // BYTES_A_TOKEN, cached_input=None, output=output)
+        usage, _ = self._estimated(route, contradicts=False, came=0, stream=False)
+        if usage is None:
+            messages = self.request.fields.get("messages", _NOTHING)
+            usage = Usage(fresh_input=len(bytes(messages)) // BYTES_A_TOKEN, cached_input=None, output=0)
+        usage = structs.replace(usage, output=output)
         self._cut.append((len(self._attempts), route))
         self._attempts.append(attempt_of(kind, route, replica, usage, "", "tokenizer"))
 
@@ -240,22 +264,11 @@ class Account:
                 noted.kind, route, noted.replica, usage, noted.error, noted.usage_source
             )
 
-    def _estimated(self, route: Route, *, contradicts: bool, came: int) -> tuple[Usage | None, str]:
+    def _estimated(self, route: Route, *, contradicts: bool, came: int, stream: bool) -> tuple[Usage | None, str]:
         """Return what a reply took as far as its bytes tell, and who says so."""
         if contradicts:
             return None, "contradictory"
-        if self._books.estimates is None:
-            return None, "none"
-        prompt, stream = self._prompt_bytes(), self.request.stream
-        usage = self._books.estimates.estimate(route.model, prompt=prompt, reply=came, stream=stream).usage
-        if not prompt and "messages" in self.request.fields:
-            usage = structs.replace(usage, fresh_input=sum(token_bounds(self.request)) // 2)
-        return usage, "tokenizer"
-
-    def _prompt_bytes(self) -> int:
-        """Return the size of what a backend makes its prompt of; 0 where some of it is no text."""
-        request = self.request
-        return 0 if request.needs.media else sum([len(request.fields.get(name, b"")) for name in _IN_PROMPT])
+        return estimated(self._books.estimates, self.request, route.model, came=came, stream=stream)
 
 
 def attempt_of(
@@ -282,7 +295,7 @@ def attempt_of(
 
 
 def _failed(kind: str, route: Route, replica: str, error: BaseException | None) -> Attempt:
-    """Return an attempt that gave nothing; one that was stopped at work costs what nobody knows."""
+    """Return an attempt that gave nothing; one that failed at work costs what nobody knows."""
     price = route.price
     return Attempt(
         kind=kind,
@@ -294,6 +307,20 @@ def _failed(kind: str, route: Route, replica: str, error: BaseException | None) 
         price_version="" if price is None else price.version,
         error="" if error is None else type(error).__name__,
         usage_source="none",
+    )
+
+
+def lost_beside(route: Route, before: tuple[Lost, ...], prompt: Usage | None) -> tuple[Attempt, ...]:
+    """Return the replicas that were asked in vain for a reply that belongs to no account.
+
+    Args:
+        prompt: what one that was stopped at work has taken: its prompt and no output; None where nobody says.
+    """
+    return tuple(
+        attempt_of("hedge_loser", route, each.replica, prompt, "", "none" if prompt is None else "tokenizer")
+        if each.error is None
+        else _failed("retried", route, each.replica, each.error)
+        for each in before
     )
 
 

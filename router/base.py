@@ -513,6 +513,8 @@ class Assessment:
         logprob: mean log-probability of its tokens; None where none were told.
         agreement: with Large's reply, 0.0 to 1.0; None where both were not compared.
         judge: "name@version" of who compared them, "" for nobody.
+        repetition_written: flagged by thresholds on rep-4 and compression of its prose, or by a loop at the end, as is
+            usual; None where nobody looked.
     """
 
     request_id: str
@@ -531,6 +533,7 @@ class Assessment:
     logprob: float | None = None
     agreement: float | None = None
     judge: str = ""
+    repetition_written: bool | None = None
 
 
 SIGNAL_KINDS = ("thumb", "regenerate", "edit", "escalate", "reopen", "abandon", "resolved", "label")
@@ -667,8 +670,13 @@ class Ledger(Protocol):
         """Hand over the end of a request; returns at once, never raises."""
         ...
 
-    def shadow(self, request_id: str, attempt: Attempt) -> None:
-        """Hand over the one shadow call of a settled request, as it begins and again as it ends; never raises."""
+    def shadow(self, request_id: str, attempt: Attempt, before: tuple[Attempt, ...] = ()) -> None:
+        """Hand over what was asked after a request, for learning, as it begins and again as it ends; never raises.
+
+        Args:
+            attempt: the one of its kind; a later one takes its place.
+            before: who was asked for it before, in vain; those of a later one take their places.
+        """
         ...
 
     def label(self, label: Label) -> None:

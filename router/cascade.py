@@ -82,6 +82,7 @@ class Cascade:
             account.failed(mini, error)
             failure = _mended_elsewhere(error, trial)
         except BaseException as error:  # also when the caller leaves: the backend was at work
+            account.lost(mini, trial.first.before)
             account.failed(mini, error)
             await trial.first.drop()
             raise
@@ -176,14 +177,25 @@ class _Trial:
         if second.error is not None:
             self.account.failed(second.route, second.error, kind="judge")
         elif second.is_whole:
-            source = second.usage_source
-            self.account.unserved("judge", second.route, second.replica, second.usage, source=source)
+            self._unserved("judge", second, stream=True)
         else:
+            self.account.lost(second.route, second.before)
             self.account.cut("judge", second.route, second.replica, output=second.tokens)
 
     def note_escalation(self) -> None:
-        first = self.first
-        self.account.unserved("escalation", first.route, first.replica, first.usage, source=first.usage_source)
+        self._unserved("escalation", self.first, stream=self.account.request.stream)
+
+    def _unserved(self, kind: str, held: HeldReply, *, stream: bool) -> None:
+        self.account.lost(held.route, held.before)
+        self.account.unserved(
+            kind,
+            held.route,
+            held.replica,
+            held.usage,
+            contradicts=held.contradicts,
+            came=held.came(strips_logprobs=self.adds_logprobs) if held.usage is None else 0,
+            stream=stream,
+        )
 
 
 async def _escalate(trial: _Trial, large: Route) -> Begun:
@@ -193,6 +205,7 @@ async def _escalate(trial: _Trial, large: Route) -> Begun:
     """
     account, first = trial.account, trial.first
     if not first.is_whole:
+        account.lost(first.route, first.before)
         account.cut("escalation", first.route, first.replica, output=first.tokens)
         await first.drop()
     try:

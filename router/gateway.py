@@ -4,6 +4,7 @@ Owners close: what is opened here is closed here, last first.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from backends.optional import start
 from cache.options import open_replies
 from router.alerts.base import Alert
 from router.arms import open_walks
-from router.base import Tier
+from router.base import Tier, Unavailable
 from router.config.models import Config
 from router.endpoints.wire import new_id
 from router.guards.keys import Keys
 from router.ledger.ids import maker_of
-from router.ledger.place import LedgerPlace
-from router.ledger.prices import PriceBook
+from router.ledger.place import LedgerPlace, LedgerUnreadable
+from router.ledger.prices import PriceBook, utc_today
+from router.ledger.served_prices import keep_prices
 from router.metrics.counters import Metrics
 from router.model_names import ModelNames
 from router.pipeline import Pipeline
@@ -34,6 +36,8 @@ from router.tracing.opening import open_tracing
 from router.walks import common_of, open_backends, open_walk, read_parts, vectors_walk
 
 A_DAY: Final = 86_400.0  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ async def open_gateway(config: Config, resources: Resources | None = None) -> As
             redis_url=replies.url,
         )
         await resources.alerts.revise(config.alerts, source=maker_of(new_id()))
+        await asyncio.to_thread(_keep_prices, config, parts.prices)
         common = common_of(config, parts, resources, backends, replies, spans)
         usual = await open_walk(common, replies, embedder, owned)
         pipeline = await owned.enter_async_context(open_walks(usual, common, resources, replies, spans))
@@ -116,6 +121,17 @@ async def open_gateway(config: Config, resources: Resources | None = None) -> As
             embeddings=vectors_walk(common, embedder),
             firing=resources.alerts.firing,
         )
+
+
+def _keep_prices(config: Config, prices: PriceBook) -> None:
+    """Keep what is served with in the ledger, and tell of rows that the book has lost; whatever fails, it goes on."""
+    try:
+        changes = keep_prices(config.ledger.place, prices.rows, names=config.price_names, today=utc_today())
+    except (LedgerUnreadable, Unavailable) as error:
+        _log.warning("the prices that are served with are not kept: %s", error)
+        return
+    for change in changes:
+        _log.warning("the price book, line %d: %s", change.line, change.words)
 
 
 def _open_stores(config: Config, owned: AsyncExitStack) -> tuple[ObjectStore, FirstAnswers, Runs]:

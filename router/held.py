@@ -7,11 +7,11 @@ order, followed by the rest, or be dropped, which ends the backend's work. Knows
 import asyncio
 from collections.abc import AsyncGenerator
 
-from backends.base import Broken, Call, Chunks, Reply, StreamBroken, Usage
+from backends.base import BackendError, Broken, Call, Chunks, Lost, Reply, StreamBroken, Usage
 from backends.sse import StreamReader, read_reply
 from classifier.base import Sample
 from router.routes import Route
-from router.samples import Listener, sample_of
+from router.samples import Listener, sample_of, without_logprobs
 
 
 class HeldReply:
@@ -51,9 +51,18 @@ class HeldReply:
         return self._reader.usage if self._usage is None else self._usage
 
     @property
-    def usage_source(self) -> str:
-        """Return who told the usage of a whole reply, as in `router.base.USAGE_SOURCES`."""
-        return "contradictory" if self._contradicts or self._reader.contradicts else "provider"
+    def contradicts(self) -> bool:
+        """Tell whether the backend told figures that cannot be true."""
+        return self._contradicts or self._reader.contradicts
+
+    def came(self, *, strips_logprobs: bool) -> int:
+        """Return how many bytes have come; none of a reply that was let out.
+
+        Args:
+            strips_logprobs: log-probabilities are left out: they are no part of the answer that was asked for.
+        """
+        data = b"".join(self._pieces)
+        return len(without_logprobs(data) if strips_logprobs else data)
 
     @property
     def tokens(self) -> int:
@@ -64,6 +73,11 @@ class HeldReply:
     def replica(self) -> str:
         """Return which server answers; "" while none does."""
         return "" if self._reply is None else self._reply.replica
+
+    @property
+    def before(self) -> tuple[Lost, ...]:
+        """Return who was asked before the server that answers, or failed last."""
+        return getattr(self.error, "before", ()) if self._reply is None else self._reply.before
 
     @property
     def error(self) -> BaseException | None:
@@ -128,7 +142,9 @@ class HeldReply:
                 if self._call.stream and not self.is_whole and self._has_enough():
                     return
             self._end()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, BackendError):
+                error.before = reply.before  # who was asked before it has its price, too
             await reply.chunks.aclose()
             raise
 

@@ -167,18 +167,24 @@ async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | No
     options, within, promise = config.backends, config.server.request_timeout, parts.chosen.promise
     looking = await owned.enter_async_context(
         open_quality(
-            config.quality, grader=GRADER, price_of=parts.prices.price_of, ledger=common.books.ledger, metrics=metrics
+            config.quality,
+            grader=GRADER,
+            price_of=parts.prices.price_of,
+            ledger=common.books.ledger,
+            metrics=metrics,
+            estimates=common.books.estimates,
         )
+    )
+    calls = SecondCalls(
+        common.books.ledger, metrics, timeout=within, tell=metrics.shadow, estimates=common.books.estimates
     )
     shadows = await owned.enter_async_context(
         open_learning(
             config.learning,
             routes=routes,
-            ledger=common.books.ledger,
-            metrics=metrics,
+            calls=calls,
             promise=promise,
             throne=parts.throne,
-            call_within=within,
             compare=looking.comparisons.compare,
         )
     )
@@ -190,7 +196,7 @@ async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | No
             key_of=key_of,
             embedding=_embedding_route(common, embedder),
             routes=routes,
-            calls=SecondCalls(common.books.ledger, metrics, timeout=within, tell=metrics.shadow),
+            calls=calls,
         )
     )
     if semantic is not None:

@@ -22,9 +22,9 @@ class WrappedLedger:
         """Hand over a record."""
         self._ledger.settle(record)
 
-    def shadow(self, request_id: str, attempt: Attempt) -> None:
+    def shadow(self, request_id: str, attempt: Attempt, before: tuple[Attempt, ...] = ()) -> None:
         """Hand over a shadow call."""
-        self._ledger.shadow(request_id, attempt)
+        self._ledger.shadow(request_id, attempt, before)
 
     def label(self, label: Label) -> None:
         """Hand over a label."""

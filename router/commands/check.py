@@ -18,8 +18,10 @@ from router.commands.errors import BackendAway, BadConfiguration
 from router.config.kinds import BackendOptions
 from router.config.models import Config
 from router.config.reading import placed, read_config
-from router.ledger.place import PostgresPlace
+from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
+from router.ledger.prices import check_book
 from router.ledger.prices import load as load_prices
+from router.ledger.served_prices import changes_in
 from router.ledger.trying import tried
 from router.running.vetting import faults_in
 
@@ -45,7 +47,7 @@ def check(
     if away := [tier for tier, ok in ready.items() if not ok]:
         what = f"no answer from {' and '.join(away)}"
         raise BackendAway(what, where=name, advice="start it, or mend its urls", ready=ready)
-    remarks = unpriced(chosen)
+    remarks = unpriced(chosen) + changed_prices(chosen)
     if database is not None and database.advice:
         remarks.append(f"ledger.url: {place}: {database.found}; {database.advice}")
     if as_json:
@@ -65,6 +67,17 @@ def unpriced(chosen: Config) -> list[str]:
         for tier, each in chosen.backends.by_tier.items()
         if book.price_of(each.price) is None
     ]
+
+
+def changed_prices(chosen: Config) -> list[str]:
+    """Return a sentence for each row that was served with, and that the price book has lost since."""
+    book = check_book(chosen.prices)
+    try:
+        with reading(chosen.ledger.place) as opened:
+            changes = changes_in(book.rows, opened)
+    except LedgerUnreadable:  # there is none yet, or it is told of beside this
+        return []
+    return [f"prices: {book.file}:{change.line}: {change.words}" for change in changes]
 
 
 async def _ready(chosen: Config) -> dict[str, bool]:

@@ -27,7 +27,7 @@ from router.commands.weights import bundled, is_gguf
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
-from router.ledger.place import PostgresPlace
+from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
 from router.ledger.trying import tried
 
 _OLDEST = (3, 11)
@@ -177,6 +177,12 @@ def _ledger(config: Config) -> Finding:
     place = next(parent for parent in path.parents if parent.exists())
     if path.is_dir() or not place.is_dir() or not os.access(path if path.exists() else place, os.W_OK):
         return Finding("ledger", State.FAILED, f"{path} cannot be written", "set ledger.path to a file you may write")
+    try:
+        if path.is_file() and path.stat().st_size:
+            with reading(path):
+                pass
+    except LedgerUnreadable as error:
+        return Finding("ledger", State.FAILED, f"{path}: {error}", "or set ledger.path to another file")
     return Finding("ledger", State.OK, f"{path} can be written")
 
 

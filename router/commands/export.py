@@ -55,6 +55,8 @@ class What(StrEnum):
     UNITS = "units"
     LABELS = "labels"
     ASSESSMENTS = "assessments"
+    SIGNALS = "signals"
+    RATINGS = "ratings"
 
 
 class Format(StrEnum):
@@ -71,8 +73,8 @@ def export(  # noqa: PLR0913 - options of a command line
     what: Annotated[
         What | None,
         Option(
-            help="Rows as they are (requests with their attempts, attempts, assessments), sums that are kept for longer"
-            " (totals, units of experiments), or what sampled requests taught (labels).",
+            help="Rows as they are (requests with their attempts, attempts, assessments, signals, ratings), sums that"
+            " are kept for longer (totals, units of experiments), or what sampled requests taught (labels).",
             show_default="requests",
         ),
     ] = None,

@@ -15,10 +15,10 @@ from router.config.reading import read_config
 from router.ledger.cubes import DAY
 from router.ledger.engines.opening import engine_of
 from router.ledger.holding import hold
-from router.ledger.layout import REVISION
 from router.ledger.place import LedgerPlace, LedgerUnreadable, in_words
 from router.ledger.retention import Eraser, Retention
 from router.ledger.rollup import verify
+from router.ledger.versions import REVISION
 
 SHOWN: Final = 20  # differences; who wants all of them takes the JSON
 

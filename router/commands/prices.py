@@ -6,6 +6,8 @@ Nothing is fetched: the published list is that of the installed package genai-pr
 import json
 import re
 import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +17,16 @@ from typer import Argument, Option
 
 from router.base import Price
 from router.commands.errors import BadUsage, CommandFailed
+from router.commands.places import place_of
 from router.commands.published_prices import Left, as_book, published
 from router.config.reading import read_config
 from router.ledger.money import BUCKETS, PICO_PER_PRICE_UNIT, usd
-from router.ledger.prices import PriceBook, PriceBookError, check_book, load, utc_today
+from router.ledger.place import LedgerUnreadable, reading
+from router.ledger.price_rows import Row
+from router.ledger.prices import Checked, PriceBook, PriceBookError, check_book, load, utc_today
+from router.ledger.served_prices import changes_in
+
+_MODELS = "SELECT DISTINCT model FROM attempts ORDER BY model"
 
 prices = typer.Typer(no_args_is_help=True)
 
@@ -31,22 +39,35 @@ def lint(
     file: Annotated[Path | None, Argument(help="A price book; else the configuration's, or the shipped one.")] = None,
     *,
     config: _Config = None,
+    ledger: Annotated[
+        str | None, Option("--ledger", help="A ledger's file or address, whose models and prices the book must have.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Say what is wrong with a price book, and what is odd; exit 1 where it cannot be used."""
+    place = None if ledger is None else place_of(ledger, None)
+    names = () if config is None else read_config(config).price_names
     try:
-        checked = check_book(file or _configured(config))
+        with nullcontext() if place is None else reading(place) as opened:
+            charged = () if opened is None else [row["model"] for row in opened.rows(_MODELS)]
+            checked = check_book(file or _configured(config), names=[*names, *charged])
+            changes = () if opened is None else changes_in(checked.rows, opened)
     except PriceBookError as error:
         raise CommandFailed(str(error)) from error
+    except LedgerUnreadable as error:
+        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
+    warnings = [*checked.warnings, *(f"{checked.file}:{each.line}:1: {each.words}" for each in changes)]
     if as_json:
         said = {"file": str(checked.file), "rows": len(checked.rows), "faults": checked.faults}
-        print(json.dumps({**said, "warnings": checked.warnings}))
+        print(json.dumps({**said, "warnings": warnings, "unproven": _unproven(checked)}))
     else:
         for fault in checked.faults:
             print(fault)
-        for warning in checked.warnings:
+        for warning in warnings:
             print(f"{warning} (odd)")
-        print(f"{checked.file}: {len(checked.rows)} rows, {len(checked.faults)} faults, {len(checked.warnings)} odd")
+        if unproven := _unproven(checked):
+            print(unproven)
+        print(f"{checked.file}: {len(checked.rows)} rows, {len(checked.faults)} faults, {len(warnings)} odd")
     if checked.faults:
         raise typer.Exit(1)
 
@@ -100,22 +121,44 @@ def show(
     chosen = file or _configured(config)
     book = _book(chosen)
     price = book.price_on(model, day)
+    if price is None and (rows := book.matching(model, day)):
+        raise CommandFailed(
+            f"{model!r} has no price on {day}: it matches {_listed(rows)}",
+            where=str(chosen or "the shipped book"),
+            advice="narrow one of these expressions, or add a row for the name itself; until then it is unpriced",
+        )
     if price is None:
         raise CommandFailed(
             f"{model!r} has no price on {day}",
             where=str(chosen or "the shipped book"),
             advice="add a row for it, or name another book with --file; until then it is unpriced",
         )
-    rows = [_shown(each) for each in (price, *price.variants)]
+    shown = [_shown(each) for each in (price, *price.variants)]
     hosting = book.hosting_of(model, day)
     hourly = None if hosting is None else usd(round(hosting.usd_per_hour * 10**9))
     if as_json:
-        print(json.dumps({"model": model, "day": day.isoformat(), "prices": rows, "usd_per_hour": hourly}))
+        print(json.dumps({"model": model, "day": day.isoformat(), "prices": shown, "usd_per_hour": hourly}))
         return
-    for row in rows:
+    for row in shown:
         print("\n".join(f"{name:20} {value}" for name, value in row.items()), end="\n\n")
     if hourly is not None:
         print(f"its GPUs cost {hourly} USD an hour, asked or idle")
+
+
+def _unproven(checked: Checked) -> str:
+    """Return what trying names cannot tell; "" where no two rows are expressions."""
+    expressions = {row.name for row in checked.rows if row.pattern is not None}
+    if len(expressions) < 2:  # noqa: PLR2004 - it takes two
+        return ""
+    return (
+        f"{len(expressions)} expressions were tried on each other's names and on those that are known; two of them may"
+        " still match another name, which then has no price"
+    )
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    lines = {row.name: row.line for row in rows}
+    return " and ".join(f"{name!r} in line {line}" for name, line in lines.items())
 
 
 def _configured(config: Path | None) -> Path | None:

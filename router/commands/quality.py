@@ -24,10 +24,15 @@ from router.config.reading import read_config
 from router.ledger.conversations import iter_conversations
 from router.ledger.place import LedgerPlace, LedgerUnreadable, reading
 from router.ledger.reply_counts import iter_compared, read_counts
-from router.quality.rates import MISSING, Part, parts_by_arm, parts_by_tier
+from router.quality.rates import MISSING, Mean, Part, judge_shares, parts_by_arm, parts_by_tier
 from router.quality.resolution import HOUR, Resolution, resolutions
 from router.quality.signals import REGENERATED_WITHIN
+from router.quality.win_rates import FEWEST_LABELS, WinRate
 
+UNKNOWN = (
+    "regenerated is known of requests with reply keys alone, which the ledger has where ledger.reply_keys is set, or"
+    " replies are kept"
+)
 WIDTH = 110  # columns, so that a file or a pipe gets whole rows
 _NOTHING = "-"
 
@@ -39,7 +44,7 @@ def quality(
     since: Annotated[str | None, Option(help="ISO 8601, such as 2026-11-01 or 2026-11-01T08:00Z.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show how good replies were: loops, refusals, empty and cut ones, checks, agreement, users and resolution."""
+    """Show how good replies were: loops, refusals, empty and cut ones, checks, judges, users and resolution."""
     begin, place = seconds_of(since), place_of(ledger, config)
     chosen = Config() if ledger is not None and config is None else read_config(config)
     try:
@@ -93,6 +98,8 @@ class _Found:
             console.print(_rates(named))
             if told := _users(named):
                 console.print(told)
+        if not all(part.counts.known for part in self.tiers.values()):
+            console.print(UNKNOWN)
         for (experiment, arm), each in self.resolved.items():
             whose = f"{experiment}/{arm}" if experiment else "outside of experiments"
             console.print(f"resolution, {whose}: {_resolved(each)}")
@@ -128,9 +135,16 @@ def _rates(parts: Mapping[str, Part]) -> Table:
     table.add_row("looked at", *(_rate(part.coverage.as_json()) for part in parts.values()))
     for name in next(iter(parts.values())).rates:
         table.add_row(name.replace("_", " "), *(_rate(part.rates[name].as_json()) for part in parts.values()))
-    for judge in sorted({name for part in parts.values() for name in part.agreement}):
-        shown = (part.agreement.get(judge) for part in parts.values())
-        table.add_row(f"agreement, {judge}", *(_NOTHING if rate is None else _rate(rate.as_json()) for rate in shown))
+    table.add_row("mean log-probability", *(_logprob(part.mean_logprob) for part in parts.values()))
+    judges = {name for part in parts.values() for name in part.judged}
+    for name in sorted({name for part in parts.values() for name in part.agreement}):
+        raw = "raw agreement" if name in judges else "agreement"
+        shown = (part.agreement.get(name) for part in parts.values())
+        table.add_row(f"{raw}, {name}", *(_NOTHING if rate is None else _rate(rate.as_json()) for rate in shown))
+    for name in sorted(judges):
+        told = [_judged(part.judged.get(name)) for part in parts.values()]
+        for title in next(filter(None, told)):
+            table.add_row(f"{title}, {name}", *(cells.get(title, _NOTHING) for cells in told))
     return table
 
 
@@ -152,6 +166,35 @@ def _rate(told: Mapping[str, Any]) -> str:
     if told["value"] is None:
         return _NOTHING
     return f"{told['value']:.2%} [{told['low']:.2%}, {told['high']:.2%}] of {told['of']}"
+
+
+def _logprob(mean: Mean) -> str:
+    if mean.value is None:
+        return _NOTHING
+    doubt = "no interval, of one user" if mean.interval is None else f"[{mean.interval[0]:.3f}, {mean.interval[1]:.3f}]"
+    return f"{mean.value:.3f} {doubt} of {mean.of}"
+
+
+def _judged(won: WinRate | None) -> dict[str, str]:
+    """Return what is told of a judge, before and after people's labels; nothing where it judged nothing."""
+    if won is None:
+        return {}
+    shares = {name: _rate(share.as_json()) for name, share in judge_shares(won).items()}
+    return {
+        "raw win rate": shares["raw_win_rate"],
+        "debiased win rate": _debiased(won),
+        "inconsistent orders": shares["inconsistency"],
+        "labelled by people": shares["labelled"],
+    }
+
+
+def _debiased(won: WinRate) -> str:
+    found = won.corrected
+    if found is not None:
+        return f"{found.value:.2%} [{found.low:.2%}, {found.high:.2%}] of {won.pairs}, {won.labels} by people"
+    if won.labels < FEWEST_LABELS:
+        return f"not known: people labelled {won.labels} of {won.pairs}, and {FEWEST_LABELS} are needed"
+    return f"not known: all {won.pairs} are of one user"
 
 
 def _resolved(each: Resolution) -> str:

@@ -13,10 +13,13 @@ from classifier.base import WeightsError
 from router.commands.errors import BadUsage, CommandFailed
 from router.commands.places import place_of
 from router.commands.times import seconds_of
+from router.config.models import Config
 from router.config.reading import read_config
-from router.ledger.place import LedgerUnreadable
+from router.experiments.folder import Folder
+from router.ledger.place import LedgerPlace, LedgerUnreadable, SqlitePlace
 from router.ledger.prices import PriceBookError
 from router.ledger.replays import iter_logged
+from router.replaying.arms import Arms
 from router.replaying.checking import checked
 from router.replaying.columns import Reward
 from router.replaying.decisions import Decider
@@ -60,7 +63,10 @@ def replay(
     place = place_of(ledger, config)
     with _failing(str(place), str(policy)):
         if policy is None:
-            found = checked(iter_logged(place, since=begin, until=end), Decider(read_config(config), recalls=True))
+            chosen = read_config(config)
+            usual = Decider(chosen, recalls=True)
+            arms = Arms(_experiments(place, chosen), chosen, usual, os.environ)
+            found = checked(iter_logged(place, since=begin, until=end), usual, arms)
             said, lines = found.as_json(), found.words()
         else:
             target = target_of(config, policy, os.environ)
@@ -68,6 +74,12 @@ def replay(
             outcome = replayed(logged, target, reward=reward, since=begin)
             said, lines = outcome.as_json(), outcome.words()
     print(json.dumps(said) if as_json else "\n".join(lines))
+
+
+def _experiments(place: LedgerPlace, config: Config) -> Folder:
+    """Return where the experiments stand that ran beside a ledger."""
+    beside = place.path if isinstance(place, SqlitePlace) else config.ledger.path
+    return Folder(config.experiments.beside(beside))
 
 
 @contextmanager

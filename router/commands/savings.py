@@ -1,4 +1,7 @@
-"""`tandem savings`: the ledger -> what was saved, with its interval and its baselines by name."""
+"""`tandem savings`: the ledger -> what was saved, with its interval and its baselines by name.
+
+Where the price book has GPUs of our own, also what stood idle of them.
+"""
 
 import json
 from pathlib import Path
@@ -9,8 +12,12 @@ from typer import Option
 from router.commands.errors import CommandFailed
 from router.commands.places import place_of
 from router.commands.times import seconds_of
+from router.config.models import Config
+from router.config.reading import read_config
+from router.insight.hosted import hosted
 from router.insight.savings import NoEstimate, saving
 from router.ledger.place import LedgerUnreadable
+from router.ledger.prices import PriceBookError, load
 
 
 def savings(
@@ -27,13 +34,17 @@ def savings(
     begin = seconds_of(since)
     end = float("inf") if until is None else seconds_of(until, option="--until")
     place = place_of(ledger, config)
+    chosen = Config() if ledger is not None and config is None else read_config(config)
+    names = {each.model: each.price for each in chosen.backends.by_tier.values()}
     try:
         found = saving(place, since=begin, until=end)
+        gpus = hosted(place, load(chosen.prices), names, since=begin, until=end)
+    except PriceBookError as error:
+        raise CommandFailed(str(error)) from error
     except LedgerUnreadable as error:
         raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
     if as_json:
-        print(json.dumps(found.as_json()))
-    elif isinstance(found, NoEstimate):
-        print(f"no estimate: {found.reason}")
-    else:
-        print("\n".join(found.words()))
+        print(json.dumps({**found.as_json(), "own_gpus": None if gpus is None else gpus.as_json()}))
+        return
+    said = [f"no estimate: {found.reason}"] if isinstance(found, NoEstimate) else found.words()
+    print("\n".join([*said, *(() if gpus is None else gpus.words())]))

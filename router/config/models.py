@@ -271,8 +271,21 @@ class ExplicitOptions(Options):
     affinity: ClassVar[bool] = False  # nothing is scored, so nothing could stay
 
 
+def _no_experiment(chosen: object) -> object:
+    """Say of a policy `experiment` where experiments are: beside any policy, none of which is theirs."""
+    if isinstance(chosen, dict) and chosen.get("use") == "experiment":
+        raise PydanticCustomError(
+            "experiment",
+            "must not be experiment: experiments stand beside any policy, which answers whoever takes no part; leave "
+            "the policy as it is, and begin one with ./tandem experiment start FILE",
+        )
+    return chosen
+
+
 PolicyOptions = Annotated[
-    ThresholdOptions | CascadeOptions | CertifiedOptions | ExplicitOptions, Field(discriminator="use")
+    ThresholdOptions | CascadeOptions | CertifiedOptions | ExplicitOptions,
+    Field(discriminator="use"),
+    BeforeValidator(_no_experiment),
 ]
 
 
@@ -753,6 +766,13 @@ class Config(Options):
     def tenant_names(self) -> frozenset[str]:
         """Return all tenants that there are."""
         return frozenset(key.tenant for key in self.keys) or frozenset({DEFAULT_TENANT})
+
+    @property
+    def price_names(self) -> tuple[str, ...]:
+        """Return the names in the price book of all models that may be asked: tiers, vectors and judge."""
+        judge = () if self.quality.judge is None else (self.quality.judge.backend,)
+        embedder = () if self.backends.embeddings is None else (self.backends.embeddings,)
+        return tuple(dict.fromkeys(each.price for each in (*self.backends.by_tier.values(), *embedder, *judge)))
 
     @property
     def keyring(self) -> dict[bytes, str]:

@@ -52,7 +52,10 @@ def quality_measures(seen: Quality) -> tuple[Measure, ...]:
         _measure("Refused", seen.refused, "answers", "no answer was looked at"),
         _measure("Failed a check", seen.failed_checks, f"answers that can be checked{among}", "none could be checked"),
         _measure(
-            "Mini agrees with Large", seen.agreement, f"sampled requests{among}", "no answer was compared with Large’s"
+            "Mini agrees with Large, raw",
+            seen.agreement,
+            f"sampled requests{among}",
+            "no answer was compared with Large’s",
         ),
         _rating(seen),
     )

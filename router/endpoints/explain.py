@@ -18,6 +18,7 @@ from router.guards.keys import Keys
 from router.ledger.lookup import find_request
 from router.ledger.money import usd
 from router.ledger.place import LedgerPlace, LedgerUnreadable
+from router.ledger.rows import AFTERWARDS
 
 AGAIN_AFTER: Final = 0.05  # seconds, in which a record that was just handed over is written
 LONGEST_ID: Final = 128  # characters; no id is longer
@@ -27,7 +28,6 @@ _ATTEMPT: Final = (
     "kind tier model fresh_input cached_input cache_write cache_write_1h audio_input image_input output reasoning"
     " audio_output image_output service_tier usage_source price_version error".split()
 )
-_SHADOW: Final = "shadow"  # no part of the request, nor of its cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _explained(row: Mapping[str, Any]) -> dict[str, object]:
         "attempts": [
             {**{name: each[name] for name in _ATTEMPT}, "cost_usd": _usd(each["cost"])}
             for each in row["attempts"]
-            if each["kind"] != _SHADOW
+            if each["position"] < AFTERWARDS  # later ones are no part of the request, nor of its cost
         ],
         "seconds": {"overhead": row["overhead"], "first_byte": row["first_byte"], "duration": row["duration"]},
         "cost_usd": _usd(row["cost"]),

@@ -100,11 +100,7 @@ def _arm_lines(findings: Findings, arm: ArmFindings) -> Iterator[str]:
     if bool(cost.found.is_early):
         yield f"  {'cost a request':16} {_EARLY}"
     else:
-        low, value, high = (float(each) / cost.control for each in _bounds(cost.found))
-        yield (
-            f"  {'cost a request':16} {value:+.1%} [{low:+.1%}, {high:+.1%}] of {cost.control / _NANO:.6f} USD; "
-            f"days before explain {arm.spared:.0%}"
-        )
+        yield f"  {'cost a request':16} {_cost_words(cost)}; {_noise_words(arm)}"
     for guard in arm.guards:
         said = "broken" if guard.is_broken else "kept" if guard.is_kept else "not sure yet"
         known = all(map(math.isfinite, (guard.value, guard.low, guard.high)))
@@ -112,6 +108,19 @@ def _arm_lines(findings: Findings, arm: ArmFindings) -> Iterator[str]:
         yield f"  {guard.name:16} {figures}; at most {guard.limit:g}: {said}"
     for metric in arm.metrics:
         yield f"  {metric.name:16} {_metric_words(metric)}"
+
+
+def _cost_words(cost: Compared) -> str:
+    low, value, high = map(float, _bounds(cost.found))
+    if not cost.control:  # which nothing is a part of
+        return f"{value / _NANO:+.6f} [{low / _NANO:+.6f}, {high / _NANO:+.6f}] USD; the control's costs nothing"
+    low, value, high = (each / cost.control for each in (low, value, high))
+    return f"{value:+.1%} [{low:+.1%}, {high:+.1%}] of {cost.control / _NANO:.6f} USD"
+
+
+def _noise_words(arm: ArmFindings) -> str:
+    """Return what the interval of cost rests on."""
+    return f"days before explain {arm.spared:.0%}" if arm.cost.found.error else "no unit of an arm differs from another"
 
 
 def _metric_words(metric: Compared) -> str:

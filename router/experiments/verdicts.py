@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from router.experiments.definition import Experiment
-from router.experiments.findings import ArmFindings, Findings
+from router.experiments.findings import ArmFindings, Compared, Findings
 from router.statistics.comparing import LEAST_UNITS
 from router.statistics.non_inferiority import LEAST_FAILURES
 from router.statistics.sequences import one_sided_reach
@@ -115,14 +115,20 @@ def _kept(findings: Findings, arm: ArmFindings, *, is_over: bool) -> Verdict:
     if bool(cost.found.low > 0):
         return Verdict("stop", f"{kept}, but it surely costs more")
     if bool(cost.found.high < 0) and not open_guards:
-        low, high = (-float(bound) / cost.control for bound in (cost.found.high, cost.found.low))
-        return Verdict("ship", f"{kept}, and a request costs {low:.1%} to {high:.1%} less", arm.name)
+        return Verdict("ship", f"{kept}, and a request costs {_less(cost)}", arm.name)
     if is_over:
         what = "it is not shown to cost less" if not bool(cost.found.high < 0) else _unsure(open_guards)
         return Verdict("stop", f"{kept}, but after {findings.units} units {what}")
     if bool(cost.found.high < 0):
         return Verdict("keep", f"{kept} and costs less, but {_unsure(open_guards)}")
     return Verdict("keep", f"{kept}; whether it costs less is not shown yet")
+
+
+def _less(cost: Compared) -> str:
+    if cost.control <= 0:  # which nothing is a part of
+        return "less"
+    low, high = (f"{-float(bound) / cost.control:.1%}" for bound in (cost.found.high, cost.found.low))
+    return f"{low} less" if low == high else f"{low} to {high} less"
 
 
 def _unsure(guards: list[str]) -> str:

@@ -6,7 +6,9 @@
         case NoEstimate(): ...        # .reason
 
 Days are whole, in UTC, and those whose rows have been erased are left out. No interval is ever given without the
-baseline that it is of, and no figure without its doubts.
+baseline that it is of, and no figure without its doubts. A shadow call that told no tokens is no part of an interval:
+its cost is an estimate, and an error that all estimates of a model share would move the figure and not widen it. What
+it cost was spent all the same.
 """
 
 from collections import Counter
@@ -31,7 +33,7 @@ FEWEST_DEGREES: Final = 6.0
 MOST_UNPRICED: Final = 0.01
 """Share of the requests that may lack a price; more of them, and the rest says nothing of all."""
 MOST_FAILED: Final = 0.02
-"""Share of the shadow calls that may fail without a word: they may be the long ones."""
+"""Share of the shadow calls that may fail, or tell nothing, without a doubt: they may be the long ones."""
 MOST_UNREACHED: Final = 0.2
 """Share of Mini's answers that may be beyond any draw without a word."""
 
@@ -40,6 +42,32 @@ SAME_CACHES: Final = "all-Large with the same caches"
 
 _ANSWERED: Final = ("answered", "kept")
 _UNFINISHED: Final = "Interrupted"
+ESTIMATED: Final = "tokenizer"
+"""Source of a usage that was worked out from bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """Calls to Large that came to something, of which nobody told what they took.
+
+    Attributes:
+        estimated: their cost is an estimate from bytes.
+        unpriced: their cost is not known at all.
+    """
+
+    estimated: int = 0
+    unpriced: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.estimated or self.unpriced)
+
+    def __str__(self) -> str:
+        named = ((self.estimated, "have an estimated cost"), (self.unpriced, "have none"))
+        return " and ".join(f"{count:,} {what}" for count, what in named if count)
+
+    def as_json(self) -> dict[str, object]:
+        """Return its part of what `--json` prints."""
+        return {"estimated_shadow_calls": self.estimated, "unpriced_shadow_calls": self.unpriced}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +78,14 @@ class NoEstimate:
         reason: the fact and what to do, in a sentence without a full stop.
         shadows: calls that there are.
         missing: calls that are wanted beside them; 0 where those are not what is missing.
+        untold: calls that are left out, since their backend told no tokens.
         a_day: calls that come a day, at the rate of these days.
     """
 
     reason: str
     shadows: int = 0
     missing: int = 0
+    untold: Untold = Untold()
     a_day: float = 0.0
 
     def as_json(self) -> dict[str, object]:
@@ -65,6 +95,7 @@ class NoEstimate:
             "reason": self.reason,
             "shadow_calls": self.shadows,
             "missing_shadow_calls": self.missing,
+            **self.untold.as_json(),
             "shadow_calls_a_day": self.a_day,
         }
 
@@ -80,6 +111,7 @@ class SavingEstimate:
         shadows, failed: calls to Large for answers of Mini, that came to something and that did not.
         found: both baselines, and the parts of the first.
         doubts: what the intervals do not tell, a sentence each.
+        untold: further calls, which are left out.
     """
 
     since: float
@@ -90,6 +122,7 @@ class SavingEstimate:
     failed: int
     found: Counterfactual
     doubts: tuple[str, ...]
+    untold: Untold = Untold()
 
     @property
     def baselines(self) -> dict[str, Baseline]:
@@ -109,7 +142,9 @@ class SavingEstimate:
         shares = {name: f"{share:+.1%}" for name, share in self.shares().items()}
         said.append(f"of {NO_CACHES}: " + ", ".join(f"{name} {share}" for name, share in shares.items()))
         said.append(
-            f"from {self.shadows:,} shadow calls to Large" + (f"; {self.failed:,} failed" if self.failed else "")
+            f"from {self.shadows:,} shadow calls to Large"
+            + (f"; {self.failed:,} failed" if self.failed else "")
+            + (f"; of those that are left out {self.untold}" if self.untold else "")
         )
         return [*said, *self.doubts]
 
@@ -134,6 +169,7 @@ class SavingEstimate:
             "unpriced": self.unpriced,
             "shadow_calls": self.shadows,
             "failed_shadow_calls": self.failed,
+            **self.untold.as_json(),
             "spent": self.found.spent,
             "estimate": {
                 name: {
@@ -180,22 +216,24 @@ def saving_of(found: Found) -> SavingEstimate | NoEstimate:
     """Return what a reading says."""
     requests = sum(part.requests for part in found.parts)
     unpriced = sum(part.unpriced for part in found.parts)
-    seen = _seen(found)
+    seen, untold = _seen(found)
     a_day = len(seen) / (found.after - found.first)
     if unpriced > MOST_UNPRICED * requests:
         return NoEstimate(
             f"{unpriced:,} of {requests:,} requests have no price or told no tokens; add their models to the prices",
             len(seen),
+            untold=untold,
             a_day=a_day,
         )
     if len(seen) < FEWEST:
-        return _too_few(len(seen), a_day)
+        return _too_few(len(seen), untold, a_day)
     groups = len({(each.tenant, each.part) for each in seen})
     if groups < FEWEST_GROUPS:
         return NoEstimate(
             f"the shadow calls are of {groups} users, and an interval needs {FEWEST_GROUPS} or more; have callers name"
             " their users",
             len(seen),
+            untold=untold,
             a_day=a_day,
         )
     books = _books(found)
@@ -210,27 +248,32 @@ def saving_of(found: Found) -> SavingEstimate | NoEstimate:
         shadows=len(seen),
         failed=failed,
         found=estimated,
-        doubts=tuple(
-            _doubts(traffic, books, failed=failed, unpriced=unpriced, degrees=estimated.same_caches.saved.degrees)
+        doubts=(
+            *_doubts_of_calls(len(seen), failed, untold),
+            *_doubts(traffic, books, unpriced=unpriced, degrees=estimated.same_caches.saved.degrees),
         ),
+        untold=untold,
     )
 
 
-def _too_few(shadows: int, a_day: float) -> NoEstimate:
+def _too_few(shadows: int, untold: Untold, a_day: float) -> NoEstimate:
     missing = FEWEST - shadows
-    if not shadows:
+    if untold:
+        how = f"of further ones {untold}; have Large's backend tell its usage"
+        how += ", and its model priced" if untold.unpriced else ""
+    elif not shadows:
         how = "set learning.shadow above 0, so that some of Mini's requests are sent to Large, too"
     else:
         days = missing / a_day
         how = f"{a_day:.1f} come a day, so that {days:.1f} more days are needed; a higher learning.shadow needs fewer"
     reason = f"{missing} shadow calls are missing: an interval needs {FEWEST}, and there are {shadows}; {how}"
-    return NoEstimate(reason, shadows, missing, a_day)
+    return NoEstimate(reason, shadows, missing, untold, a_day)
 
 
-def _seen(found: Found) -> list[Shadow]:
-    """Return the calls that say what Large would have taken."""
+def _seen(found: Found) -> tuple[list[Shadow], Untold]:
+    """Return the calls that say what Large would have taken, and how many came to something and do not say."""
     hours = {hour for hour, _ in found.hours}
-    return [
+    whole = [
         each
         for each in found.shadows
         if each.tells_of_large
@@ -238,8 +281,11 @@ def _seen(found: Found) -> list[Shadow]:
         and not each.error
         and each.sampled > 0
         and each.hour in hours
-        and None not in (each.cost, each.input, each.output, each.score)
+        and None not in (each.input, each.output, each.score)
     ]
+    unpriced = sum(each.cost is None for each in whole)
+    seen = [each for each in whole if each.cost is not None and each.usage_source != ESTIMATED]
+    return seen, Untold(len(whole) - len(seen) - unpriced, unpriced)
 
 
 def _books(found: Found) -> Books:
@@ -282,11 +328,22 @@ def _traffic(found: Found, seen: Sequence[Shadow]) -> Traffic:
     )
 
 
-def _doubts(traffic: Traffic, books: Books, *, failed: int, unpriced: int, degrees: float) -> list[str]:
+def _doubts_of_calls(seen: int, failed: int, untold: Untold) -> list[str]:
     said: list[str] = []
-    calls = failed + len(traffic.took)
+    left_out = untold.estimated + untold.unpriced
+    calls = seen + failed + left_out
     if failed > MOST_FAILED * calls:
         said.append(f"{failed:,} of {calls:,} shadow calls failed; where those were the long ones, more was saved")
+    if left_out > MOST_FAILED * calls:
+        said.append(
+            f"what {left_out:,} of {calls:,} shadow calls took was not told, and they are left out; where those were"
+            " the long ones, more was saved"
+        )
+    return said
+
+
+def _doubts(traffic: Traffic, books: Books, *, unpriced: int, degrees: float) -> list[str]:
+    said: list[str] = []
     beyond = 1.0 - traffic.scored / max(traffic.rest[:, 0].sum(), 1.0)
     if beyond > MOST_UNREACHED:
         said.append(

@@ -19,8 +19,8 @@ from router.learning.challenger import Contests
 from router.learning.champion import Champion, Contender
 from router.learning.losses import large_cost
 from router.learning.registry import Registry, RegistryError
+from router.learning.second_calls import SecondCalls
 from router.learning.shadows import Compare, Lesson, Sampling, Shadows
-from router.metrics.counters import Metrics
 from router.policies.promise import Promise
 from router.routes import Routes
 
@@ -74,22 +74,20 @@ async def open_learning(
     options: LearningOptions,
     *,
     routes: Routes,
-    ledger: Ledger,
-    metrics: Metrics,
+    calls: SecondCalls,
     promise: Promise | None,
     throne: Throne | None,
-    call_within: float,
     compare: Compare | None = None,
 ) -> AsyncGenerator[Shadows | None, None]:
     """Yield what samples requests, None where nothing is sampled.
 
     Args:
+        calls: asks the other tier; labels go into the same ledger.
         promise: told of losses; None where the policy promises nothing.
-        call_within: seconds for one shadow call.
         compare: told of each pair of replies.
     """
     async with AsyncExitStack() as owned:
-        await owned.enter_async_context(_running(_forget(ledger, options.retention_days * DAY)))
+        await owned.enter_async_context(_running(_forget(calls.ledger, options.retention_days * DAY)))
         contests = None
         if throne is not None:
             tiers = routes.by_tier
@@ -111,11 +109,9 @@ async def open_learning(
                 concurrency=options.concurrency,
                 max_per_minute=options.max_per_minute,
                 keep_text=options.keep_text,
-                timeout=call_within,
             ),
             routes=routes,
-            ledger=ledger,
-            metrics=metrics,
+            calls=calls,
             learn=partial(_learn, None if promise is None else promise.observe_loss, contests),
             compare=compare,
         )

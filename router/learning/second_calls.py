@@ -1,7 +1,8 @@
 """A settled request -> one more reply to it, that nobody waits for.
 
 Whatever comes of it is an attempt of the kind "shadow" beside the request in the ledger, noted before the call too, so
-that a process that dies leaves a trace. Knows nothing of why it is wanted.
+that a process that dies leaves a trace; replicas that were asked for it in vain are attempts of their own. Knows
+nothing of why it is wanted.
 """
 
 import asyncio
@@ -12,11 +13,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from backends.base import BackendError, Broken, Call, DeadlineExceeded
+from backends.base import BackendError, Broken, Call, DeadlineExceeded, Lost, Usage
 from backends.sse import read_reply
-from router.account import attempt_of, was_refused
+from router.account import attempt_of, lost_beside, was_refused
 from router.base import Attempt, Ledger, Request
 from router.dispatch import body_for
+from router.ledger.untold_usage import estimated, prompt_bytes
+from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.routes import Route
 
@@ -34,37 +37,41 @@ class SecondCalls:
     Attributes:
         timeout: seconds for one call.
         tell: told "cancelled" or "failed" of a call that gave nothing.
+        estimates: tells what a reply took whose backend did not; None: nobody does.
     """
 
     ledger: Ledger
     metrics: Metrics
     timeout: float
     tell: Callable[[str], None]
+    estimates: UsageEstimates | None = None
 
     async def ask(self, route: Route, request: Request) -> bytes | None:
         """Return a whole reply, None where there is none; either way what it cost is in the ledger."""
-        route = route.dated()
+        route, before = route.dated(), list[Lost]()
         self.ledger.shadow(request.id, attempt_of("shadow", route, "", None, UNFINISHED))
         try:
-            replica, body = await self._reply(route, request)
+            replica, body = await self._reply(route, request, before)
         except asyncio.CancelledError as error:
-            self._note(request, attempt_of("shadow", route, "", None, type(error).__name__))
+            self._note(request, route, attempt_of("shadow", route, "", None, type(error).__name__), before)
             self.tell("cancelled")
             raise
         except BackendError as error:
-            attempt = attempt_of("shadow", route, "", None, type(error).__name__)
-            self._note(request, msgspec.structs.replace(attempt, cost=0) if was_refused(error) else attempt)
+            attempt = attempt_of("shadow", route, error.replica, None, type(error).__name__)
+            attempt = msgspec.structs.replace(attempt, cost=0) if was_refused(error) else attempt
+            self._note(request, route, attempt, [*before, *error.before])
             self.tell("failed")
             return None
-        told = read_reply(body)
-        source = "contradictory" if told.contradicts else "provider"
-        self._note(request, attempt_of("shadow", route, replica, told.usage, "", source))
+        usage, source = self._taken(route, request, body)
+        self._note(request, route, attempt_of("shadow", route, replica, usage, "", source), before)
         return body
 
-    async def _reply(self, route: Route, request: Request) -> tuple[str, bytes]:
+    async def _reply(self, route: Route, request: Request, before: list[Lost]) -> tuple[str, bytes]:
+        """Return who replied, and what; `before` is told who was asked in vain for a reply that has begun."""
         try:
             async with asyncio.timeout(self.timeout):
                 reply = await route.backend.send(self._call(route, request))
+                before += reply.before
                 parts, length = list[bytes](), 0
                 async with aclosing(reply.chunks):
                     async for part in reply.chunks:
@@ -90,6 +97,23 @@ class SecondCalls:
             salt=request.prefix.salt,
         )
 
-    def _note(self, request: Request, attempt: Attempt) -> None:
-        self.ledger.shadow(request.id, attempt)
-        self.metrics.spend_on_learning(attempt)
+    def _taken(self, route: Route, request: Request, body: bytes) -> tuple[Usage | None, str]:
+        """Return what a whole reply took, and who says so."""
+        told = read_reply(body)
+        if told.contradicts:
+            return None, "contradictory"
+        if told.usage is None:
+            return estimated(self.estimates, request, route.model, came=len(body), stream=False)
+        if self.estimates is not None and self.estimates.is_due():
+            prompt = prompt_bytes(request)
+            self.estimates.learn(route.model, told.usage, prompt=prompt, reply=len(body), stream=False)
+        return told.usage, "provider"
+
+    def _note(self, request: Request, route: Route, attempt: Attempt, before: list[Lost]) -> None:
+        prompt, _ = estimated(self.estimates, request, route.model, came=0, stream=False) if before else (None, "")
+        if prompt is not None and attempt.usage is not None:  # who was told the same prompt knows it better
+            prompt = msgspec.structs.replace(prompt, fresh_input=attempt.usage.total_input)
+        lost = lost_beside(route, tuple(before), prompt)
+        self.ledger.shadow(request.id, attempt, lost)
+        for each in (attempt, *lost):
+            self.metrics.spend_on_learning(each)

@@ -18,11 +18,10 @@ import msgspec
 
 from backends.base import Broken
 from backends.sse import read_reply
-from router.base import Decision, Label, Ledger, Request, Tier
+from router.base import Decision, Label, Request, Tier
 from router.dispatch import Begun
 from router.learning.grading import GRADER, Grade, grade
 from router.learning.second_calls import SecondCalls
-from router.metrics.counters import Metrics
 from router.relay import Witness
 from router.routes import Routes
 from router.samples import Listener, sample_of
@@ -48,7 +47,6 @@ class Sampling:
         concurrency: calls at a time.
         max_per_minute: calls begun.
         keep_text: labels hold the prompt.
-        timeout: seconds for one call.
     """
 
     shares: Mapping[Tier, float]
@@ -56,7 +54,6 @@ class Sampling:
     concurrency: int
     max_per_minute: int
     keep_text: bool
-    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +118,13 @@ class Shadows:
         sampling: Sampling,
         *,
         routes: Routes,
-        ledger: Ledger,
-        metrics: Metrics,
+        calls: SecondCalls,
         learn: Learn | None,
         compare: Compare | None = None,
         room: Room | None = None,
     ) -> None:
-        self._sampling, self._routes, self._ledger, self._metrics = sampling, routes, ledger, metrics
-        self._calls = SecondCalls(ledger, metrics, timeout=sampling.timeout, tell=metrics.shadow)
+        self._sampling, self._routes, self._calls = sampling, routes, calls
+        self._ledger, self._metrics = calls.ledger, calls.metrics
         self._learn, self._compare = learn, compare
         self._shares = dict(sampling.shares)
         self._chance = random.Random(sampling.seed).random
@@ -155,8 +151,7 @@ class Shadows:
         return Shadows(
             self._sampling,
             routes=routes,
-            ledger=self._ledger,
-            metrics=self._metrics,
+            calls=self._calls,
             learn=None,
             compare=self._compare,
             room=self._room,

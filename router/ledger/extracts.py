@@ -23,6 +23,8 @@ class Table(StrEnum):
     TOTALS = "totals"
     UNITS = "units"
     ASSESSMENTS = "assessments"
+    SIGNALS = "signals"
+    RATINGS = "ratings"
 
 
 # Each begins behind the last row of the page before, in the order of the table's key.
@@ -34,6 +36,13 @@ ORDER BY a.request_id, a.position LIMIT :page
 """,
     Table.ASSESSMENTS: """
 SELECT * FROM assessments WHERE request_id > :request_id AND made >= :since AND made < :until
+ORDER BY request_id LIMIT :page
+""",
+    Table.SIGNALS: """
+SELECT * FROM signals WHERE id > :id AND given >= :since AND given < :until ORDER BY id LIMIT :page
+""",
+    Table.RATINGS: """
+SELECT * FROM ratings WHERE request_id > :request_id AND given >= :since AND given < :until
 ORDER BY request_id LIMIT :page
 """,
     Table.TOTALS: """
@@ -53,6 +62,8 @@ ORDER BY day, tenant, unit, experiment, arm LIMIT :page
 _BEFORE_ALL: Final[dict[Table, dict[str, int | str]]] = {
     Table.ATTEMPTS: {"request_id": "", "position": -1},
     Table.ASSESSMENTS: {"request_id": ""},
+    Table.SIGNALS: {"id": ""},
+    Table.RATINGS: {"request_id": ""},
     Table.TOTALS: {"width": -1, "bucket": -1}
     | dict.fromkeys("tenant source decided outcome experiment arm cache model".split(), ""),
     Table.UNITS: {"day": -1} | dict.fromkeys("tenant unit experiment arm".split(), ""),
@@ -66,7 +77,7 @@ _TOKENS: Final = frozenset(
     "fresh_input cached_input output cache_write cache_write_1h audio_input image_input reasoning audio_output"
     " image_output rest_input rest_output".split()
 )
-_MOMENTS: Final = frozenset({"started", "made"})
+_MOMENTS: Final = frozenset({"started", "made", "given"})
 _SECONDS: Final = frozenset({"first_byte", "duration", "overhead", "overhead_sum", "width"})
 _OTHERS: Final = {
     "minute": "minutes since 1970",
@@ -112,8 +123,8 @@ def iter_rows(
 
     Args:
         ledger: where it is; a path is that of an SQLite file.
-        since, until: seconds since 1970, the latter exclusive: when the request came, the assessment was made, or the
-            stretch began that is summed up.
+        since, until: seconds since 1970, the latter exclusive: when the request came, the assessment was made, the
+            signal or rating was given, or the stretch began that is summed up.
 
     Raises:
         LedgerUnreadable: there is none, or it is no ledger.

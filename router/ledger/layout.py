@@ -8,10 +8,9 @@ the tables and nothing of what is written into them.
 import sqlite3
 from typing import Final
 
-from router.ledger.place import PostgresPlace
+from router.ledger.place import PostgresPlace, revision_in
+from router.ledger.versions import REVISION, VERSION, fault_of
 
-VERSION: Final = 7
-REVISION: Final = "0007"  # the same, as alembic has it
 SCHEMA: Final = """
 CREATE TABLE requests (
     id TEXT NOT NULL, caller_id TEXT NOT NULL, tenant TEXT NOT NULL, model TEXT NOT NULL, stream INTEGER NOT
@@ -54,7 +53,8 @@ CREATE TABLE assessments (
     INTEGER NOT NULL DEFAULT 0, repetition REAL NOT NULL DEFAULT 0, compression REAL NOT NULL DEFAULT 0,
     is_repetitive INTEGER NOT NULL DEFAULT 0, is_empty INTEGER NOT NULL DEFAULT 0, is_truncated INTEGER NOT NULL
     DEFAULT 0, is_refusal INTEGER NOT NULL DEFAULT 0, checks INTEGER NOT NULL DEFAULT 0, failed_checks INTEGER
-    NOT NULL DEFAULT 0, logprob REAL, agreement REAL, judge TEXT NOT NULL DEFAULT '', PRIMARY KEY (request_id)
+    NOT NULL DEFAULT 0, logprob REAL, agreement REAL, judge TEXT NOT NULL DEFAULT '',
+    repetition_written INTEGER, PRIMARY KEY (request_id)
 ) WITHOUT ROWID;
 CREATE TABLE signals (
     id TEXT NOT NULL, request_id TEXT NOT NULL, tenant TEXT NOT NULL, given REAL NOT NULL, kind TEXT NOT NULL,
@@ -94,8 +94,8 @@ CREATE TABLE marks (
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0007');
-PRAGMA user_version=7;
+INSERT INTO alembic_version VALUES ('0008');
+PRAGMA user_version=8;
 """
 
 
@@ -106,10 +106,10 @@ def prepare(connection: sqlite3.Connection) -> None:
         sqlite3.DatabaseError: the file is no ledger, or one of a version that this program does not know.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if fault := fault_of(revision_in(connection), version):
+        raise sqlite3.DatabaseError(fault)
     if version == VERSION:
         return
-    if not 0 <= version < VERSION:
-        raise sqlite3.DatabaseError(f"its layout is version {version}, this program reads {VERSION}")
     if version:
         from router.ledger.migrations.running import upgrade_file  # noqa: PLC0415 - heavy, and once in a file's life
 

@@ -19,6 +19,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from router.ledger.versions import MARK, fault_of, revision_of_rows
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -96,8 +98,8 @@ def reading(ledger: LedgerPlace | Path, *, within: float | None = None, wait: fl
         wait: seconds that a writer may hold it up.
 
     Raises:
-        LedgerUnreadable: it cannot be reached, is no ledger, or cannot be read in time; also for what goes wrong inside
-            the block.
+        LedgerUnreadable: it cannot be reached, is no ledger, is one of a layout that this program does not know, or
+            cannot be read in time; also for what goes wrong inside the block.
     """
     if isinstance(ledger, PostgresPlace):
         with _postgres(ledger, within=within) as opened:
@@ -114,11 +116,33 @@ def reading(ledger: LedgerPlace | Path, *, within: float | None = None, wait: fl
                 until = time.monotonic() + within
                 connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
             connection.execute("BEGIN")
+            (number,) = connection.execute("PRAGMA user_version").fetchone()
+            _refuse(fault_of(revision_in(connection), number))
             yield _SqliteReading(connection)
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             raise _too_slow(within) from error
         raise _unreadable(str(error), is_older=str(error).startswith(_OLDER)) from error
+
+
+def revision_in(connection: sqlite3.Connection) -> str | None:
+    """Return the revision of a file's layout; None where it has none.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    known = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+    return revision_of_rows(connection.execute(MARK)) if known[0] else None
+
+
+def _refuse(fault: str) -> None:
+    """Refuse a ledger of a layout that this program does not know.
+
+    Raises:
+        LedgerUnreadable: there is a fault.
+    """
+    if fault:
+        raise LedgerUnreadable(fault)
 
 
 class _SqliteReading:
@@ -144,7 +168,10 @@ def _postgres(place: PostgresPlace, *, within: float | None) -> Iterator[Reading
             connection.adapters.register_loader("numeric", _plain_numbers(psycopg))
             if within is not None:
                 connection.execute(f"SET LOCAL statement_timeout = {max(1, int(within * 1_000))}")
-            yield _PostgresReading(connection)
+            opened = _PostgresReading(connection)
+            if (opened.one("SELECT to_regclass('alembic_version') IS NOT NULL AS marked") or {}).get("marked"):
+                _refuse(fault_of(revision_of_rows(tuple(row.values()) for row in opened.rows(MARK))))
+            yield opened
     except psycopg.errors.QueryCanceled as error:
         raise _too_slow(within) from error
     except psycopg.Error as error:

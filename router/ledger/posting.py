@@ -4,7 +4,7 @@ Whatever is posted twice counts once: a record closes only what is open, and wha
 place of what was said before, in the sums as well. Blocking; belongs to the thread that writes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,10 +37,20 @@ _FORGET: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """A call that was made after a request, for learning."""
+    """A call that was made after a request, for learning.
+
+    Attributes:
+        before: who was asked for it before, in vain.
+    """
 
     request_id: str
     attempt: Attempt
+    before: tuple[Attempt, ...] = ()
+
+    def placed(self) -> Iterator[tuple[int, Attempt]]:
+        """Yield its attempts, each at its position."""
+        for number, attempt in enumerate((self.attempt, *self.before)):
+            yield rows.position_afterwards(self.attempt.kind, number), attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +212,7 @@ class Poster:
 
     def _put_shadows(self, shadows: Sequence[Shadow], deltas: Deltas) -> set[str]:
         """Put attempts in the place of those that they end; returns which of their requests are open."""
-        latest = {(each.request_id, _position(each.attempt)): each.attempt for each in shadows}
+        latest = {(each.request_id, position): attempt for each in shadows for position, attempt in each.placed()}
         ids = list({identifier for identifier, _ in latest})
         requests = {name: (facts, ended) for name, facts, ended in self._read(ids)}
         before = self._late_attempts(ids)
@@ -248,8 +258,3 @@ class Poster:
             return None
         ((row,), *_), _ = self._engine.run(rows.FIND, {"identifier": identifier, "tenant": tenant})
         return None if row is None else str(row)
-
-
-def _position(attempt: Attempt) -> int:
-    """Return where an attempt stands that was made after a request: there is one of each kind."""
-    return rows.AFTERWARDS + (attempt.kind != "shadow")

@@ -4,12 +4,13 @@ Wrong is what would leave two prices for one token. Odd is what a slip of the pe
 might be nevertheless: it is said by `prices lint`, and stops nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Final
 
+from router.ledger.price_overlaps import overlaps_between
 from router.ledger.price_rows import Row
 
 _DEARER: Final = (
@@ -36,13 +37,18 @@ class Finding:
     is_fault: bool
 
 
-def findings_between(rows: Sequence[Row]) -> list[Finding]:
-    """Return what is wrong and odd about rows that are right one by one, in no order."""
+def findings_between(rows: Sequence[Row], *, names: Iterable[str] | None = None) -> list[Finding]:
+    """Return what is wrong and odd about rows that are right one by one, in no order.
+
+    Args:
+        names: of models that are known, which are tried on expressions, as these are on each other; None tries nothing.
+    """
     kinds: dict[tuple[str, bool, str, int], list[Row]] = {}
     for row in rows:
         kinds.setdefault(row.kind, []).append(row)
     found = [each for same in kinds.values() for each in _of_one_kind(sorted(same, key=lambda row: row.valid_from))]
     found += _without_base(rows)
+    found += () if names is None else _of_two_expressions(rows, names)
     return found + [Finding(row.line, row.column, message, is_fault=False) for row in rows for message in _odd(row)]
 
 
@@ -59,6 +65,16 @@ def _of_one_kind(rows: Sequence[Row]) -> Iterator[Finding]:
         elif row.valid_to is not None and row.valid_to < later.valid_from:
             words = f"{later.describe()} has no price from {row.valid_to} until {later.valid_from}"
             yield Finding(later.line, later.column, words, is_fault=False)
+
+
+def _of_two_expressions(rows: Sequence[Row], names: Iterable[str]) -> Iterator[Finding]:
+    """Yield expressions that one name matches: it would have two prices, and so has none."""
+    for each in overlaps_between(rows, names=names):
+        words = (
+            f"{each.second.describe()} matches {each.name!r}, as {each.first.describe()} does in line"
+            f" {each.first.line}, from {each.day} on; narrow one of them, or give the name a row of its own"
+        )
+        yield Finding(each.second.line, each.second.column, words, is_fault=True)
 
 
 def _without_base(rows: Sequence[Row]) -> Iterator[Finding]:

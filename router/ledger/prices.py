@@ -5,7 +5,7 @@ and its version is a digest of what it says, so that a record names the very pri
 stands in no row has no price: it is counted as unpriced, never as free. A clock that goes back finds older prices.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -19,6 +19,7 @@ import yaml
 from router.base import Price
 from router.ledger.hosting import Hosting, Standing
 from router.ledger.price_order import Finding, findings_between
+from router.ledger.price_overlaps import holding
 from router.ledger.price_rows import BOOK_VERSION, Row, mapping_of, place_of, read_row
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
@@ -59,10 +60,15 @@ class Checked:
 
 
 class PriceBook:
-    """Prices by the model's name."""
+    """Prices by the model's name.
+
+    Attributes:
+        rows: all of them, as they stand there.
+    """
 
     def __init__(self, rows: Sequence[Row], *, today: Callable[[], date]) -> None:
         """Take the rows, and what tells the day."""
+        self.rows = tuple(rows)
         self._today = today
         self._by_name: dict[str, list[Row]] = {}
         self._patterns: list[Row] = []
@@ -97,10 +103,13 @@ class PriceBook:
 
     def rows_of(self, name: str, day: date) -> list[Row]:
         """Return the rows that hold on a day: those of the name itself, else those of the one expression it matches."""
-        found = _holding(self._by_name.get(name, ()), day)
-        if not found:
-            found = _holding([row for row in self._patterns if row.covers(name)], day)
+        found = self.matching(name, day)
         return found if len({row.name for row in found}) <= 1 else []
+
+    def matching(self, name: str, day: date) -> list[Row]:
+        """Return the rows that hold on a day, also where the name matches two expressions and so has no price."""
+        found = holding(self._by_name.get(name, ()), day)
+        return found or holding([row for row in self._patterns if row.covers(name)], day)
 
     def hosting_of(self, name: str, day: date) -> Hosting | None:
         """Return what a model's price of a day was computed from; None where it is a list price, or unknown."""
@@ -157,8 +166,12 @@ def load(path: Path | None, *, today: Callable[[], date] = utc_today) -> PriceBo
     return PriceBook(checked.rows, today=today)
 
 
-def check_book(path: Path | None) -> Checked:
+def check_book(path: Path | None, *, names: Iterable[str] | None = None) -> Checked:
     """Return what a file says, and what is wrong with it; None means the shipped one.
+
+    Args:
+        names: of models that are known, beside those of the book: none may match two expressions. None does not look
+            for such names, since trying takes its time, and a gateway does with the book: it leaves them unpriced.
 
     Raises:
         PriceBookError: the file cannot be read.
@@ -176,7 +189,7 @@ def check_book(path: Path | None) -> Checked:
         found.append(Finding(*place_of(node), message, is_fault=True))
 
     rows = _rows(root, fault)
-    found += findings_between(rows)
+    found += findings_between(rows, names=names)
     return Checked(file, tuple(sorted(found, key=lambda each: (each.line, each.column, each.message))), tuple(rows))
 
 
@@ -189,9 +202,3 @@ def _rows(root: yaml.Node | None, fault: Callable[[yaml.Node | None, str], None]
         fault(prices or root, "prices is not a list; give one row for each price")
         return []
     return [row for node in prices.value if (row := read_row(node, fault)) is not None]
-
-
-def _holding(rows: Sequence[Row], day: date) -> list[Row]:
-    """Return the last of each kind that has begun, where it has not ended; rows come by the day of their beginning."""
-    latest = {row.kind: row for row in rows if row.valid_from <= day}
-    return [row for row in latest.values() if row.valid_to is None or day < row.valid_to]

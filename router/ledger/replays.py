@@ -13,12 +13,11 @@ from typing import Any, Final, NamedTuple
 
 from backends.base import Usage
 from router.base import Tier
-from router.ledger.layout import REVISION
 from router.ledger.place import LedgerPlace, LedgerUnreadable, reading
 from router.ledger.rows import AFTERWARDS
+from router.ledger.versions import MARK, REVISION
 from router.model_names import EMBEDDINGS
 
-_VERSION: Final = "SELECT version_num AS version FROM alembic_version"
 _REQUESTS: Final = """
 SELECT r.id, r.tenant, r.unit, r.started, r.hour, r.stream, r.tier, r.reason, r.score, r.scorer, r.threshold, r.policy,
     r.propensity, r.verify, r.stay_cost, r.switch_cost, r.experiment, r.arm, r.sampled, r.inputs, r.config, r.outcome,
@@ -131,7 +130,7 @@ def iter_logged(
     """
     with reading(ledger) as opened:
         try:
-            held = opened.one(_VERSION)
+            held = opened.one(MARK)
         except Exception as error:
             if "alembic_version" not in str(error):  # each engine has its own error for a table that is not there
                 raise
@@ -140,7 +139,8 @@ def iter_logged(
         if version != REVISION:
             known = "an older version" if version is None else f"version {version}"
             raise LedgerUnreadable(
-                f"its layout is of {known}, and this program replays {REVISION}; serve on it once with this program"
+                f"its layout is of {known}, and this program replays {REVISION}; bring it up to date with ./tandem"
+                " ledger migrate"
             )
         rows = opened.rows(_REQUESTS, since=since, until=until, afterwards=AFTERWARDS)
         for identifier, attempts in groupby(rows, key=_BY_ID):

@@ -21,10 +21,18 @@ SELECT r.source AS tier, r.experiment AS experiment, r.arm AS arm, count(*) AS a
     sum(a.is_truncated) AS truncated, sum(CASE WHEN a.finish = '' THEN 1 ELSE 0 END) AS incomplete,
     sum(a.is_refusal) AS refusal, sum(CASE WHEN a.checks > 0 THEN 1 ELSE 0 END) AS checked,
     sum(CASE WHEN a.failed_checks > 0 THEN 1 ELSE 0 END) AS failed_checks,
-    count(a.logprob) AS with_logprob, coalesce(sum(a.logprob), 0) AS logprob
+    sum(CASE WHEN a.is_empty = 0 AND a.repetition_written IS NOT NULL THEN 1 ELSE 0 END) AS thresholded,
+    sum(CASE WHEN a.is_empty = 0 THEN coalesce(a.repetition_written, 0) ELSE 0 END) AS over_thresholds
 FROM assessments a JOIN requests r ON r.id = a.request_id
 WHERE r.started >= :since AND r.cache = '' AND r.outcome IN ('answered', 'broken')
 GROUP BY r.source, r.experiment, r.arm
+"""
+_LOGPROBS: Final = """
+SELECT r.source AS tier, r.experiment AS experiment, r.arm AS arm, r.unit AS unit, count(*) AS replies,
+    sum(a.logprob) AS total
+FROM assessments a JOIN requests r ON r.id = a.request_id
+WHERE r.started >= :since AND r.cache = '' AND r.outcome IN ('answered', 'broken') AND a.logprob IS NOT NULL
+GROUP BY r.source, r.experiment, r.arm, r.unit
 """
 _TOLD: Final = """
 SELECT r.source AS tier, r.experiment AS experiment, r.arm AS arm, s.kind AS kind, s.source AS teller,
@@ -36,21 +44,16 @@ SELECT r.source, r.experiment, r.arm, 'rating', 'user', count(*), sum(t.score), 
 FROM ratings t JOIN requests r ON r.id = t.request_id WHERE r.started >= :since AND r.cache = ''
 GROUP BY r.source, r.experiment, r.arm
 """
-# Prompts of one conversation are equal where the classifier gave them the same score, a number of many digits, and the
-# backend counted the same tokens.
+# Two requests of one conversation ask the same where one and the same kept reply would do for both. Score and tokens do
+# not tell: prompts that differ in a word have them in common. So of requests without a reply key nothing is known.
 _ASKED_AGAIN: Final = """
 WITH asked AS (
-    SELECT r.source AS tier, r.experiment AS experiment, r.arm AS arm, r.outcome AS outcome, r.started AS started,
-        lead(r.started) OVER (
-            PARTITION BY r.tenant, r.conversation_hash, r.scorer, r.score,
-                coalesce(a.fresh_input, 0) + coalesce(a.cached_input, 0) + a.cache_write + a.cache_write_1h
-            ORDER BY r.started, r.id
-        ) AS again
-    FROM requests r JOIN attempts a ON a.request_id = r.id AND a.position = 0
-    WHERE r.started >= :since AND r.conversation_hash <> '' AND r.score IS NOT NULL AND a.fresh_input IS NOT NULL
+    SELECT source AS tier, experiment, arm, outcome, cache, started,
+        lead(started) OVER (PARTITION BY tenant, conversation_hash, reply_key ORDER BY started, id) AS again
+    FROM requests WHERE started >= :since AND conversation_hash <> '' AND reply_key <> ''
 )
 SELECT tier, experiment, arm, count(*) AS known, sum(CASE WHEN again - started <= :within THEN 1 ELSE 0 END) AS again
-FROM asked WHERE outcome = 'answered' GROUP BY tier, experiment, arm
+FROM asked WHERE outcome = 'answered' AND cache = '' AND tier IN ('large', 'mini') GROUP BY tier, experiment, arm
 """
 _COMPARED: Final = """
 SELECT a.request_id AS request, r.source AS tier, r.experiment AS experiment, r.arm AS arm, r.unit AS unit,
@@ -98,8 +101,9 @@ class Counts:
         empty, truncated, refusal, incomplete: of the assessed; those that did not say why they ended count as
             truncated, too.
         repetitive: of the assessed that are not empty.
+        thresholded, over_thresholds: likewise, those to which the usual thresholds were applied, and those over them.
         checked, failed_checks: of the assessed, those of which something could be verified, and was broken.
-        with_logprob, logprob: assessed ones that told log-probabilities, and the sum of their means.
+        logprobs: of each unit, how many assessed ones told log-probabilities, and the sum of their means.
         known, again: answers of which asking again could be seen, and those that were asked again soon.
         told: what users and others said.
     """
@@ -113,10 +117,11 @@ class Counts:
     refusal: int = 0
     checked: int = 0
     failed_checks: int = 0
-    with_logprob: int = 0
-    logprob: float = 0.0
+    thresholded: int = 0
+    over_thresholds: int = 0
     known: int = 0
     again: int = 0
+    logprobs: dict[str, tuple[int, float]] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
 
 
@@ -147,6 +152,8 @@ def read_counts(ledger: Reading, *, since: float, asked_again_within: float) -> 
             counts = found.setdefault(_group(row), Counts())
             for name, value in row.items():
                 setattr(counts, name, value)
+    for row in ledger.rows(_LOGPROBS, since=max(since, 0.0)):
+        found.setdefault(_group(row), Counts()).logprobs[row["unit"]] = row["replies"], row["total"]
     for row in ledger.rows(_TOLD, since=max(since, 0.0)):
         found.setdefault(_group(row), Counts()).told.append(Told(**row))
     return found

@@ -54,7 +54,7 @@ ASSESSMENT: Final = Shape(
     "assessments",
     tuple(
         "request_id made tier finish tokens repetition compression is_repetitive is_empty is_truncated is_refusal"
-        " checks failed_checks logprob agreement judge".split()
+        " checks failed_checks logprob agreement judge repetition_written".split()
     ),
     clash="replace",
 )
@@ -195,6 +195,16 @@ def attempt_row(request_id: str, position: int, attempt: Attempt) -> Row:
     )
 
 
+def position_afterwards(kind: str, number: int) -> int:
+    """Return where an attempt stands that was made after a request: shadow calls at even places, judges at odd ones.
+
+    Args:
+        kind: of the call; there is one of each.
+        number: 0 for the call itself, then those that were asked for it in vain.
+    """
+    return AFTERWARDS + 2 * number + (kind != "shadow")
+
+
 def label_row(label: Label) -> Row:
     """Return what `LABEL` takes."""
     return (
@@ -237,6 +247,7 @@ def assessment_row(assessment: Assessment) -> Row:
         assessment.logprob,
         assessment.agreement,
         assessment.judge,
+        None if assessment.repetition_written is None else int(assessment.repetition_written),
     )
 
 

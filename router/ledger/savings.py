@@ -47,7 +47,7 @@ GROUP BY bucket ORDER BY bucket
 # Of ids that begin with a time, and of the few attempts that were made after a request.
 _SHADOWS: Final = f"""
 SELECT r.tenant, substr(r.unit, 1, {DIGITS}) AS part, r.hour, r.source, r.outcome, r.sampled, r.score, s.kind, s.tier,
-    s.cost, s.error,
+    s.cost, s.error, s.usage_source,
     (SELECT a.fresh_input + coalesce(a.cached_input, 0) + a.cache_write + a.cache_write_1h + a.audio_input
         + a.image_input FROM attempts a WHERE a.request_id = r.id AND a.position < 1000
         AND a.kind IN ('primary', 'failover') AND a.error = '' ORDER BY a.position DESC LIMIT 1) AS input,
@@ -114,7 +114,7 @@ class Shadow(NamedTuple):
         source, outcome: of the request.
         sampled: probability with which it was drawn.
         score: None where it had none.
-        kind, tier, cost, error: of the call; the cost is in nano-USD, None where it is unknown.
+        kind, tier, cost, error, usage_source: of the call; the cost is in nano-USD, None where it is unknown.
         input, output: tokens of the answer that the caller got; None where nobody told them.
     """
 
@@ -129,6 +129,7 @@ class Shadow(NamedTuple):
     tier: str
     cost: int | None
     error: str
+    usage_source: str
     input: int | None
     output: int | None
 

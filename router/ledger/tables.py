@@ -200,6 +200,7 @@ ASSESSMENTS: Final = _table(
         Column("logprob", NUMBER),
         Column("agreement", NUMBER),
         _word("judge"),
+        Column("repetition_written", Integer),  # 0 or 1; NULL of those that were looked at before it was
     ),
     "request_id",
 )

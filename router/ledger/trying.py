@@ -6,8 +6,8 @@ Reads alone, and a few rows: nothing is made, locked or brought up to date. Neve
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from router.ledger.layout import REVISION
 from router.ledger.place import LedgerUnreadable, PostgresPlace, in_words, load_psycopg
+from router.ledger.versions import REVISION, WHAT_TO_DO, fault_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -77,9 +77,9 @@ def _seen(connection: "psycopg.Connection[Any]", revision: str | None) -> Tried:
 
 def _of_layout(connection: "psycopg.Connection[Any]", found: str, revision: str, name: str) -> Tried | None:
     """Return what is not as this program has it; None where nothing is."""
-    if revision > REVISION or not revision.isdigit():
+    if fault_of(revision):
         said = f"{found}, and this program reads {REVISION}"
-        return Tried(said, "use the program that wrote it, or set ledger.url to another database", is_usable=False)
+        return Tried(said, f"{WHAT_TO_DO}, or set ledger.url to another database", is_usable=False)
     if revision < REVISION:
         advice = "run ./tandem ledger migrate, or start the gateway, which does the same"
         return Tried(f"{found}, and this program's is {REVISION}", advice)

@@ -104,9 +104,9 @@ class LedgerWriter:
         if self._later is None:
             self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
 
-    def shadow(self, request_id: str, attempt: Attempt) -> None:
+    def shadow(self, request_id: str, attempt: Attempt, before: tuple[Attempt, ...] = ()) -> None:
         """Hand over a shadow call, begun or ended; see `router.base.Ledger`."""
-        self._waiting.shadows.append(Shadow(request_id, attempt))
+        self._waiting.shadows.append(Shadow(request_id, attempt, before))
         self._wake_later()
 
     def label(self, label: Label) -> None:

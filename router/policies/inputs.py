@@ -42,7 +42,7 @@ class Inputs(Struct, frozen=True, omit_defaults=True):
         stalled, quality, lean: as of the request.
         verifiable: its reply is one message.
         prefix: None where Large holds nothing of it.
-        pace: how its tenant's budget moves the threshold; None where it does not.
+        pace: how its tenant's budget moves the threshold; None where it does not, and Large could be paid for.
         affordable: Large could not be paid for.
         excess: how far its tenant is above its usual share of Large, where that changed the decision.
     """
@@ -106,7 +106,7 @@ def decision_inputs(
         lean=request.lean or None,  # a zero would be written
         verifiable=request.needs.is_verifiable,
         prefix=_prefix(request),
-        pace=None if pace is None or not pace.price else pace,
+        pace=None if pace is None or (affordable and not pace.price) else pace,
         affordable=affordable,
         excess=excess,
     )

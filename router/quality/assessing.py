@@ -46,6 +46,7 @@ def assessed(request: Request, tier: Tier, said: Said) -> Assessment:
         checks=checks,
         failed_checks=failed,
         logprob=said.logprob,
+        repetition_written=repetition.by_thresholds and not is_empty,
     )
 
 

@@ -15,10 +15,11 @@ from typing import Final
 import msgspec
 from msgspec.structs import asdict
 
-from backends.base import BackendError, Broken, Call, DeadlineExceeded, Usage
+from backends.base import BackendError, Broken, Call, DeadlineExceeded, Lost, Usage
 from backends.sse import read_reply
-from router.account import attempt_of, was_refused
+from router.account import attempt_of, lost_beside, was_refused
 from router.base import Assessment, Attempt, Ledger, Request, Tier
+from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.quality.assessing import assess
 from router.quality.judging import (
@@ -40,6 +41,8 @@ UNFINISHED: Final = "Interrupted"
 
 REMEMBERED: Final = 4_096
 """Requests whose plain assessment, should it come later, must not take the comparison's place."""
+
+_WORST_FIRST: Final = ("contradictory", "none", "tokenizer", "provider")
 
 RESULTS: Final = ("judged", "inconsistent", "silent", "failed", "over_rate", "not_drawn")
 
@@ -74,9 +77,17 @@ class Comparisons:
     """
 
     def __init__(
-        self, judge: Judge | None, *, grader: str, ledger: Ledger, metrics: Metrics, seed: int | None = None
+        self,
+        judge: Judge | None,
+        *,
+        grader: str,
+        ledger: Ledger,
+        metrics: Metrics,
+        estimates: UsageEstimates | None = None,
+        seed: int | None = None,
     ) -> None:
         self._judge, self._grader, self._ledger, self._metrics = judge, grader, ledger, metrics
+        self._estimates = estimates
         self._chance = random.Random(seed).random
         self._minute, self._asked = 0.0, 0
         self._compared: dict[str, None] = {}
@@ -131,11 +142,11 @@ class Comparisons:
     async def _verdict(self, judge: Judge, request: Request, large: str, mini: str) -> Verdict | None:
         """Ask in both orders; None where the judge could not be asked, or did not say."""
         asked = "\n\n".join(f"{turn.role}: {turn.text}" for turn in request.prompt.turns)
-        attempts = list[Attempt]()
-        self._note(request, attempt_of("judge", judge.route, "", None, UNFINISHED))
+        attempts, lost = list[Attempt](), list[Attempt]()
+        self._ledger.shadow(request.id, attempt_of("judge", judge.route, "", None, UNFINISHED))
         try:
-            one = await self._ask(judge, request, question(asked, mini, large), attempts)
-            other = await self._ask(judge, request, question(asked, large, mini), attempts)
+            one = await self._ask(judge, request, question(asked, mini, large), attempts, lost)
+            other = await self._ask(judge, request, question(asked, large, mini), attempts, lost)
         except (BackendError, asyncio.CancelledError) as error:
             failed = attempt_of("judge", judge.route, "", None, type(error).__name__)
             attempts.append(msgspec.structs.replace(failed, cost=0) if was_refused(error) else failed)
@@ -144,8 +155,8 @@ class Comparisons:
                 raise
             return None
         finally:
-            self._note(request, _together(attempts))
-            for attempt in attempts:
+            self._ledger.shadow(request.id, _together(attempts), tuple(lost))
+            for attempt in (*attempts, *lost):
                 self._metrics.spend_on_learning(attempt)
         verdict = verdict_of(one, other)
         result = "silent" if verdict is None else "judged" if verdict.is_consistent else "inconsistent"
@@ -153,19 +164,41 @@ class Comparisons:
         return verdict
 
     async def _ask(
-        self, judge: Judge, request: Request, messages: list[dict[str, str]], attempts: list[Attempt]
+        self,
+        judge: Judge,
+        request: Request,
+        messages: list[dict[str, str]],
+        attempts: list[Attempt],
+        lost: list[Attempt],
     ) -> str | None:
-        replica, body = await _reply(judge, f"{request.id}-judge-{len(attempts)}", messages)
-        attempts.append(attempt_of("judge", judge.route, replica, read_reply(body).usage, ""))
+        """Return what the judge says; `attempts` and `lost` are told who said it, and who was asked in vain."""
+        before, prompt = list[Lost](), len(msgspec.json.encode(messages))
+        read = self._estimated(judge, prompt=prompt, reply=0)
+        try:
+            replica, body = await _reply(judge, f"{request.id}-judge-{len(attempts)}", messages, before)
+        except BackendError as error:
+            before += error.before
+            raise
+        else:
+            told = read_reply(body)
+            usage, source = told.usage, "contradictory" if told.contradicts else "provider"
+            if usage is None and not told.contradicts and read is not None:
+                usage, source = self._estimated(judge, prompt=prompt, reply=len(body)), "tokenizer"
+            attempts.append(attempt_of("judge", judge.route, replica, usage, "", source))
+        finally:
+            lost += lost_beside(judge.route, tuple(before), read)
         said = said_by(body, stream=False)
         return None if said is None else verdict_in(said.text)
 
-    def _note(self, request: Request, attempt: Attempt) -> None:
-        self._ledger.shadow(request.id, attempt)
+    def _estimated(self, judge: Judge, *, prompt: int, reply: int) -> Usage | None:
+        """Return what so many bytes are in tokens; None where nobody says."""
+        if self._estimates is None:
+            return None
+        return self._estimates.estimate(judge.route.model, prompt=prompt, reply=reply, stream=False).usage
 
 
-async def _reply(judge: Judge, name: str, messages: list[dict[str, str]]) -> tuple[str, bytes]:
-    """Return who replied, and what.
+async def _reply(judge: Judge, name: str, messages: list[dict[str, str]], before: list[Lost]) -> tuple[str, bytes]:
+    """Return who replied, and what; `before` is told who was asked in vain for a reply that has begun.
 
     Raises:
         BackendError: nobody did, in time.
@@ -181,6 +214,7 @@ async def _reply(judge: Judge, name: str, messages: list[dict[str, str]]) -> tup
     try:
         async with asyncio.timeout(judge.timeout):
             reply = await judge.route.backend.send(call)
+            before += reply.before
             parts = bytearray()
             async with aclosing(reply.chunks):
                 async for part in reply.chunks:
@@ -193,13 +227,15 @@ async def _reply(judge: Judge, name: str, messages: list[dict[str, str]]) -> tup
 
 
 def _together(attempts: list[Attempt]) -> Attempt:
-    """Return several calls as one attempt; its cost is unknown as soon as one of them is."""
+    """Return several calls as one attempt; its cost is unknown as soon as that of one of them is."""
     costs = [attempt.cost for attempt in attempts]
     usages = [attempt.usage for attempt in attempts if attempt.usage is not None]
+    sources = {attempt.usage_source for attempt in attempts}
     return msgspec.structs.replace(
         attempts[-1],
         usage=_sum(usages) if len(usages) == len(attempts) else None,
         cost=None if None in costs else sum(cost or 0 for cost in costs),
+        usage_source=next(source for source in _WORST_FIRST if source in sources),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from backends.optional import start
 from router.base import Ledger, Price, Tier
 from router.config.models import QualityOptions
+from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.quality.assessor import Assessor, Budget
 from router.quality.comparisons import Comparisons, Judge
@@ -38,19 +39,21 @@ async def open_quality(
     price_of: Callable[[str], Price | None],
     ledger: Ledger,
     metrics: Metrics,
+    estimates: UsageEstimates | None = None,
 ) -> AsyncGenerator[Looking, None]:
     """Yield what looks at replies; the ledger stays open for as long.
 
     Args:
         grader: "name@version" of what compares answers by rule.
         price_of: today's price of an entry in the price book.
+        estimates: tells what a judge's reply took whose backend did not.
 
     Raises:
         BackendError: the judge's backend could not be started.
     """
     async with AsyncExitStack() as owned:
         judge = await _open_judge(options, price_of, owned)
-        comparisons = Comparisons(judge, grader=grader, ledger=ledger, metrics=metrics)
+        comparisons = Comparisons(judge, grader=grader, ledger=ledger, metrics=metrics, estimates=estimates)
         if judge is not None:
             words = "Sampled pairs of replies by what the judge made of them"
             metrics.watch("tandem_judged_pairs", words, "result", comparisons.results)

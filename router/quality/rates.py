@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
 
+import numpy as np
+
 from router.ledger.reply_counts import Compared, Counts, Group, Told
 from router.quality.judging import INCONSISTENT
 from router.quality.win_rates import Judged, WinRate, win_rate
+from router.statistics.estimates import estimated
 from router.statistics.proportions import wilson
 
 GRADERS: Final = "agreement@"
@@ -39,6 +42,21 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean over replies.
+
+    Attributes:
+        value: None where it is of nothing.
+        interval: of 95 %, by unit, since replies to one user are alike; None where there are fewer than two units.
+        of: how many replies.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """What is known of one tier's replies, or of one arm's.
 
@@ -61,6 +79,7 @@ class Part:
         counts = self.counts
         return {
             "repetitive": Rate(counts.repetitive, counts.assessed - counts.empty),
+            "repetition_written": Rate(counts.over_thresholds, counts.thresholded),
             "empty": Rate(counts.empty, counts.assessed),
             "truncated": Rate(counts.truncated, counts.assessed),
             "incomplete": Rate(counts.incomplete, counts.assessed),
@@ -69,16 +88,22 @@ class Part:
             "regenerated": Rate(counts.again, counts.known),
         }
 
+    @property
+    def mean_logprob(self) -> Mean:
+        """Return the mean over replies of their tokens' mean log-probability; of one model, it can be compared."""
+        return _mean(self.counts.logprobs)
+
     def as_json(self) -> dict[str, object]:
         """Return all of it."""
-        counts = self.counts
+        counts, logprob = self.counts, self.mean_logprob
         return {
             "answered": counts.answered,
             "assessed": counts.assessed,
             "coverage": self.coverage.as_json(),
             "rates": {name: rate.as_json() for name, rate in self.rates.items()},
-            "mean_logprob": counts.logprob / counts.with_logprob if counts.with_logprob else None,
-            "with_logprob": counts.with_logprob,
+            "mean_logprob": logprob.value,
+            "logprob_interval_95": logprob.interval,
+            "with_logprob": logprob.of,
             "agreement": {name: rate.as_json() for name, rate in self.agreement.items()},
             "judges": {name: _won(won) for name, won in self.judged.items()},
             "signals": {f"{told.kind} by {told.teller}": _told(told, counts.answered) for told in counts.told},
@@ -108,6 +133,19 @@ def parts_by_arm(counts: Mapping[Group, Counts], compared: Iterable[Compared]) -
             [pair for pair in pairs if (pair.group.experiment, pair.group.arm) == arm],
         )
         for arm in arms
+    }
+
+
+def judge_shares(won: WinRate) -> dict[str, Rate]:
+    """Return how often a judge held Mini's reply for at least as good, changed with the order, and people judged too.
+
+    The first is raw: judges lean, and no number of pairs takes that out.
+    """
+    pairs = won.pairs
+    return {
+        "raw_win_rate": Rate((won.raw or 0.0) * pairs, pairs),
+        "inconsistency": Rate((won.inconsistency or 0.0) * pairs, pairs),
+        "labelled": Rate(won.labels, pairs),
     }
 
 
@@ -144,12 +182,15 @@ def _judged(pairs: list[Compared]) -> WinRate:
 def _summed(counts: list[Counts]) -> Counts:
     total = Counts()
     for each in counts:
-        for name in (field.name for field in fields(Counts) if field.name != "told"):
+        for name in (field.name for field in fields(Counts) if field.name not in {"told", "logprobs"}):
             setattr(total, name, getattr(total, name) + getattr(each, name))
+        for unit, (replies, logprob) in each.logprobs.items():
+            before = total.logprobs.get(unit, (0, 0.0))
+            total.logprobs[unit] = before[0] + replies, before[1] + logprob
     by_kind: dict[tuple[str, str], Told] = {}
     for told in (told for each in counts for told in each.told):
-        before = by_kind.get((told.kind, told.teller))
-        by_kind[told.kind, told.teller] = told if before is None else _more(before, told)
+        same = by_kind.get((told.kind, told.teller))
+        by_kind[told.kind, told.teller] = told if same is None else _more(same, told)
     total.told = [told for _, told in sorted(by_kind.items())]
     return total
 
@@ -161,6 +202,18 @@ def _more(one: Told, other: Told) -> Told:
         value=one.value + other.value,
         repeats=one.repeats + other.repeats,
     )
+
+
+def _mean(by_unit: Mapping[str, tuple[int, float]]) -> Mean:
+    replies = sum(count for count, _ in by_unit.values())
+    if not replies:
+        return Mean(None, None, 0)
+    mean = sum(total for _, total in by_unit.values()) / replies
+    if len(by_unit) < 2:  # noqa: PLR2004 - of one, nothing is known of how they differ
+        return Mean(mean, None, replies)
+    parts = np.array([(total - count * mean) / replies for count, total in by_unit.values()])
+    found = estimated(mean, parts)
+    return Mean(mean, (found.low, min(0.0, found.high)), replies)
 
 
 def _told(told: Told, answered: int) -> dict[str, object]:
@@ -179,4 +232,5 @@ def _won(won: WinRate) -> dict[str, object]:
         "inconsistency": won.inconsistency,
         "human_labels": won.labels,
         "win_rate": None if won.corrected is None else won.corrected.as_json(),
+        "shares": {name: share.as_json() for name, share in judge_shares(won).items()},
     }

@@ -14,11 +14,14 @@ from typing import Final
 
 from router.quality.loops import Loop, counted_loops_in, loops_in
 from router.quality.prose import parts_of
-from router.quality.text_metrics import SHORTEST_LOOP, comp_ratio, rep_n
+from router.quality.text_metrics import SHORTEST_LOOP, comp_ratio, rep_n, tail_loop
 from router.quality.tokens import clauses_in, tokens_of, words_in
 
 LONGEST: Final = 32_768  # characters at the end of a text that are looked at
 FEWEST_TOKENS: Final = 64  # of a text without a loop that may count as repetitive
+OVER: Final = 0.5  # rep-4, by the usual flag
+PACKED: Final = 2.4  # compression, likewise, together with
+PACKED_OVER: Final = 0.2  # rep-4
 STALE: Final = 0.5  # rep-4 of a text, above which it may be
 STALE_TAIL: Final = 0.6  # rep-4 of its last tokens, likewise
 TAILS: Final = (96, 192, 384)  # tokens
@@ -53,12 +56,14 @@ class Repetition:
         tokens: of all of it.
         rep_4: share of runs of four tokens that came before, of all of it.
         compression: bytes by those that zlib makes of them.
+        by_thresholds: the usual flag, of its prose; see `repetitive_by_thresholds`.
         found: "tail_loop", "loop", "counted", "stale", "characters" or, in data, "cut"; "" where there is no loop.
     """
 
     tokens: int
     rep_4: float
     compression: float
+    by_thresholds: bool
     found: str
 
     @property
@@ -71,13 +76,37 @@ def repetition_of(text: str) -> Repetition:
     """Return how repetitive a text is; of one longer than `LONGEST` characters, its end."""
     text = text[-LONGEST:]
     tokens = tokens_of(text)
-    return Repetition(len(tokens), rep_n(tokens), comp_ratio(text), _found(text, tokens))
+    prose = parts_of(text).prose
+    of_prose = tokens if prose == text else tokens_of(prose)
+    repeated, compression = rep_n(tokens), comp_ratio(text)
+    if prose == text:
+        by_thresholds = _is_over(tokens, repeated, compression)
+    else:
+        by_thresholds = _is_over(of_prose, rep_n(of_prose), comp_ratio(prose))
+    return Repetition(len(tokens), repeated, compression, by_thresholds, _found(text, tokens))
 
 
 def repetition_flag(text: str) -> bool:
     """Tell whether the model that wrote a text was caught in a loop."""
     text = text[-LONGEST:]
     return bool(_found(text, tokens_of(text)))
+
+
+def repetitive_by_thresholds(text: str) -> bool:
+    """Tell what the usual flag does: rep-4 and compression of prose are over a threshold, or it ends in a loop.
+
+    It flags refrains, contracts and lists in one pattern, too, and misses loops with a counter.
+
+    Source: Welleck et al. 2020 and Radford et al. 2023, as in `text_metrics.py`.
+    """
+    prose = parts_of(text[-LONGEST:]).prose
+    tokens = tokens_of(prose)
+    return _is_over(tokens, rep_n(tokens), comp_ratio(prose))
+
+
+def _is_over(tokens: Sequence[str], repeated: float, compression: float) -> bool:
+    is_much = repeated > OVER or (compression > PACKED and repeated > PACKED_OVER)
+    return (len(tokens) >= FEWEST_TOKENS and is_much) or tail_loop(tokens) > 0
 
 
 def _found(text: str, tokens: Sequence[str]) -> str:

@@ -49,7 +49,8 @@ class WinRate:
         pairs, labels: that were judged, and by people, too.
         raw: of the judge alone, which leans; None where there is no pair.
         inconsistency: share of pairs whose verdict changed with the order.
-        corrected: without the judge's leaning, with its interval; None with fewer than `FEWEST_LABELS` labels.
+        corrected: without the judge's leaning, with its interval; None with fewer than `FEWEST_LABELS` labels, or where
+            all requests are of one unit.
     """
 
     pairs: int
@@ -81,7 +82,7 @@ def win_rate(judged: Judged) -> WinRate:
         labels=labels,
         raw=float(verdicts.mean()) if pairs else None,
         inconsistency=judged.inconsistent / pairs if pairs else None,
-        corrected=corrected_mean(verdicts, values, units) if labels >= FEWEST_LABELS else None,
+        corrected=corrected_mean(verdicts, values, units) if labels >= FEWEST_LABELS and len(set(units)) > 1 else None,
     )
 
 

@@ -18,6 +18,7 @@ NOT_JUDGED: Final = (
 )
 
 _BESIDE: Final = ("classifier", "guardrail")  # of no tier, and needed whoever answers
+_ESTIMATED: Final = "tokenizer"  # what a call took, as far as its bytes tell
 
 Cost = Callable[[LoggedCall], int | None]
 """Returns what a call takes at the target's prices; None where it is not known."""
@@ -85,7 +86,7 @@ def judged(logged: LoggedRequest, decision: Decision, cost: Cost) -> Answered | 
     if way.is_large == was_large:
         spent = _sum(map(cost, needed))
         return Answered(was_large, was_large, was_large, spent, spent, None)
-    cut = [call for call in needed if call.kind == "escalation" and call.told == "tokenizer"]
+    cut = [call for call in needed if call.kind == "escalation" and call.told == _ESTIMATED]
     if was_large and not cut:
         taken = _sum(map(cost, needed))
         return Answered(was_large, is_large=False, known_large=False, spent=taken, answer=taken, other=None)
@@ -127,10 +128,10 @@ def _is_needed(call: LoggedCall, way: _Way) -> bool:
 
 
 def _shadow_of(logged: LoggedRequest) -> LoggedCall | None:
+    """Return the call that tells what the other tier takes; an estimate of it does not, since none knows its error."""
     other = Tier.MINI if logged.source == Tier.LARGE.value else Tier.LARGE
-    return next(
-        (call for call in logged.calls if call.kind == "shadow" and call.tier is other and not call.error), None
-    )
+    shadows = (call for call in logged.calls if call.kind == "shadow" and call.tier is other and not call.error)
+    return next((call for call in shadows if call.told != _ESTIMATED), None)
 
 
 def _sum(costs: Iterable[int | None]) -> int | None:

@@ -11,7 +11,8 @@ from typing import Final
 
 from router.base import Decision
 from router.ledger.replays import LoggedRequest
-from router.replaying.decisions import Decider, Undecidable
+from router.replaying.arms import Arms
+from router.replaying.decisions import NOT_DECIDED, Decider, Undecidable
 
 SHOWN: Final = 5  # unequal requests that are named
 
@@ -54,19 +55,23 @@ class Check:
         return [*said, *self.examples]
 
 
-def checked(logged: Iterable[LoggedRequest], decider: Decider) -> Check:
+def checked(logged: Iterable[LoggedRequest], decider: Decider, arms: Arms | None = None) -> Check:
     """Return how the decisions compare.
 
     Args:
         decider: of the configuration that the gateway has, one that recalls what had moved decisions.
+        arms: of the experiments that ran beside it; None where none did.
+
+    Raises:
+        PriceBookError: the price book cannot be used.
     """
     check = Check()
     for each in logged:
-        found = decider.decide(each)
+        found, propensity = _decided(each, decider, arms)
         if isinstance(found, Undecidable):
             check.undecidable[found.why] += 1
             continue
-        differing = _differing(each, found)
+        differing = _differing(each, found, propensity)
         if not differing:
             check.equal[each.reason] += 1
         elif found.policy != each.policy:
@@ -78,7 +83,17 @@ def checked(logged: Iterable[LoggedRequest], decider: Decider) -> Check:
     return check
 
 
-def _differing(logged: LoggedRequest, found: Decision) -> list[str]:
+def _decided(logged: LoggedRequest, decider: Decider, arms: Arms | None) -> tuple[Decision | Undecidable, float | None]:
+    """Return the decision, and the probability with which its arm was assigned; the logged one where it was in none."""
+    if not logged.experiment or arms is None or logged.reason in NOT_DECIDED:
+        return decider.decide(logged), logged.propensity
+    arm = arms.of(logged)
+    if isinstance(arm, Undecidable):
+        return arm, None
+    return arm.decider.decide(logged), arm.propensity(logged)
+
+
+def _differing(logged: LoggedRequest, found: Decision, propensity: float | None) -> list[str]:
     """Return what differs, each as its name, what was logged, and what came out."""
     pairs: dict[str, tuple[object, object]] = {
         "tier": (logged.tier.value, found.tier.value),
@@ -88,6 +103,7 @@ def _differing(logged: LoggedRequest, found: Decision) -> list[str]:
         "policy": (logged.policy, found.policy),
         "stay_cost": (logged.stay_cost, found.stay_cost),
         "switch_cost": (logged.switch_cost, found.switch_cost),
+        "propensity": (_bits(logged.propensity), _bits(propensity)),
     }
     return [f"{name} was {was}, is {now}" for name, (was, now) in pairs.items() if was != now]
 

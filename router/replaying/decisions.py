@@ -10,12 +10,14 @@ from datetime import UTC, date, datetime
 from typing import Final
 
 from cache.base import Holding
-from classifier.base import Prompt, Score, Turn
+from classifier.base import Classifier, Prompt, Score, Turn
 from router.base import Decision, Needs, Policy, Prefix, Price, Request, Tier
 from router.config.models import CascadeOptions, Config
 from router.deciding import chosen_of
 from router.eligibility import CAPABILITY, UNCERTIFIED
+from router.experiments.scored import Scored
 from router.guards.large_share import LargeShare
+from router.ledger.prices import PriceBook
 from router.ledger.prices import load as load_prices
 from router.ledger.replays import LoggedRequest
 from router.policies.certified import Certified
@@ -29,6 +31,7 @@ NOT_DECIDED: Final = {
     "undecided": "ended before anything was decided",
 }
 UNKNOWN_INPUTS: Final = "made before the ledger kept what a decision was made from"
+UNKNOWN_FLOOR: Final = "moved by a budget before the ledger kept its floor"
 NO_TIER: Final = "refused, as no tier could serve it"
 
 _SPECIAL: Final = Needs(frozenset({"tools"}))  # whose replies cannot be verified
@@ -47,16 +50,19 @@ class Decider:
 
     Args:
         recalls: what had moved decisions then, such as budgets and alarms, moves them again; else nothing has.
+        usual: for an arm of an experiment, what decides for those that take part in none: their classifier and price
+            book are the arm's, too, and it alone gives way to budgets; None where this is the usual one.
 
     Raises:
         ConfigError, WeightsError: the policy cannot be opened.
         PriceBookError: the price book cannot be used.
     """
 
-    def __init__(self, config: Config, *, recalls: bool) -> None:
-        self._config, self._recalls = config, recalls
-        self.policy, self.promise = chosen_of(config, config.classifier.build())
-        self._book = load_prices(config.prices)
+    def __init__(self, config: Config, *, recalls: bool, usual: "Decider | None" = None) -> None:
+        self._config, self._recalls, self._usual = config, recalls, usual
+        self.classifier: Classifier | None = config.classifier.build() if usual is None else usual.classifier
+        self.book: PriceBook = load_prices(config.prices) if usual is None else usual.book
+        self.policy, self.promise = chosen_of(config, self.classifier)
         self._known_prices: dict[tuple[Tier | None, date], Price | None] = {}
         vectors, tiers = config.backends.embeddings, config.backends.by_tier
         self._prices = {None: None if vectors is None else vectors.price} | {tier: tiers[tier].price for tier in tiers}
@@ -84,7 +90,16 @@ class Decider:
             return Undecidable(str(error))
         if logged.reason in (CAPABILITY, UNCERTIFIED) and not inputs.only and not inputs.wanted:
             return Undecidable(NO_TIER)
+        if self._recalls and not inputs.affordable and inputs.pace is None:
+            return Undecidable(UNKNOWN_FLOOR)
         return self._decided(logged, inputs)
+
+    def paced(self, logged: LoggedRequest, inputs: Inputs) -> Paced | None:
+        """Return the policy that gave way to a budget; None where none did."""
+        if not self._recalls or inputs.pace is None:
+            return None
+        curve = None if self.promise is None else self.promise.curve
+        return Paced(self._standing(logged), lambda _asked: inputs.pace, curve)
 
     def _decided(self, logged: LoggedRequest, inputs: Inputs) -> Decision:
         request = _request(logged, inputs)
@@ -109,23 +124,25 @@ class Decider:
         return self._share.weigh(request, decision)
 
     def _policy(self, logged: LoggedRequest, inputs: Inputs) -> tuple[Policy, Paced | None]:
-        """Return the policy as it stood for this request, and the part of it that gave way to a budget."""
-        policy, paced = self.policy, None
-        if self._recalls and isinstance(policy, Certified):
-            policy.stand_after(_alarms(logged.policy))
-        if self._recalls and inputs.pace is not None:
-            curve = None if self.promise is None else self.promise.curve
-            policy = paced = Paced(self.policy, lambda _asked: inputs.pace, curve)
+        """Return the policy as it stood for this request, and what gave way to a budget, if anything did."""
+        paced = (self._usual or self).paced(logged, inputs)
+        policy = self._standing(logged) if self._usual is not None or paced is None else paced
         if inputs.prefix is not None and self._stays():
             day = self._day
-            return Sticky(policy, lambda: self.price_on(Tier.LARGE, day), lambda: self.price_on(Tier.MINI, day)), paced
-        return policy, paced
+            policy = Sticky(policy, lambda: self.price_on(Tier.LARGE, day), lambda: self.price_on(Tier.MINI, day))
+        return policy if self._usual is None else Scored(policy), paced
+
+    def _standing(self, logged: LoggedRequest) -> Policy:
+        """Return the policy after as many alarms as had rung."""
+        if self._recalls and isinstance(self.policy, Certified):
+            self.policy.stand_after(_alarms(logged.policy))
+        return self.policy
 
     def price_on(self, tier: Tier | None, day: date) -> Price | None:
         """Return a tier's price on a day, in UTC; None is what makes vectors."""
         if (tier, day) not in self._known_prices:
             model = self._prices[tier]
-            self._known_prices[tier, day] = None if model is None else self._book.price_on(model, day)
+            self._known_prices[tier, day] = None if model is None else self.book.price_on(model, day)
         return self._known_prices[tier, day]
 
     def _stays(self) -> bool:

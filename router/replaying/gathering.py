@@ -157,7 +157,8 @@ class _Gatherer:
             self._chances.note(now)
             self._answered += 1
             self._to_large += found.was_large
-            self._scorers[now.scorer or ""] += now.score is not None
+            if now.score is not None and now.scorer:
+                self._scorers[now.scorer] += 1
             self._baseline += (now.baseline or 0) if now.source == Tier.MINI.value else 0
         if now.experiment:
             self._by_arm.append((len(self._rows), now))

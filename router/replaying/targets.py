@@ -17,7 +17,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from cache.options import CacheOptions
-from router.config.models import CascadeOptions, Config
+from classifier.base import WeightsError
+from router.config.models import CascadeOptions, CertifiedOptions, Config
 from router.config.reading import read_chosen
 
 KEYS: Final = ("policy", "prices", "cache")
@@ -93,6 +94,8 @@ def target_of(usual: Path | None, file: Path, env: Mapping[str, str]) -> Target:
         raise NotReplayable(f"it does not go with the configuration, at {places}") from None
     if isinstance(config.policy, CascadeOptions) and "policy" in asked.values:
         _refuse_other_judgement(own.config, config.policy)
+    if isinstance(config.policy, CertifiedOptions) and "policy" in asked.values:
+        _refuse_unreadable(config.policy.file)
     if config.classifier != own.config.classifier:
         raise NotReplayable("other scores than the logged ones need the prompts, and the ledger keeps none")
     return Target(
@@ -103,6 +106,23 @@ def target_of(usual: Path | None, file: Path, env: Mapping[str, str]) -> Target:
         was=_keeping(own.config.cache),
         keeps=_other_keeping(own.config.cache, config.cache) if "cache" in asked.values else None,
     )
+
+
+def _refuse_unreadable(file: Path) -> None:
+    """Refuse a certified policy whose file cannot be read: nobody knows then which scores it is of.
+
+    Raises:
+        NotReplayable: it cannot.
+    """
+    from classifier.calibrating.calibrated import load  # noqa: PLC0415 - loads numpy
+
+    try:
+        load(file)
+    except WeightsError as error:
+        raise NotReplayable(
+            f"its policy.file cannot be used: {error}; it is looked for at {file.absolute()}: name where it is, or"
+            " make it there"
+        ) from error
 
 
 def _refuse_other_judgement(own: Config, asked: CascadeOptions) -> None:

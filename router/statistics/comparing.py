@@ -13,6 +13,12 @@ rare events, on heavy users, and on arms of 5 to 95 %:
   `LEAST_EFFECTIVE` units: of events that happen or not, that is about the number of the rarer ones.
 
 Values that lie within 0 and 1 get one imagined unit at each end, so that an arm without a failure still has doubt.
+
+Where all units of an arm bring the same, as at a fixed price, there is no error to be told by. From `LEAST_CONSTANT`
+units on that is believed: the interval of values without bounds is a point, and that of values within bounds reaches as
+far as units may be rare that are unlike and have not been met: of those that are r of all, none is among n with the
+probability (1 - r)^n. Who is wrong at some look is wrong at the last one before the first of them, so this bound holds
+at all looks at once.
 """
 
 from dataclasses import dataclass
@@ -21,7 +27,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from router.statistics.ratios import Ratio, Reals
+from router.statistics.ratios import Ratio, Reals, unrounded
 from router.statistics.sequences import ALPHA, TIGHTEST, always_valid_p, one_sided_reach, reach, stitched_radius
 from router.statistics.skewness import bent
 
@@ -30,6 +36,9 @@ LEAST_UNITS: Final = 100.0
 
 LEAST_EFFECTIVE: Final = 10.0
 """Units that share the error evenly, and would make one as large."""
+
+LEAST_CONSTANT: Final = 1_000.0
+"""Of an arm, where no unit differs from another; of units that are one in 300, one has been met by then with 96 %."""
 
 _EVEN: Final = 1e-9  # of `Ratio.uneven`: rounding
 
@@ -40,7 +49,8 @@ class Difference:
 
     Attributes:
         value: nan where an arm is empty.
-        low, high: of the sequence; infinite where it is too early and values have no bounds.
+        low, high: of the sequence; infinite where it is too early and values have no bounds, and both the value where
+            units of an arm do not differ.
         error: standard error.
         p: always valid, two-sided; 1.0 where it is too early.
         units: of an arm, as the harmonic mean of both.
@@ -73,8 +83,10 @@ def difference(
         alpha: with which the truth may be outside at any look.
         sides: 1 has each bound hold with `alpha`, and both with twice as much.
     """
-    value = treated.value - control.value
+    value = unrounded(treated.value - control.value, control.value)
     units = harmonic(treated.units, control.units)
+    fewest = np.minimum(treated.units, control.units)
+    is_constant = (treated.spread == 0) & (control.spread == 0) & (fewest >= LEAST_CONSTANT)
     variance = variance_of(treated, control, bounded=bounded)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(variance)
@@ -83,20 +95,23 @@ def difference(
         below = error * np.maximum(of_errors, bent(of_errors, skewness))
         above = error * np.maximum(of_errors, -bent(-of_errors, skewness))
         is_early = ~(
-            (np.minimum(treated.units, control.units) >= LEAST_UNITS)
-            & (effective(treated, control) >= LEAST_EFFECTIVE)
+            (fewest >= LEAST_UNITS)
+            & ((effective(treated, control) >= LEAST_EFFECTIVE) | is_constant)
             & np.isfinite(error)
         )
         if bounded:
             # Right at any number of units, but only where their weights are no part of chance.
             is_even = np.maximum(treated.uneven, control.uneven) <= _EVEN
-            wide = _stitched(treated, control, alpha=alpha if sides == 2 else 2 * alpha)  # noqa: PLR2004
-            low = np.where(is_early, np.where(is_even, value - wide, -1.0).clip(-1.0), value - below)
-            high = np.where(is_early, np.where(is_even, value + wide, 1.0).clip(None, 1.0), value + above)
+            both = alpha if sides == 2 else 2 * alpha  # noqa: PLR2004
+            wide = _stitched(treated, control, alpha=both)
+            unmet = np.where(is_constant, np.log(2 / both) * (1 / treated.alike + 1 / control.alike), 0.0)
+            below, above = np.maximum(below, unmet), np.maximum(above, unmet)
+            low = np.where(is_early, np.where(is_even, value - wide, -1.0), value - below).clip(-1.0)
+            high = np.where(is_early, np.where(is_even, value + wide, 1.0), value + above).clip(None, 1.0)
         else:
             low = np.where(is_early, -np.inf, value - below)
             high = np.where(is_early, np.inf, value + above)
-        p = np.where(is_early | (error == 0), 1.0, always_valid_p(value / error, units, tightest=tightest))
+        p = np.where(is_early | (value == 0), 1.0, always_valid_p(value / error, units, tightest=tightest))
     return Difference(value, low, high, error, p, units, np.asarray(is_early))
 
 

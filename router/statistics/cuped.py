@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from router.statistics.ratios import Ratio, Reals
+from router.statistics.ratios import Ratio, Reals, unrounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def adjusted(treated: Ratio, control: Ratio, parts: tuple[Reals, Reals], earlier
         return Adjusted(treated, control, 0.0, 0.0)
     slope = float(together @ before) / square
     split = len(parts[0])
-    left = together - slope * before
+    left = unrounded(together - slope * before, np.abs(together).max())
     variance = float(together @ together)
     arms = [
         _shifted(arm, left[rows], slope * float(before[rows].mean()))

@@ -8,11 +8,14 @@ Source: Deng, Knoblich and Lu 2018, "Applying the delta method in metric analyti
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
+
+_ROUNDING: Final = 1e-12  # of a value: sums of a million of them are that near
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def ratio_of(y: Reals, x: Reals | None = None) -> Ratio:
         nothing = np.array(np.nan)
         return Ratio(np.array(0.0), nothing, nothing, nothing, nothing, nothing, nothing)
     value = y.sum() / x.sum()
-    z = y - value * x
+    z = unrounded(y - value * x, y)
     spread = np.square(z).sum() / (len(z) - 1) if len(z) > 1 else np.nan
     uneven = x.var() / np.square(x.mean())
     parts = (float(len(z)), value, x.mean(), spread, (z**3).mean(), (z**4).mean(), uneven)
@@ -78,7 +81,12 @@ def parts_of(y: Reals, x: Reals | None = None) -> Reals:
     x = np.ones(len(y)) if x is None else np.asarray(x, float)
     if not len(x) or not x.sum():
         return np.zeros(len(y))
-    return np.asarray((y - y.sum() / x.sum() * x) / x.mean())
+    return np.asarray(unrounded(y - y.sum() / x.sum() * x, y) / x.mean())
+
+
+def unrounded(rest: Reals, of: Reals | float) -> Reals:
+    """Return what is left of values, with 0 where that is rounding alone: of equal values nothing is to be left."""
+    return np.asarray(np.where(np.abs(rest) <= _ROUNDING * np.abs(of), 0.0, rest))
 
 
 def running_ratios(y: Reals, x: Reals | None, looks: NDArray[np.intp]) -> Ratio:

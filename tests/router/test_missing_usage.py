@@ -1,13 +1,15 @@
 """What is charged where a backend told nothing, a part, or what cannot be true.
 
-Tests router/account.py, router/relay.py and router/held.py together with router/ledger/usage_estimates.py.
+Tests router/account.py, router/relay.py and router/held.py together with router/ledger/untold_usage.py and
+router/ledger/usage_estimates.py.
 """
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from backends.base import StreamBroken
+from backends.base import Lost, StreamBroken
 from router.base import Price, Tier
 from router.dispatch import begin
 from router.ledger.usage_estimates import FEWEST
@@ -15,9 +17,12 @@ from router.routes import Route
 from tests.router.conftest import House, OpenHouse, Served, chat
 from tests.router.guards.limits.asking import request_of
 from tests.router.scripted import COMPLETION, EVENTS, ScriptedBackend
+from tests.router.verifying import BETWEEN, ScriptedVerifier, attempts_of, second_of
 
 CHAT = "/v1/chat/completions"
 UNTOLD = (EVENTS[0], EVENTS[1], EVENTS[3])
+TRUE_END = b',"finish_reason":"stop"'
+TOKEN = b'{"token":"w","logprob":-0.25}'
 TRUE, UNTRUE = b'"total_tokens":14', b'"total_tokens":15'
 
 
@@ -50,6 +55,71 @@ async def test_estimates_follow_what_the_same_model_told_before(open_house: Open
     told, estimated = attempt_of(house, 0), attempt_of(house)
     assert (told["usage_source"], estimated["usage_source"]) == ("provider", "tokenizer")
     assert (estimated["fresh_input"], estimated["cached_input"], estimated["output"]) == (10, None, 4)
+
+
+async def test_a_reply_of_mini_that_nobody_was_given_is_estimated_like_one_that_was(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.deciding.load_verifier", lambda *_, **__: ScriptedVerifier(p=0.9))
+    sure = COMPLETION.replace(TRUE_END, b',"logprobs":{"content":[' + b",".join([TOKEN] * 40) + b"]}" + TRUE_END)
+    async with open_house(policy={**BETWEEN, "ask_logprobs": True, "second_sample": True}) as house:
+        second = second_of(house)
+        second.events = UNTOLD
+        house.mini.completion = sure[: sure.index(b',"usage"')] + b"}"
+        await house.client.post(CHAT, json=chat("x" * 400))
+    estimated_input = round(len(msgspec.json.encode(chat("x" * 400)["messages"])) / 4)
+    judge, escalation, primary = attempts_of(house.rows()[0])
+    assert [each["kind"] for each in (judge, escalation, primary)] == ["judge", "escalation", "primary"]
+    assert {each["usage_source"] for each in (judge, escalation)} == {"tokenizer"}
+    unasked = "log-probabilities that only we asked for are no part of it"
+    assert (judge["output"], escalation["output"]) == (2, round((COMPLETION.index(b',"usage"') + 1) / 5)), unasked
+    assert judge["fresh_input"] == escalation["fresh_input"] == estimated_input
+    assert all(each["cost"] for each in (judge, escalation, primary))
+
+
+@pytest.mark.parametrize(
+    ("policy", "mini", "second", "kinds"),
+    [
+        ({"second_sample": False}, {"hangs": True}, {}, ["hedge_loser", "escalation", "primary"]),
+        ({"second_sample": False}, {"breaks_with": StreamBroken("cut")}, {}, ["hedge_loser", "primary", "failover"]),
+        (
+            {"second_sample": True},
+            {},
+            {"hangs": True},
+            ["hedge_loser", "judge", "hedge_loser", "escalation", "primary"],
+        ),
+    ],
+)
+async def test_who_was_asked_in_vain_for_a_reply_that_was_cut_or_broke_has_its_attempt(
+    policy: dict[str, object],
+    mini: dict[str, object],
+    second: dict[str, object],
+    kinds: list[str],
+    open_house: OpenHouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("router.deciding.load_verifier", lambda *_, **__: ScriptedVerifier(p=0.9))
+    async with open_house(policy={**BETWEEN, "hold_seconds": 0.05, **policy}) as house:
+        for script, played in ((second_of(house), second), (house.mini, mini)):
+            script.before = (Lost("slow:1", None),)
+            script.events = (EVENTS[0],) if played else EVENTS
+            for name, value in played.items():
+                setattr(script, name, value)
+        await house.client.post(CHAT, json=chat(stream=True))
+    attempts = attempts_of(house.rows()[0])
+    assert [each["kind"] for each in attempts] == kinds
+    assert {each["replica"] for each in attempts if each["kind"] == "hedge_loser"} == {"slow:1"}
+
+
+async def test_a_reply_that_nobody_was_given_and_that_contradicts_itself_is_not_charged(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("router.deciding.load_verifier", lambda *_, **__: ScriptedVerifier(p=0.9))
+    async with open_house(policy={**BETWEEN, "second_sample": False}) as house:
+        house.mini.completion = COMPLETION.replace(TRUE, UNTRUE)
+        await house.client.post(CHAT, json=chat())
+    escalation = attempts_of(house.rows()[0])[0]
+    assert (escalation["kind"], escalation["usage_source"], escalation["cost"]) == ("escalation", "contradictory", None)
 
 
 async def test_what_cannot_be_true_is_recorded_as_such_and_is_neither_charged_nor_free(open_house: OpenHouse) -> None:

@@ -20,11 +20,8 @@ from router.bench.numbers.quality_set import Case, repetition_cases
 from router.bench.numbers.quality_texts import Teller, seeds_of
 from router.bench.numbers.refusal_fitting import refusal_cases
 from router.quality.assessor import Assessor, Budget
-from router.quality.prose import parts_of
 from router.quality.refusals import is_refusal
-from router.quality.repetition import repetition_flag, repetition_of
-from router.quality.text_metrics import comp_ratio, rep_n, tail_loop
-from router.quality.tokens import tokens_of
+from router.quality.repetition import repetition_flag, repetition_of, repetitive_by_thresholds
 from router.quality.win_rates import corrected_mean
 
 GOAL: Final = 0.95  # precision and recall
@@ -41,7 +38,9 @@ def goals(*, seed: int, quick: bool) -> list[Goal]:
     loops = list(repetition_cases("judging", seed=seed, each=each))
     found = [
         *_told("repetition", loops, repetition_flag, at_least),
-        *_told("repetition as usually defined", loops, usual_flag, lambda name, value, _: stated(name, value)),
+        *_told(
+            "repetition as usually defined", loops, repetitive_by_thresholds, lambda name, value, _: stated(name, value)
+        ),
         *_told(
             "refusal",
             refusal_cases("judging", seed=seed, each=max(1, each // 8)),
@@ -63,16 +62,6 @@ def goals(*, seed: int, quick: bool) -> list[Goal]:
         at_least("judge corrected by labels, coverage of 95 %", covered, 0.92),
         stated("judge, bias before", bias),
     ]
-
-
-def usual_flag(text: str) -> bool:
-    """Tell what the usual definition would: rep-4 and compression by thresholds, or a loop at the end; of prose."""
-    prose = parts_of(text).prose
-    tokens = tokens_of(prose)
-    if tail_loop(tokens):
-        return True
-    repeated = rep_n(tokens)
-    return len(tokens) >= 64 and (repeated > 0.5 or (comp_ratio(prose) > 2.4 and repeated > 0.2))  # noqa: PLR2004
 
 
 def _told(

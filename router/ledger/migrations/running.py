@@ -14,14 +14,13 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.pool import NullPool, StaticPool
 
 from router.ledger.engines.sqlite import SqliteEngine
-from router.ledger.layout import REVISION, VERSION
 from router.ledger.place import PostgresPlace
 from router.ledger.rollup import fill
 from router.ledger.tables import METADATA
+from router.ledger.versions import VERSION, fault_of
 
 HERE: Final = Path(__file__).parent
 CUBES: Final = 5  # the first version that has them
@@ -61,10 +60,10 @@ def upgrade_database(place: PostgresPlace) -> None:
         if revision is None:
             METADATA.create_all(opened)
             command.stamp(config, "head")
-        elif revision in {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}:
-            command.upgrade(config, "head")
+        elif fault := fault_of(revision):
+            raise psycopg.DatabaseError(fault)
         else:
-            raise psycopg.DatabaseError(f"its layout is version {revision}, this program reads {REVISION}")
+            command.upgrade(config, "head")
 
 
 def _config(connection: sqlalchemy.Connection) -> Config:

@@ -16,7 +16,7 @@ import pytest
 from backends.base import Usage
 from classifier.base import Prompt, Score, Turn
 from classifier.pairs import read_labelled
-from router.base import Assessment, Attempt, Decision, Intent, Label, Outcome, Record, Tier
+from router.base import Assessment, Attempt, Decision, Intent, Label, Outcome, Rating, Record, Signal, Tier
 from router.commands.export import What
 from router.commands.program import run
 from router.ledger.writer import LedgerWriter
@@ -40,6 +40,10 @@ async def fill(path: Path, count: int) -> None:
         if number == 1:
             seen = Assessment(key, NEW_YEAR + 9, Tier.MINI, "stop", 40, 0.1, 1.5, *(False,) * 4, agreement=0.5)
             ledger.assess(seen)
+            await ledger.signal(Signal(key, "shop", NEW_YEAR + 30, "edit", 0.25))
+            await ledger.signal(Signal(key, "shop", NEW_YEAR + 60, "edit", 0.5))
+            await ledger.signal(Signal(key, "shop", NEW_YEAR + 90, "label", 1.0, "human"))
+            await ledger.rate(Rating(key, "shop", NEW_YEAR + 70, 0.5, FORMULA))
     await ledger.aclose()
 
 
@@ -163,6 +167,29 @@ def test_every_table_is_written_with_money_in_whole_nano_usd(ledger: Path, capsy
     units = exported(capsys, "--what", "units", *place)
     assert sum(int(str(row["cost"])) for row in units) == 3_600
     assert [row["agreement"] for row in exported(capsys, "--what", "assessments", *place)] == [0.5]
+
+
+def test_what_users_told_is_written_by_when_it_was_given(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ("--ledger", str(ledger))
+    told = sorted(exported(capsys, "signals", *place), key=lambda row: str(row["kind"]))
+    assert [(row["kind"], row["value"], row["source"], row["repeats"]) for row in told] == [
+        ("edit", 0.5, "user", 1),
+        ("label", 1.0, "human", 0),
+    ]
+    assert {row["request_id"] for row in told} == {"req_00000001"}
+    (early,) = exported(capsys, "signals", *place, "--until", "2026-01-01T00:01:30Z")
+    assert early["kind"] == "edit"
+    (rating,) = exported(capsys, "ratings", *place)
+    assert (rating["request_id"], rating["tenant"], rating["given"], rating["score"]) == (
+        "req_00000001",
+        "shop",
+        NEW_YEAR + 70,
+        0.5,
+    )
+    assert exported(capsys, "ratings", *place, "--since", "2026-01-01T00:02Z") == []
+    assert run(["export", "ratings", "--format", "csv", *place]) == 0
+    (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["comment"] == f"'{FORMULA}"
 
 
 def test_what_and_the_word_behind_the_command_are_the_same(ledger: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,8 @@ from router.commands.errors import CommandFailed
 from router.commands.places import place_of
 from router.commands.program import run
 from router.ledger.holding import hold
-from router.ledger.layout import VERSION
 from router.ledger.place import PostgresPlace, SqlitePlace
+from router.ledger.versions import VERSION
 from tests.router.ledger.test_layout import FIRST
 from tests.router.ledger.test_rollup import write_a_day
 

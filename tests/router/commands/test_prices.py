@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from backends.base import Usage
 from router.commands.program import run
 from router.commands.published_prices import as_book, published
+from router.ledger.layout import prepare
 from router.ledger.money import cost
 from router.ledger.prices import PriceBook, check_book, load
 
@@ -202,3 +205,62 @@ prices:
     for words in ("0.154321", "1.157407", "0.003086", "20.00 USD an hour"):
         assert words in shown
     assert run(["prices", "show", "m", "--file", str(file), "--on", "2025-05-01"]) == 1
+
+
+def expressions(*names: str) -> str:
+    rest = "valid_from: 2026-01-01, fresh_input: 1, output: 2, source: s, captured_at: 2026-01-01"
+    return "version: 1\nprices:\n" + "".join(f"  - {{model_regex: '{name}', {rest}}}\n" for name in names)
+
+
+def test_two_expressions_that_match_one_name_are_both_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "book.yaml"
+    file.write_text(expressions("e.*", "ef.*", "g"), encoding="utf-8")
+    assert run(["prices", "lint", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert f"{file}:4:5: ef.* matches 'ef', as e.* does in line 3, from 2026-01-01 on; narrow one of them" in said
+    assert "two of them may still match another name" in said
+    assert run(["prices", "show", "efg", "--file", str(file)]) == 1, "a gateway does with it, and leaves efg unpriced"
+    assert "matches 'e.*' in line 3 and 'ef.*' in line 4" in capsys.readouterr().err
+    file.write_text(expressions("e.*"), encoding="utf-8")
+    assert run(["prices", "lint", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unproven"] == ""
+
+
+CONFIG = """backends:
+  large: {use: openai_http, urls: [http://127.0.0.1:9/v1], model: l, price: desk-large}
+  mini: {use: openai_http, urls: [http://127.0.0.1:9/v1], model: m, price: abqz}
+classifier: {use: rules}
+"""
+HIDDEN = (r"(?=ab)a\w*z", r"(?=.*q)a\w*")
+
+
+def test_a_name_that_two_expressions_match_is_shown_with_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "book.yaml"
+    file.write_text(expressions(*HIDDEN), encoding="utf-8")
+    assert run(["prices", "lint", str(file)]) == 0, "no name of this kind is made up"
+    assert run(["prices", "show", "abqz", "--file", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert f"it matches {HIDDEN[0]!r} in line 3 and {HIDDEN[1]!r} in line 4" in said
+    assert "narrow one of these expressions, or add a row for the name itself" in said
+
+
+def test_the_models_of_a_configuration_and_of_a_ledger_are_tried_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    book, config, ledger = tmp_path / "book.yaml", tmp_path / "tandem.yaml", tmp_path / "l.db"
+    book.write_text(expressions(*HIDDEN), encoding="utf-8")
+    config.write_text(CONFIG, encoding="utf-8")
+    assert run(["prices", "lint", str(book), "--config", str(config)]) == 1
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        prepare(connection)
+        connection.execute(
+            "INSERT INTO attempts (request_id, position, kind, tier, model, replica, price_version, error)"
+            " VALUES ('r', 0, 'primary', 'mini', 'abqqz', 'h:1', '', '')"
+        )
+    capsys.readouterr()
+    assert run(["prices", "lint", str(book), "--ledger", str(ledger)]) == 1
+    assert "matches 'abqqz'" in capsys.readouterr().out
+    assert run(["prices", "lint", str(book), "--ledger", str(tmp_path / "none.db")]) == 1
+    assert "there is no ledger" in capsys.readouterr().err

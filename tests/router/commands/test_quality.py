@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,7 @@ def test_people_get_tables(ledger: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "repetitive" in shown
     assert "50.00%" in shown
     assert "resolution, e/b: 100.0%" in shown
+    assert "regenerated is known of requests with reply keys alone" in shown
     heads = [line.split() for line in shown.splitlines() if "mini" in line.split() or "e/b" in line.split()]
     assert heads == [["large", "mini"], ["large", "mini"], ["e/b"]]  # rates and users by tier, rates by arm
 
@@ -73,3 +76,55 @@ def test_a_time_of_nothing_says_so(ledger: Path, capsys: pytest.CaptureFixture[s
 def test_where_no_ledger_is_the_command_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["quality", "--ledger", str(tmp_path / "none.db")]) == 1
     assert "no ledger" in capsys.readouterr().err
+
+
+async def judge(path: Path, *, labels: int) -> None:
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
+    for number in range(60):
+        name, at = f"req_{number:02d}", NEW_YEAR + number
+        decision = Decision(Tier.MINI, "score", Score(0.9, "linear@1"), 0.5, "p@1")
+        await ledger.open(Intent(name, "", "a", "auto", stream=False, started=at, decision=decision, unit=f"u{number}"))
+        attempt = Attempt("primary", Tier.MINI, "small", "h:1", Usage(9, None, 5), 3, "v")
+        ledger.settle(Record(name, Outcome.ANSWERED, 200, (attempt,), 0.1, 0.2, 9))
+        seen = Assessment(name, at, Tier.MINI, "stop", 40, 0.1, 1.5, *(False,) * 4, logprob=-0.5 - number % 2 / 2)
+        seen = replace(seen, repetition_written=number < 3)
+        won = 0.5 if number < 6 else 1.0
+        ledger.assess(replace(seen, agreement=won, judge="claude-x@1 inconsistent" if number < 6 else "claude-x@1"))
+        if number < labels:
+            assert await ledger.signal(Signal(name, "a", at + 60, "label", number % 2 * 1.0, "human")) == name
+    await ledger.aclose()
+
+
+def rows_of(shown: str) -> dict[str, str]:
+    found = [line.strip().rpartition("  ") for line in shown.splitlines()]
+    return {name.strip(): value.strip() for name, _, value in found}
+
+
+def test_what_a_judge_says_is_shown_raw_and_debiased_each_with_its_doubt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(judge(tmp_path / "j.db", labels=40))
+    assert run(["quality", "--ledger", str(tmp_path / "j.db")]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["repetition written"] == "5.00% [1.71%, 13.70%] of 60"
+    assert rows["raw win rate, claude-x@1"] == "95.00% [86.30%, 98.29%] of 60"
+    debiased = re.fullmatch(
+        r"([\d.]+)% \[([\d.]+)%, ([\d.]+)%\] of 60, 40 by people", rows["debiased win rate, claude-x@1"]
+    )
+    assert debiased is not None
+    value, low, high = map(float, debiased.groups())
+    assert low < 50 < high < 86
+    assert value == pytest.approx(50, abs=6)
+    assert rows["inconsistent orders, claude-x@1"] == "10.00% [4.66%, 20.15%] of 60"
+    assert rows["labelled by people, claude-x@1"] == "66.67% [54.06%, 77.27%] of 60"
+    assert rows["raw agreement, claude-x@1"].startswith("95.00% [")
+    assert re.fullmatch(r"-0\.750 \[-0\.8\d\d, -0\.6\d\d\] of 60", rows["mean log-probability"])
+
+
+def test_with_few_labels_the_debiased_rate_says_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asyncio.run(judge(tmp_path / "j.db", labels=2))
+    assert run(["quality", "--ledger", str(tmp_path / "j.db")]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["debiased win rate, claude-x@1"] == "not known: people labelled 2 of 60, and 30 are needed"

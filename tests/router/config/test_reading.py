@@ -228,6 +228,13 @@ BAD = {
         "policy: {use: treshold}",
         "1:15: policy.use: must be one of threshold, cascade, certified, explicit; did you mean",
     ),
+    "a policy of experiments": (
+        "policy: {use: experiment}",
+        (
+            "1:9: policy: must not be experiment: experiments stand beside any policy, which answers whoever takes no "
+            "part; leave the policy as it is, and begin one with ./tandem experiment start FILE"
+        ),
+    ),
     "threshold over one": ("policy: {use: threshold, threshold: 62}", "1:37: policy.threshold: must be less than or"),
     "threshold that is no number": ("policy: {use: threshold, threshold: .nan}", "1:37: policy.threshold: must be"),
     "unknown tier": (

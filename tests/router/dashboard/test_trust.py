@@ -31,7 +31,7 @@ def test_every_share_stands_with_how_many_it_is_of_and_its_interval() -> None:
     said = {each.title: (each.value, each.interval, each.note) for each in quality_measures(SEEN)}
     assert said["Repetitive"] == ("2.1%", "1.7% to 2.5%", "of 4,800 answers with text")
     assert said["Failed a check"] == ("50%", "9.4% to 91%", "of 2 answers that can be checked")
-    assert said["Mini agrees with Large"] == ("91%", "too few for an interval", "of 20 sampled requests")
+    assert said["Mini agrees with Large, raw"] == ("91%", "too few for an interval", "of 20 sampled requests")
     assert said["Empty"] == ("–", "", "no answer was looked at")
 
 
@@ -53,7 +53,7 @@ def test_what_only_the_latest_rows_tell_is_said_to_be_of_them() -> None:
     said = {each.title: each.note for each in quality_measures(many)}
     assert said["Repetitive"] == "of 4,800 answers with text"
     assert said["Failed a check"] == "of 2 answers that can be checked among the latest 5,000"
-    assert said["Mini agrees with Large"] == "of 20 sampled requests among the latest 5,000"
+    assert said["Mini agrees with Large, raw"] == "of 20 sampled requests among the latest 5,000"
 
 
 def test_what_is_unpriced_or_estimated_is_counted_and_amber_when_it_is_too_much() -> None:

@@ -118,6 +118,53 @@ def test_what_users_cost_before_makes_the_difference_surer() -> None:
     assert float(knowing.cost.found.error) < 0.4 * float(plain.cost.found.error)
 
 
+def constant_of(units: int, usual: float, lower: float) -> Exposed:
+    """Return units of which each request costs the same in its arm, and that cost the same before."""
+    seen = seen_of(units)
+    requests = seen.sums["requests"]
+    cost = requests * np.where(seen.arm, lower, usual)
+    earlier = {"cost": requests * 0.1, "requests": requests}
+    metrics = {"large_n": np.where(seen.arm, 0.0, seen.sums["answered"])}
+    return replace(seen, sums={**seen.sums, **metrics, "cost": cost}, earlier=earlier)
+
+
+@pytest.mark.parametrize(
+    ("usual", "lower", "figures", "kind"),
+    [
+        (1e6, 0.7e6, "-30.0% [-30.0%, -30.0%] of 0.001000 USD; no unit of an arm differs from another", "ship"),
+        (1e6, 1e6, "+0.0% [+0.0%, +0.0%] of 0.001000 USD; no unit of an arm differs from another", "keep"),
+        (0.0, 0.0, "+0.000000 [+0.000000, +0.000000] USD; the control's costs nothing; no unit of an arm", "keep"),
+        (0.0, 1e6, "+0.001000 [+0.001000, +0.001000] USD; the control's costs nothing; no unit of an arm", "stop"),
+    ],
+)
+def test_where_no_cost_differs_within_an_arm_the_interval_is_a_point(
+    usual: float, lower: float, figures: str, kind: str
+) -> None:
+    findings = judge(experiment_of(metrics=("large_share",)), constant_of(6_000, usual, lower), EVEN)
+    found = verdict_of(findings)
+    text = "\n".join(lines_of(STANDING, findings, found))
+    assert f"cost a request   {figures}" in text
+    assert "large_share      -1.0000 [-1.0000, -0.99" in text
+    assert "nan" not in text
+    assert found.kind == kind
+    assert "costs 30.0% less" in found.why or kind != "ship"
+    cost = json.loads(json.dumps(report_of(STANDING, findings, found), allow_nan=False))["arms"]["lower"]["cost"]
+    assert (cost["low"], cost["high"], cost["variance_spared"]) == (cost["difference"], cost["difference"], 0.0)
+
+
+def test_a_cost_that_differs_where_the_control_costs_nothing_has_an_interval() -> None:
+    seen = seen_of(2_000)
+    sums = {**seen.sums, "cost": np.where(seen.arm, seen.sums["cost"], 0.0)}
+    findings = judge(experiment_of(), replace(seen, sums=sums), EVEN)
+    text = "\n".join(lines_of(STANDING, findings, verdict_of(findings)))
+    assert "USD; the control's costs nothing; days before explain 0%" in text
+
+
+def test_few_units_of_one_cost_are_too_early() -> None:
+    findings = judge(experiment_of(), constant_of(900, 1e6, 0.7e6), EVEN)
+    assert "cost a request   too early" in "\n".join(lines_of(STANDING, findings, verdict_of(findings)))
+
+
 def test_of_several_arms_each_gets_a_part_of_the_error_and_the_cheapest_good_one_is_shipped() -> None:
     seen = seen_of(4_000, cheaper=0.3)
     arm = np.concatenate([seen.arm, np.full(4_000, 2, np.intp)])

@@ -10,7 +10,7 @@ import pytest
 
 from router.base import Outcome, Tier
 from router.insight.counterfactual import Books, Traffic, counterfactual
-from router.insight.savings import NO_CACHES, SAME_CACHES, NoEstimate, SavingEstimate, saving, saving_of
+from router.insight.savings import NO_CACHES, SAME_CACHES, NoEstimate, SavingEstimate, Untold, saving, saving_of
 from router.ledger.place import LedgerUnreadable
 from router.ledger.savings import Found, Part, read_savings
 from tests.router.logged import BEGIN, DAY, Logged, price_of, write_ledger
@@ -161,6 +161,39 @@ def test_calls_that_failed_are_told_and_weigh_nothing(found: Found) -> None:
     assert (estimate.failed, estimate.shadows) == (20, len(found.shadows))
     assert any(doubt.startswith("20 of ") for doubt in estimate.doubts)
     assert estimate.found.same_caches.saved == estimate_of(found).found.same_caches.saved
+
+
+def test_calls_that_told_no_tokens_are_counted_and_left_out_of_the_interval(found: Found) -> None:
+    first = next(each for each in found.shadows if not each.error)
+    estimated, unpriced = first._replace(usage_source="tokenizer"), first._replace(cost=None, usage_source="none")
+    more = found._replace(shadows=(*found.shadows, *[estimated] * 20, *[unpriced] * 2))
+    estimate, without = estimate_of(more), estimate_of(found)
+    assert (estimate.shadows, estimate.untold) == (without.shadows, Untold(20, 2))
+    assert estimate.found.same_caches.cost == without.found.same_caches.cost
+    assert any(doubt.startswith("what 22 of ") for doubt in estimate.doubts)
+    assert any(
+        line.endswith("; of those that are left out 20 have an estimated cost and 2 have none")
+        for line in estimate.words()
+    )
+    said = estimate.as_json()
+    assert (said["estimated_shadow_calls"], said["unpriced_shadow_calls"]) == (20, 2)
+    assert without.untold == Untold()
+    assert not any("was not told" in doubt for doubt in without.doubts)
+
+
+def test_where_no_call_told_its_tokens_it_is_said_that_there_are_such(found: Found) -> None:
+    estimated = found._replace(shadows=tuple(each._replace(usage_source="tokenizer") for each in found.shadows))
+    count = len(found.shadows)
+    refused = saving_of(estimated)
+    assert isinstance(refused, NoEstimate)
+    assert (refused.shadows, refused.missing, refused.untold) == (0, 150, Untold(count))
+    assert refused.reason.endswith(
+        f"there are 0; of further ones {count} have an estimated cost; have Large's backend tell its usage"
+    )
+    assert refused.as_json()["estimated_shadow_calls"] == count
+    unpriced = saving_of(found._replace(shadows=tuple(each._replace(cost=None) for each in found.shadows)))
+    assert isinstance(unpriced, NoEstimate)
+    assert unpriced.reason.endswith(f"{count} have none; have Large's backend tell its usage, and its model priced")
 
 
 def test_calls_that_were_dropped_in_busy_hours_do_not_bias() -> None:

@@ -17,13 +17,24 @@ DAY = 1_767_225_600.0  # 2026-01-01T00:00Z
 
 
 async def ask(
-    ledger: LedgerWriter, name: str, at: float, *, score: float | None = 0.7, talk: str = "c1", input_tokens: int = 10
+    ledger: LedgerWriter, name: str, at: float, *, score: float | None = 0.7, talk: str = "c1", key: str = ""
 ) -> None:
     scored = None if score is None else Score(score, "linear@1")
     decision = Decision(Tier.MINI, "score", scored, 0.9, "p@1", arm="b", experiment="e")
-    attempt = Attempt("primary", Tier.MINI, "small", "h:1", Usage(input_tokens, None, 2), 5, "v")
+    attempt = Attempt("primary", Tier.MINI, "small", "h:1", Usage(10, None, 2), 5, "v")
     await ledger.open(
-        Intent(name, "", "acme", "auto", stream=False, started=DAY + at, decision=decision, conversation=talk)
+        Intent(
+            name,
+            "",
+            "acme",
+            "auto",
+            stream=False,
+            started=DAY + at,
+            decision=decision,
+            conversation=talk,
+            unit=talk,
+            reply_key=key,
+        )
     )
     ledger.settle(Record(name, Outcome.ANSWERED, 200, (attempt,), 0.1, 0.2, 50))
 
@@ -42,14 +53,16 @@ async def filled(place: LedgerPlace) -> LedgerPlace:
     """A ledger of two conversations: one that asks the same again and is passed on, and a short one."""
     ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ask(ledger, "r1", 0, score=None)
-    await ask(ledger, "r2", 60, score=0.75)
-    await ask(ledger, "r3", 120, score=0.75)
-    await ask(ledger, "r4", 5_000, score=0.75)
-    await ask(ledger, "r5", 200, score=0.75, input_tokens=11)
+    await ask(ledger, "r2", 60, score=0.75, key="same")
+    await ask(ledger, "r3", 120, score=0.75, key="same")
+    await ask(ledger, "r4", 5_000, score=0.75, key="same")
+    await ask(ledger, "r5", 200, score=0.75, key="other")
     await ask(ledger, "r6", 90, score=0.2, talk="c2")
     await ask(ledger, "r7", 95, score=0.2, talk="")
-    ledger.assess(assessment("r1", is_repetitive=True, is_empty=True))
-    ledger.assess(assessment("r2", is_repetitive=True, checks=2, failed_checks=1, logprob=-0.5))
+    ledger.assess(assessment("r1", is_repetitive=True, is_empty=True, repetition_written=True))
+    ledger.assess(
+        assessment("r2", is_repetitive=True, repetition_written=False, checks=2, failed_checks=1, logprob=-0.5)
+    )
     ledger.assess(assessment("r3", finish="", is_truncated=True, is_refusal=True, agreement=0.5, judge="j@1"))
     await tell(ledger, "r3", "escalate", 1.0, 300)
     for value in (1.0, 0.0):
@@ -100,10 +113,10 @@ async def test_replies_are_counted_with_what_was_told_of_them(filled: LedgerPlac
         refusal=1,
         checked=1,
         failed_checks=1,
-        with_logprob=1,
-        logprob=-0.5,
-        known=5,
-        again=1,  # r2 by r3; r4 came too late, r5 asked something else
+        thresholded=1,  # r3 was looked at before there was such a flag
+        known=4,  # r1, r6 and r7 have no reply key
+        again=1,  # r2 by r3; r4 came too late, r5 asked something else, though score and tokens are the same
+        logprobs={"c1": (1, -0.5)},
     )
     assert told == [
         Told("escalate", "user", 1, 1.0, 0),

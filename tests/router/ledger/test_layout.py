@@ -4,7 +4,7 @@ router/ledger/layout.py, router/ledger/migrations/running.py, router/ledger/migr
 router/ledger/migrations/versions/step_1_requests.py, router/ledger/migrations/versions/step_2_verified.py,
 router/ledger/migrations/versions/step_3_stayed.py, router/ledger/migrations/versions/step_4_reserved.py,
 router/ledger/migrations/versions/step_5_cubes.py, router/ledger/migrations/versions/step_6_reply_keys.py,
-router/ledger/migrations/versions/step_7_looked_at.py
+router/ledger/migrations/versions/step_7_looked_at.py, router/ledger/migrations/versions/step_8_written_flag.py
 """
 
 import asyncio
@@ -23,11 +23,12 @@ from backends.base import Usage
 from classifier.base import Score
 from router.base import Attempt, Decision, Intent, Outcome, Record, Tier
 from router.insight.overview import SPANS
-from router.ledger.layout import REVISION, VERSION, prepare
+from router.ledger.layout import prepare
 from router.ledger.place import reading
 from router.ledger.reading import iter_requests, read_window
 from router.ledger.rollup import verify
 from router.ledger.tables import METADATA
+from router.ledger.versions import REVISION, VERSION
 from router.ledger.writer import LedgerWriter
 
 # As the first version made it.

@@ -165,6 +165,7 @@ async def test_an_older_ledger_is_told_how_its_replies_looked(place: LedgerPlace
     with closing(engine_of(place)) as engine, engine.transaction():
         for name in SIGNS:
             engine.run(f"ALTER TABLE totals DROP COLUMN {name}", {})
+        engine.run("ALTER TABLE assessments DROP COLUMN repetition_written", {})
         engine.run("UPDATE alembic_version SET version_num = '0006'", {})
         if isinstance(place, SqlitePlace):
             engine.run("PRAGMA user_version=6", {})

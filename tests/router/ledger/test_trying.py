@@ -11,9 +11,9 @@ from router.bench.private_postgres import PrivatePostgres
 from router.commands.doctor import Finding, State, findings_of
 from router.commands.program import run
 from router.ledger import trying
-from router.ledger.layout import REVISION
 from router.ledger.place import LedgerUnreadable, PostgresPlace
 from router.ledger.trying import Tried, tried
+from router.ledger.versions import REVISION
 
 NewDatabase = Callable[[], PostgresPlace]
 
@@ -107,7 +107,7 @@ def test_check_and_doctor_tell_it_in_one_line(
     (_, line) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"ledger.url: {place}: PostgreSQL ")
     assert "this program reads" in line
-    assert line.endswith("; use the program that wrote it, or set ledger.url to another database")
+    assert line.endswith("the copy that was made before, or set ledger.url to another database")
     assert run(["check", "--config", str(config), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ledger"]["is_usable"] is False
     assert seen_by(config).state is State.FAILED

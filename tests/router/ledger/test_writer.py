@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from backends.base import Usage
 from router.base import Attempt, Decision, Intent, Label, Outcome, Rating, Record, Tier, Unavailable
@@ -23,6 +24,7 @@ from router.ledger.lookup import find_request
 from router.ledger.place import LedgerPlace, SqlitePlace, reading
 from router.ledger.posting import Batch, Found
 from router.ledger.reading import iter_requests
+from router.ledger.rollup import verify
 from router.ledger.writer import LedgerWriter
 
 
@@ -210,6 +212,32 @@ async def test_a_shadow_call_has_one_row_that_its_end_replaces_and_no_part_in_th
     (row,) = iter_requests(place)
     assert [(attempt["kind"], attempt["cost"]) for attempt in row["attempts"]] == [("primary", 5), ("shadow", 70)]
     assert (row["cost"], row["outcome"]) == (5, "answered")
+
+
+async def test_who_was_asked_in_vain_for_a_shadow_has_rows_of_its_own(place: LedgerPlace) -> None:
+    lost = tuple(replace(shadow(cost=cost), kind="hedge_loser") for cost in (3, 4))
+    judge = replace(shadow(cost=20), kind="judge")
+    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    ledger.settle(record("a"))
+    ledger.shadow("a", shadow(cost=None, error="Interrupted"))
+    ledger.shadow("a", judge, lost[:1])
+    await asyncio.sleep(0.1)
+    for _ in range(2):
+        ledger.shadow("a", shadow(), lost)
+    await ledger.aclose()
+    (row,) = iter_requests(place)
+    told = [(attempt["kind"], attempt["cost"]) for attempt in row["attempts"]]
+    assert told == [
+        ("primary", 5),
+        ("shadow", 70),
+        ("judge", 20),
+        ("hedge_loser", 3),
+        ("hedge_loser", 3),
+        ("hedge_loser", 4),
+    ]
+    assert row["cost"] == 5
+    assert verify(place) == []
 
 
 async def test_a_shadow_that_is_written_before_its_request_is_settled_takes_nobody_s_place(place: LedgerPlace) -> None:

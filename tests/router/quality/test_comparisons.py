@@ -28,6 +28,7 @@ class Bench:
     asked: list[Call] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     found: list[Assessment] = field(default_factory=list)
+    lost: list[Attempt] = field(default_factory=list)
 
     async def send(self, call: Call) -> Reply:
         self.asked.append(call)
@@ -48,9 +49,10 @@ class Bench:
     async def aclose(self) -> None:
         pass
 
-    def shadow(self, request_id: str, attempt: Attempt) -> None:
+    def shadow(self, request_id: str, attempt: Attempt, before: tuple[Attempt, ...] = ()) -> None:
         assert request_id == "req_1"
         self.attempts.append(attempt)
+        self.lost += before
 
     def assess(self, assessment: Assessment) -> None:
         self.found.append(assessment)

@@ -10,7 +10,7 @@ import pytest
 
 from router.quality.loops import counted_loops_in, loops_in
 from router.quality.prose import parts_of
-from router.quality.repetition import LONGEST, repetition_flag, repetition_of
+from router.quality.repetition import LONGEST, repetition_flag, repetition_of, repetitive_by_thresholds
 from router.quality.text_metrics import comp_ratio, distinct_n, rep_n, tail_loop
 from router.quality.tokens import clauses_in, tokens_of, words_in
 
@@ -149,3 +149,20 @@ def test_of_a_huge_text_the_end_is_looked_at() -> None:
 @pytest.mark.parametrize("text", ["\ud800" * 40, "\x00" * 100, "a\u0301" * 500, "[" * 5_000, "```" * 99, "🎉" * 20])
 def test_odd_text_is_no_mistake(text: str) -> None:
     assert 0.0 <= repetition_of(text).rep_4 <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "is_loop"),
+    [
+        (PROSE, False, False),
+        (SONG, True, False),
+        ("I am not sure about that. " * 12, True, True),
+        (CODE, False, False),
+        (PROSE + TABLE, False, False),
+        ("", False, False),
+    ],
+)
+def test_the_usual_flag_is_told_beside_ours(text: str, over: bool, is_loop: bool) -> None:  # noqa: FBT001 - of the table
+    found = repetition_of(text)
+    assert (found.by_thresholds, found.flag) == (over, is_loop)
+    assert repetitive_by_thresholds(text) == over

@@ -1,5 +1,7 @@
 """Tests router/quality/win_rates.py."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -22,6 +24,9 @@ def test_people_take_out_what_a_judge_leans() -> None:
 
 def test_with_few_labels_nothing_is_told_of_the_leaning() -> None:
     assert win_rate(judged(400, FEWEST_LABELS - 1)).corrected is None
+    of_one = judged(400, FEWEST_LABELS)
+    assert win_rate(of_one).corrected is not None
+    assert win_rate(replace(of_one, units=("u",) * 400)).corrected is None
     empty = win_rate(Judged((), (), 0, {}))
     assert (empty.raw, empty.inconsistency, empty.corrected) == (None, None, None)
 

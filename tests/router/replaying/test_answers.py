@@ -67,6 +67,7 @@ def test_what_was_asked_for_is_known(
         ("large", 0.7, CUT, between(0.8), SECOND + SHADOW),
         ("large", 0.7, CUT, EASY, SHADOW),
         ("mini", 0.3, VERIFIED[:2], HARD, None),
+        ("mini", 0.3, (*VERIFIED[:2], call("shadow", Tier.LARGE, SHADOW, told="tokenizer")), HARD, None),
     ],
 )
 def test_what_nobody_was_asked_for_is_told_by_shadow_calls_alone(

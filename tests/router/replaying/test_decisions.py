@@ -24,7 +24,7 @@ from router.policies.inputs import decision_inputs, read_inputs
 from router.policies.paced import PACED, Pace, Paced
 from router.policies.sticky import AFFINITY, Sticky
 from router.replaying.checking import Check, checked
-from router.replaying.decisions import Decider, Undecidable
+from router.replaying.decisions import UNKNOWN_FLOOR, Decider, Undecidable
 from tests.router.policies.test_certified import policy as certified_policy
 
 PRICED_ON = date(2027, 1, 15)
@@ -192,6 +192,16 @@ def test_what_could_not_be_paid_for_goes_to_mini_again() -> None:
     assert decision is not None
     check = checked([kept(decision, decision_inputs(OPEN, BOTH, pace=pace, affordable=False))], decider)
     assert check.equal == {PACED: 1}
+    assert checked([kept(decision, '{"affordable":false}')], decider).undecidable == {UNKNOWN_FLOOR: 1}
+
+
+def test_what_was_dear_before_the_price_rose_goes_to_mini_again() -> None:
+    decider = decider_of(policy={"use": "threshold", "threshold": 0.3})
+    pace = Pace(0.0, 0.2)
+    decision = Paced(decider.policy, lambda _asked: pace).affordable(OPEN, Score(0.55, "rules@1"))
+    assert decision is not None
+    check = checked([kept(decision, decision_inputs(OPEN, BOTH, pace=pace, affordable=False))], decider)
+    assert (check.equal, check.undecidable) == ({PACED: 1}, {})
 
 
 @pytest.mark.parametrize("because", ["capability", UNCERTIFIED])

@@ -86,3 +86,11 @@ def test_faults_of_the_file_are_named_with_their_place(tmp_path: Path) -> None:
         target(tmp_path, "policy: {use: threshold, threshold: 2}")
     with pytest.raises(ConfigError, match=r"other\.yaml:1:14: cache\.ttl"):
         target(tmp_path, "cache: {ttl: -60}")
+
+
+def test_a_certified_policy_whose_file_is_not_there_is_said_to_be_just_that(tmp_path: Path) -> None:
+    with pytest.raises(NotReplayable, match=r"policy\.file cannot be used") as refused:
+        target(tmp_path, "policy: {use: certified, file: nowhere.json}")
+    for words in ("No such file", "tandem calibrate", str(Path("nowhere.json").absolute()), "name where it is"):
+        assert words in str(refused.value)
+    assert "prompts" not in str(refused.value)

@@ -166,6 +166,15 @@ def test_failed_requests_cost_what_they_cost_and_unpriced_ones_are_told(
     assert (len(found.columns), found.unpriced, found.elsewhere) == (1, 1, 60_000)
 
 
+def test_where_nothing_was_scored_no_classifier_has_scored_it(logged_as: Callable[..., LoggedRequest]) -> None:
+    log = [logged_as(), logged_as(score=None, reason="asked", inputs='{"wanted":"mini"}')]
+    found = replayed(log, target(), reward=Reward.LABELS)
+    assert gathered(log, target(), reward=Reward.LABELS).scorers == {"linear@1": 1}
+    assert not [doubt for doubt in found.doubts if "versions of the classifier" in doubt]
+    other = replayed([*log, logged_as()._replace(scorer="linear@2")], target(), reward=Reward.LABELS)
+    assert "scores are of 2 versions of the classifier: linear@1, linear@2" in other.doubts
+
+
 def test_what_the_record_does_not_tell_is_refused(logged_as: Callable[..., LoggedRequest]) -> None:
     with pytest.raises(NotReplayable, match="1 of 1 requests cannot be decided again: made before the ledger kept"):
         gathered([logged_as(config="")], target(), reward=Reward.LABELS)

@@ -42,6 +42,31 @@ def test_few_events_are_too_early_however_many_units_there_are() -> None:
     assert not bool(compared(rare, rare, bounded=True).is_early)
 
 
+def test_an_arm_whose_units_do_not_differ_is_a_point_from_a_thousand_of_them_on() -> None:
+    for units, is_early in ((999, True), (1_000, False)):
+        found = compared(np.full(units, 0.3), np.full(units, 0.1))
+        assert bool(found.is_early) == is_early
+    assert float(found.low) == float(found.high) == float(found.value) == pytest.approx(0.2)
+    assert float(found.p) == 0.0
+    weights = np.random.default_rng(0).integers(1, 90, 1_700).astype(float)
+    same = difference(ratio_of(weights * 0.1, weights), ratio_of(weights[:1_100] * 0.1, weights[:1_100]), bounded=False)
+    assert (float(same.low), float(same.value), float(same.high), float(same.p)) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_one_unit_that_differs_is_too_early_again() -> None:
+    values = np.full(4_000, 0.3)
+    values[0] = 9.0
+    assert bool(compared(values, np.full(4_000, 0.1)).is_early)
+
+
+def test_shares_that_do_not_differ_leave_room_for_units_that_were_not_met() -> None:
+    ones, nothing = np.ones(2_000), np.zeros(2_000)
+    found = compared(ones, nothing, bounded=True)
+    assert not bool(found.is_early)
+    assert float(found.low) == pytest.approx(1 - 2 * np.log(40) / 2_000, abs=1e-9)
+    assert float(found.high) == 1.0
+
+
 def test_a_lucky_small_arm_is_no_surer_than_both_arms_together() -> None:
     lucky, usual = np.full(100, 0.5), np.random.default_rng(0).lognormal(0, 1.5, 5_000)
     alone = float(ratio_of(usual).variance)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from router.statistics.comparing import difference
 from router.statistics.cuped import Adjusted, adjusted
 from router.statistics.ratios import Reals, parts_of, ratio_of
 
@@ -39,3 +40,27 @@ def test_without_a_past_nothing_changes() -> None:
 def _adjusted(treated: Reals, control: Reals, before: Reals, other: Reals) -> Adjusted:
     arms = (ratio_of(treated), ratio_of(control))
     return adjusted(*arms, (parts_of(treated), parts_of(control)), (before, other))
+
+
+def test_equal_costs_before_predict_nothing_and_rounding_is_no_prediction() -> None:
+    chance = np.random.default_rng(2)
+    weights = chance.integers(1, 90, 4_000).astype(float)
+    cost = weights * chance.lognormal(0, 1, 4_000)
+    before = parts_of(0.0017 * weights, weights)
+    assert not before.any()
+    arms = ratio_of(cost[:2_000], weights[:2_000]), ratio_of(cost[2_000:], weights[2_000:])
+    parts = parts_of(cost[:2_000], weights[:2_000]), parts_of(cost[2_000:], weights[2_000:])
+    less = adjusted(*arms, parts, (before[:2_000], before[2_000:]))
+    assert (less.treated, less.control, less.slope, less.spared) == (*arms, 0.0, 0.0)
+
+
+def test_costs_that_the_days_before_tell_whole_leave_a_point() -> None:
+    before = np.random.default_rng(3).lognormal(0, 1, 4_000)
+    before[2_000:] = before[:2_000]
+    cost = 0.3 * before - np.repeat([0.0, 0.1], 2_000)
+    earlier, parts = parts_of(before), (parts_of(cost[:2_000]), parts_of(cost[2_000:]))
+    less = adjusted(ratio_of(cost[:2_000]), ratio_of(cost[2_000:]), parts, (earlier[:2_000], earlier[2_000:]))
+    assert less.spared == 1.0
+    found = difference(less.treated, less.control, bounded=False)
+    assert not bool(found.is_early)
+    assert float(found.low) == float(found.high) == pytest.approx(0.1)

@@ -17,9 +17,9 @@ import pytest
 from router.base import Unavailable
 from router.bench.private_postgres import PrivatePostgres
 from router.ledger.holding import hold
-from router.ledger.layout import REVISION
 from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
 from router.ledger.rollup import verify
+from router.ledger.versions import REVISION
 from router.ledger.writer import LedgerWriter
 from tests.router.ledger.test_rollup import attempt, intent, record
 
@@ -141,7 +141,7 @@ def test_a_database_is_laid_out_once_and_one_of_another_version_is_left_as_it_is
     assert subprocess.run(again, env=environment, capture_output=True, check=True).stdout.strip() == b"psycopg"
     with psycopg.connect(place.url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0099'")
-    with pytest.raises(Unavailable, match="its layout is version 0099, this program reads"):
+    with pytest.raises(Unavailable, match="its layout is of version 0099, which this program does not"):
         hold(place)
 
 
@@ -150,11 +150,12 @@ def test_a_database_of_an_older_version_is_brought_up_to_date(postgres: PrivateP
     hold(place).close()
     described = (
         "SELECT column_name, data_type, collation_name, column_default, is_nullable FROM information_schema.columns"
-        " WHERE table_name IN ('requests', 'totals') ORDER BY table_name, ordinal_position"
+        " WHERE table_name IN ('requests', 'totals', 'assessments') ORDER BY table_name, ordinal_position"
     )
     with psycopg.connect(place.url) as connection:
         made = connection.execute(described).fetchall()
         connection.execute("ALTER TABLE requests DROP COLUMN reply_key")
+        connection.execute("ALTER TABLE assessments DROP COLUMN repetition_written")
         for name in ("assessed", "repetitive", "refused", "empty", "truncated"):
             connection.execute(f"ALTER TABLE totals DROP COLUMN {name}")
         connection.execute("UPDATE alembic_version SET version_num = '0005'")
