@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from backends.base import BackendError, Call, Reply
+from backends.base import BackendError, Call, Lost, Reply
 from backends.capabilities import Capabilities
 
 COMPLETION = (
@@ -34,6 +34,7 @@ class Script:
         events: of a stream; a number is a silence of as many seconds.
         begins_after: seconds of silence before anything is answered.
         second: plays for second samples, whose request ids end in "-2"; None plays this one.
+        before: who was asked in vain before each reply.
     """
 
     failures: list[BackendError] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Script:
     closed_early: int = 0
     begins_after: float = 0.0
     second: "Script | None" = None
+    before: tuple[Lost, ...] = ()
 
     def body(self) -> dict[str, object]:
         """Return the last call's body."""
@@ -71,7 +73,7 @@ class ScriptedBackend:
         if script.failures:
             raise script.failures.pop(0)
         media_type = "text/event-stream" if call.stream else "application/json"
-        return Reply(self._chunks(script, call), media_type, "scripted:1")
+        return Reply(self._chunks(script, call), media_type, "scripted:1", script.before)
 
     async def _chunks(self, script: Script, call: Call) -> AsyncGenerator[bytes, None]:
         whole = False
