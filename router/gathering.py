@@ -11,7 +11,7 @@ from msgspec import Struct, field
 LONGEST: Final = 1 << 20  # bytes of one body
 TO_KEEP: Final = 64 << 20  # bytes of all bodies that are being gathered at once, for the cache or a comparison
 TO_LOOK_AT: Final = 4 << 20  # bytes of those that nobody but the looks at replies wants: some of them are enough
-_PART: Final = 48  # bytes that a part takes beside its data
+_STEP: Final = 4096  # bytes that room is taken for at once: a stream has many parts, and each of them is short
 
 
 class Room(Struct):
@@ -43,12 +43,16 @@ class Gathered:
     def add(self, data: bytes) -> None:
         """Take some events."""
         self.length += len(data)
-        if self._parts is None:
-            return
-        held = len(data) + _PART
-        self._held += held
-        self._room.left -= held
-        self._parts.append(data)
+        if self._parts is not None:
+            self._parts.append(data)
+            if self.length > self._held:
+                self._hold()
+
+    def _hold(self) -> None:
+        """Take room for what has come; let go of all where there is none."""
+        more = self.length - self._held + _STEP
+        self._held += more
+        self._room.left -= more
         if self.length > LONGEST or self._room.left < 0:
             self.close()
 

@@ -116,7 +116,7 @@ class Relay(Struct, frozen=True):
                 gathered.add(rest)
                 yield rest
             outcome = Outcome.ANSWERED
-            body = gathered.body()
+            body = gathered.body() if is_kept else None
             is_plain = self.keep is not None and body is not None and _NEVER_KEPT.search(body) is None
             self._hand_on(begun, body, reader.usage, is_plain=is_plain)
         except StopAsyncIteration:
