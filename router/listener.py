@@ -1,8 +1,9 @@
 """Bytes of a connection -> requests for the application, within limits, and its answers -> bytes.
 
 uvicorn's own HTTP protocol, but for what it leaves open: a bound on the head, refusals in the one shape
-that every error of the gateway has, word of a caller who leaves without a task that waits for it, and
-answers in as few writes as they need.
+that every error of the gateway has, word of a caller who leaves without a task that waits for it, answers in as few
+writes as they need, and an end of the connection that loses no answer: who is refused while a body is still on its way
+would meet a reset, and the refusal would be gone.
 """
 
 import asyncio
@@ -21,6 +22,11 @@ HEAD_WITHIN = 5.0  # seconds for a head, from its first byte or from the connect
 MAX_HEADERS = 100
 MAX_HEAD = 32 * 1024  # bytes
 MAX_URL = 8 * 1024  # bytes
+MAX_REST = 64 * 1024  # bytes of a body that may be read behind its answer so that the connection can be kept
+LINGER_WITHIN = 5.0  # seconds that a caller who was answered may go on sending
+LINGER_BYTES = 64 * 1024 * 1024  # and how much
+LINGER_LOOK = 0.8  # seconds between two looks whether something comes
+LINGER_LEAST = 4 * 1024  # bytes between them: who only drips has had the time to read
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _HIDDEN = re.compile(rb"^[^?]*%(?:2[ef]|5c|00)", re.IGNORECASE)
@@ -70,6 +76,8 @@ class _Cycle(RequestResponseCycle):
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.response_started = True
+        if self.more_body and self.keep_alive:
+            self.keep_alive = self._ends_soon()
         self.waiting_for_100_continue = False
         parts = [STATUS_LINE[status]]
         for name, value in (*self.default_headers, *headers):
@@ -91,6 +99,15 @@ class _Cycle(RequestResponseCycle):
             raise RuntimeError("a header has a line break in it")
         self._held = head + b"\r\n"
 
+    def _ends_soon(self) -> bool:
+        """Tell whether the rest of the body is short enough to be read for nothing, and will surely come."""
+        if self.waiting_for_100_continue:
+            return False
+        for name, value in self.scope["headers"]:
+            if name == b"content-length":
+                return int(value) <= MAX_REST
+        return False
+
     def _framed(self, body: bytes, *, is_last: bool) -> bytes:
         if self.scope["method"] == "HEAD":
             return b""
@@ -111,15 +128,18 @@ class _Cycle(RequestResponseCycle):
         if is_last:
             self.response_complete = True
             self.message_event.set()
-            if not self.keep_alive:
+            if not (self.keep_alive or self.more_body):
                 self.transport.close()
-            self.on_response()
+            self.on_response()  # where more of the body is to come, it decides how the connection ends
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
     _head = 0
+    _linger_timer: asyncio.TimerHandle | None = None  # there while what comes is dropped
+    _has_ended = False  # nothing more is said here
+    _dropped = _seen = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take note of a caller."""
@@ -132,6 +152,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that began must end in time."""
         self._unset_keepalive_if_required()
+        if self._linger_timer is not None and self._drops(data):
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as asked:
@@ -155,12 +177,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
+        if self.cycle.more_body and self.cycle.response_complete:
+            self._linger(ends=not self.cycle.keep_alive)
+            return
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
             return
-        self._idle_since = self.loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._end_idle)
+        self._idle()
 
     def _end_idle(self) -> None:
         self._idle_timer = None
@@ -170,6 +193,45 @@ class BoundedProtocol(HttpToolsProtocol):
             self._idle_timer = self.loop.call_later(left, self._end_idle)
         elif not self.transport.is_closing():
             self.transport.close()
+
+    def _linger(self, *, ends: bool) -> None:
+        """Drop what still comes behind an answer, within bounds: a close with bytes unread would be a reset.
+
+        Args:
+            ends: nothing more is said, and the caller is told so at once; otherwise the connection is kept where the
+                body ends in time.
+        """
+        self._dropped = self._seen = 0
+        self._idle_since = self.loop.time()
+        self._linger_timer = self.loop.call_later(LINGER_LOOK, self._look)
+        if not ends:
+            return
+        self._has_ended, self._awaits_head = True, False
+        if self.cycle is not None and not self.cycle.response_complete:  # what was asked before has no answer any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._left.set_result(None)
+        self.transport.write_eof()
+
+    def _drops(self, data: bytes) -> bool:
+        """Count what comes behind an answer; tells whether none of it is to be read."""
+        self._dropped += len(data)
+        if self._dropped > LINGER_BYTES:
+            self.transport.close()
+        return self._has_ended or self.transport.is_closing()
+
+    def _look(self) -> None:
+        """Go on reading while the caller goes on sending."""
+        came, self._seen = self._dropped - self._seen, self._dropped
+        if came >= LINGER_LEAST and self.loop.time() < self._idle_since + LINGER_WITHIN:
+            self._linger_timer = self.loop.call_later(LINGER_LOOK, self._look)
+        else:
+            self.transport.close()
+
+    def _idle(self) -> None:
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._end_idle)
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Read a request again without its wish for another protocol, as whose bytes the parser would take the body.
@@ -229,11 +291,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the caller left."""
-        for timer in (self._head_timer, self._idle_timer):
+        for timer in (self._head_timer, self._idle_timer, self._linger_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
-        self._left.set_result(None)
+        if not self._left.done():
+            self._left.set_result(None)
 
     def on_message_begin(self) -> None:
         """Start counting anew for each request."""
@@ -246,6 +309,10 @@ class BoundedProtocol(HttpToolsProtocol):
         """Go on reading behind a long body too: otherwise nobody would see the caller leave."""
         if self.parser.should_upgrade():
             return
+        if self._linger_timer is not None:  # behind its answer
+            self._linger_timer.cancel()
+            self._linger_timer = None
+            self._idle()
         super().on_message_complete()
         self.scope["extensions"][WHOLE] = {}
         if not self.pipeline:
@@ -266,7 +333,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the parser's words are not for callers)
         """Refuse what is not HTTP, unless it was refused already."""
-        if not self.transport.is_closing():
+        if not (self._has_ended or self.transport.is_closing()):
             self._write(400, "the request is not valid HTTP/1.1", "invalid_http")
 
     def _refuse(self, status: int, message: str, code: str) -> None:
@@ -278,4 +345,7 @@ class BoundedProtocol(HttpToolsProtocol):
         head = b"".join(b"%s: %s\r\n" % header for header in error.headers)
         length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(error.body)
         self.transport.write(STATUS_LINE[status] + head + length + error.body)
-        self.transport.close()
+        if self.pipeline:  # whose answers would be written behind the end
+            self.transport.close()
+        else:
+            self._linger(ends=True)
