@@ -11,10 +11,13 @@ from typing import Final
 from router.base import Assessment, Attempt, Intent, Label, Rating, Record, Signal
 from router.ledger import rows
 from router.ledger.cubes import Afterwards, Deltas, Ended, Facts, Signs, afterwards_of, ended_of, interrupted
-from router.ledger.engines.base import NUL, Engine, Row
+from router.ledger.engines.base import NUL, Engine, Row, Shape
 
 TRIES: Final = 5  # of a transaction that other writers are in the way of
 AT_ONCE: Final = 500  # requests that are interrupted in one transaction
+PROBE_BYTES: Final = 16 * 1024  # more than a batch of one request needs
+
+_PROBE: Final = Shape("marks", ("name", "value"), clash="replace")
 
 _FACTS: Final = """
 SELECT id, tenant, tier, experiment, arm, minute, unit, score, stream, reserved, outcome, source, cache, served
@@ -120,6 +123,16 @@ class Poster:
                 deltas.write(engine)
                 closed += len(facts)
         return closed
+
+    def probe(self) -> None:
+        """Write what needs some room, and take it back in the same transaction.
+
+        Raises:
+            Exception: one of the engine's errors, where the place does not take it.
+        """
+        with self._engine.transaction():
+            self._engine.insert(_PROBE, [("probe", "x" * PROBE_BYTES)])
+            self._engine.run("DELETE FROM marks WHERE name = :name", {"name": "probe"})
 
     def forget(self, before: float, most: int) -> int:
         """Erase text that is older, some of it at once; returns how much of one kind that was at most."""

@@ -76,7 +76,9 @@ class LedgerWriter:
         self._closing = self._waking = self._is_due = False
         self._later: asyncio.TimerHandle | None = None
         self._said = ""  # of what fails, so that a full disk is said once, not for each batch
-        self._again = _ENDLESS  # on the clock that does not jump: when to try what was put back
+        self._again = _ENDLESS  # on the clock that does not jump: when to try again after the place refused something
+        self._is_refused = False
+        self._doubted = set[str]()  # ids of records that were refused by themselves, and are tried once more
         self._thread = threading.Thread(target=self._write_until_closed, name="ledger", daemon=True)
         self._thread.start()
 
@@ -88,6 +90,10 @@ class LedgerWriter:
     def thread(self) -> int:
         """Return the identity of the thread that writes."""
         return self._thread.ident or 0
+
+    def is_refused(self) -> bool:
+        """Tell whether the place took nothing when something was last written, for a reason that may pass."""
+        return self._is_refused
 
     def open(self, intent: Intent) -> Awaitable[None]:
         """Hand over an intent; see `router.base.Ledger`."""
@@ -177,7 +183,7 @@ class LedgerWriter:
                 self._is_due = False  # before anything is taken: what comes after that rings again
             taken = self._waiting.take(all_of_it=is_due)
             handed_over = len(taken)
-            written = self._write(taken) if handed_over else True
+            written = self._write(taken) if handed_over else self._try()
             if before is not None:
                 self._forget(before)
             if self._closing and (not written or not len(self._waiting)) and self._forget_before is None:
@@ -208,13 +214,36 @@ class LedgerWriter:
                 return all(written)
             if in_words(error) != self._said:
                 _log.error("the ledger %s cannot be written: %s", self._place, in_words(error))
-            if is_passing and self._waiting.put_back(taken):
+            if is_passing or self._doubts(taken.records):
+                self._waiting.put_back(taken)
                 self._again = time.monotonic() + RETRY
+        elif self._doubted:
+            self._doubted.difference_update(record.id for record in taken.records)
+        self._is_refused = is_passing
         self._said = "" if error is None else in_words(error)
         self._tell(taken.intents, [None] * len(taken.intents), error, "written, so nothing is answered")
         self._tell(taken.ratings, found.ratings, error, "written now")
         self._tell(taken.signals, found.signals, error, "written now")
         return not is_passing
+
+    def _doubts(self, records: deque[Record]) -> bool:
+        """Tell whether what was refused is a record alone, for the first time: an answer was given for it."""
+        if len(records) != 1 or self._closing:
+            return False
+        is_first = records[0].id not in self._doubted
+        self._doubted ^= {records[0].id}
+        return is_first
+
+    def _try(self) -> bool:
+        """See whether a place that has refused something takes it now: where nobody asks, nobody would find out."""
+        if self._is_refused and not self._closing:
+            try:
+                self._poster.probe()
+            except self._engine.errors:
+                self._again = time.monotonic() + RETRY
+            else:
+                self._is_refused, self._said = False, ""
+        return True
 
     def _tell(
         self,
@@ -277,13 +306,10 @@ class _Waiting:
             theirs.extend(waiting.popleft() for _ in range(len(waiting)))
         return taken
 
-    def put_back(self, taken: "_Waiting") -> bool:
-        """Keep what an answer was given for, until it is recorded; tells whether that is anything."""
-        kept = False
+    def put_back(self, taken: "_Waiting") -> None:
+        """Keep what an answer was given for, until it is recorded."""
         for mine, theirs in zip(self.everything()[1:5], taken.everything()[1:5], strict=True):
             mine.extendleft(reversed(theirs))
-            kept |= bool(theirs)
-        return kept
 
     def ones(self) -> "list[_Waiting]":
         """Return each thing on its own, in the order in which they may be written."""

@@ -112,7 +112,7 @@ async def open_resources(
         owned.push_async_callback(quotas.aclose)
         alerts = Alerts(ledger, quotas.budgets)
         owned.push_async_callback(alerts.aclose)
-        yield Resources(writer, quotas, alerts, owned, inherited, is_refused=lambda: False)
+        yield Resources(writer, quotas, alerts, owned, inherited, is_refused=writer.is_refused)
 
 
 class SharedCache(Collector):

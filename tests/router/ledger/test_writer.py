@@ -160,6 +160,35 @@ async def test_one_record_that_cannot_be_held_does_not_stop_the_others(place: Le
     assert rows == {"a": 1, "b": None, "c": 3, "d": None}
 
 
+async def test_a_record_that_is_refused_by_itself_is_tried_once_more(tmp_path: Path) -> None:
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    with closing(sqlite3.connect(tmp_path / "l.db", isolation_level=None)) as hand:
+        refuses = "BEGIN SELECT RAISE(ABORT, 'not this one'); END"  # whatever the reason is, an answer was given
+        hand.execute(f"CREATE TRIGGER refuses BEFORE UPDATE ON requests {refuses}")
+        ledger.settle(record("a"))
+        await asyncio.sleep(0.2)
+        assert hand.execute("SELECT outcome FROM requests").fetchall() == [(None,)]
+        hand.execute("DROP TRIGGER refuses")
+        async with asyncio.timeout(2):
+            while hand.execute("SELECT outcome FROM requests").fetchone() == (None,):
+                await asyncio.sleep(0.02)
+    await ledger.aclose()
+
+
+async def test_records_that_can_never_be_held_are_given_up_at_the_second_time(tmp_path: Path) -> None:
+    ledger = LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop())
+    await asyncio.gather(*(ledger.open(intent(name)) for name in "ab"))
+    for name in "ab":
+        ledger.settle(record(name, cost=1 << 70))
+    async with asyncio.timeout(3):
+        while len(ledger._doubted) != 2:
+            await asyncio.sleep(0.01)
+        while ledger._doubted or len(ledger._waiting):
+            await asyncio.sleep(0.01)
+    await asyncio.wait_for(ledger.aclose(), 2)
+
+
 def shadow(*, cost: int | None = 70, error: str = "") -> Attempt:
     return Attempt("shadow", Tier.LARGE, "big", "h:1", None if error else Usage(1, 0, 2), cost, "v", error)
 
