@@ -90,7 +90,7 @@ class Caller:
                 sent, end = await self._exchange(asked, answer, reader, writer)
         except TimeoutError:
             sent = True
-        except OSError:
+        except (OSError, RuntimeError):  # the latter is uvloop's word for a connection that was lost a moment ago
             end = End.CUT if self._writer is not None else End.REFUSED
         ended = time.monotonic()
         if end is not End.WHOLE or not answer.keeps:
@@ -151,7 +151,7 @@ class Caller:
             return
         if by is Leaving.RST:
             own: Any = writer.get_extra_info("socket")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, AttributeError):  # the latter where it has just been lost
                 own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
         self.close()

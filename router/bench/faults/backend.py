@@ -146,7 +146,7 @@ class Stage(asyncio.Protocol):
     def _leave(self, *, resets: bool) -> None:
         if resets:
             own: Any = self._transport.get_extra_info("socket")
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, AttributeError):  # the latter where it has just been lost
                 own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._transport.abort()
         else:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from router.bench.goals import Goal
+
 OK: Final = 200
 
 
@@ -177,20 +179,6 @@ class Finding:
     request: str
     what: str
     books: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """One figure and what it may be at most."""
-
-    name: str
-    value: float
-    goal: float
-
-    @property
-    def met(self) -> bool:
-        """Tell whether it is."""
-        return self.value <= self.goal
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from router.bench.companions import BenchError
-from router.bench.faults.base import Finding, Goal, Report
+from router.bench.faults.base import Finding, Report
 from router.bench.faults.books import read_ledger
 from router.bench.faults.house import KEYS, House, open_house
 from router.bench.faults.playing import Call, cut_payload, usage_of
+from router.bench.goals import at_most
 
 if TYPE_CHECKING:
     import openai
@@ -52,8 +53,8 @@ async def run_cuts(*, seed: int, say: Callable[[str], None], points: Sequence[in
     outcomes = [[record.outcome for record in records.get(f"cut-{at:04}", ())] for at in chosen]
     findings = [Finding("truncated", f"cut-{at:04}", "the SDK took it for whole") for at in clean]
     goals = (
-        Goal("truncated", len(clean), 0),
-        Goal("lost", sum(each not in UNANSWERED for each in outcomes), 0),
+        at_most("truncated", len(clean), 0),
+        at_most("lost", sum(each not in UNANSWERED for each in outcomes), 0),
     )
     books: dict[str, object] = {"client": {"asked": len(chosen)}, "ledger": {"records": len(outcomes)}}
     return Report(seed, goals, tuple(findings[:_SHOWN]), books)

@@ -179,12 +179,13 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, *, has_redis: bool = True, change: Callable[[House], None] | None = None
+    folder: Path, *, has_redis: bool = True, has_gateway: bool = True, change: Callable[[House], None] | None = None
 ) -> AsyncGenerator[House]:
     """Yield a house whose gateway is ready; end all of it when the block ends.
 
     Args:
         folder: empty.
+        has_gateway: otherwise there is all but a gateway, with its configuration.
         change: what is done to the house, its configuration above all, before the gateway starts.
 
     Raises:
@@ -203,8 +204,9 @@ async def open_house(
         house.configuration = configuration_of(house)
         if change is not None:
             change(house)
-        house.start_gateway()
-        await house.until_ready()
+        if has_gateway:
+            house.start_gateway()
+            await house.until_ready()
         yield house
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from router.bench.faults.asking import Caller
-from router.bench.faults.base import Asked, End, Goal, Got, Report
+from router.bench.faults.base import Asked, End, Got, Report
 from router.bench.faults.books import read_books
 from router.bench.faults.checking import check
 from router.bench.faults.house import House, open_house
 from router.bench.faults.mixed import CALLERS, report_of
 from router.bench.faults.plan import plain
+from router.bench.goals import at_most
 
 READY_WITHIN: Final = 3.0
 _SHORTEST, _LONGEST = 0.05, 0.6  # seconds between two kills
@@ -68,7 +69,7 @@ async def kill_under_load(
         seed,
         books,
         [finding for finding in found if finding.kind != "not_let_go"],  # a killed gateway lets go of all at once
-        goals=(Goal("ready_again_s", round(max(ready), 3), READY_WITHIN),),
+        goals=(at_most("ready_again_s", round(max(ready), 3), READY_WITHIN),),
         details={"kills": len(ready), "connections_cut": cut},
     )
 

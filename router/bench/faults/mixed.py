@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Final
 
 from router.bench.faults.asking import Caller
-from router.bench.faults.base import OK, Books, Finding, Goal, Got, Report
+from router.bench.faults.base import OK, Books, Finding, Got, Report
 from router.bench.faults.books import read_books, summary
 from router.bench.faults.checking import KINDS, check, counts
 from router.bench.faults.house import House, get, open_files, open_house, paused
 from router.bench.faults.plan import Event, Plan, is_faulty, mixed
 from router.bench.faults.proxy import Fault, Weather
 from router.bench.faults.seen import read
+from router.bench.goals import Goal, at_most
 
 CALLERS: Final = 48
 REST_WITHIN: Final = 5.0  # seconds from the end of the load until nothing of it is left
@@ -77,8 +78,8 @@ async def run_plan(
         books,
         [*check(books), *unrest, *_unnamed(causes, books)],
         goals=(
-            Goal("calls_a_request", round(calls, 3), MOST_CALLS),
-            Goal("fine_but_failed_share", round(failed / max(1, len(fine)), 4), FINE_BUT_FAILED),
+            at_most("calls_a_request", round(calls, 3), MOST_CALLS),
+            at_most("fine_but_failed_share", round(failed / max(1, len(fine)), 4), FINE_BUT_FAILED),
         ),
         details={
             "seconds": round(seconds, 1),
@@ -204,8 +205,8 @@ def report_of(
 ) -> Report:
     """Return a report with a goal of none for each kind of fault."""
     found = counts(findings)
-    none = [Goal(kind, found[kind], 0) for kind in KINDS]
-    others = [Goal(kind, count, 0) for kind, count in found.items() if kind not in KINDS]
+    none = [at_most(kind, found[kind], 0) for kind in KINDS]
+    others = [at_most(kind, count, 0) for kind, count in found.items() if kind not in KINDS]
     shown, of_kind = list[Finding](), dict[str, int]()
     for finding in findings:
         of_kind[finding.kind] = of_kind.get(finding.kind, 0) + 1

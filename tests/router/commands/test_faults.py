@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from router.bench.companions import BenchError
-from router.bench.faults.base import Finding, Goal, Report
+from router.bench.faults.base import Finding, Report
+from router.bench.goals import at_most
 from router.commands import faults as faults_command
 from router.commands import test as test_command
 from router.commands.program import run
@@ -22,11 +23,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, object]]:
     def noting(name: str) -> Callable[..., Awaitable[Report]]:
         async def noted_run(**asked: object) -> Report:
             noted[name] = {key: value for key, value in asked.items() if key != "say"}
-            return Report(7, (Goal("lost", 0, 0),), (), {"client": {"asked": 1}}, {"seconds": 1.0}, ("redis: none",))
+            return Report(7, (at_most("lost", 0, 0),), (), {"client": {"asked": 1}}, {"seconds": 1.0}, ("redis: none",))
 
         return noted_run
 
-    for name in ("mixed", "kills", "redis", "overload", "cuts", "fuzz"):
+    for name in ("mixed", "kills", "redis", "overload", "shared_limits", "torture", "cuts", "fuzz"):
         monkeypatch.setattr(faults_command, f"run_{name}", noting(name))
     return noted
 
@@ -38,6 +39,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, object]]:
         (["--requests", "50", "--seed", "7"], {"mixed": {"seed": 7, "requests": 50}}),
         (["--kills", "3"], {"kills": {"seed": 1, "kills": 3}}),
         (["--fuzz", "9", "--requests", "5"], {"mixed": {"seed": 1, "requests": 5}, "fuzz": {"seed": 1, "requests": 9}}),
+        (["--workers", "8", "--torture"], {"shared_limits": {"seed": 1, "workers": 8}, "torture": {"seed": 1}}),
         (["--redis", "--overload", "--cuts"], {"redis": {"seed": 1}, "overload": {"seed": 1}, "cuts": {"seed": 1}}),
     ],
 )
@@ -62,11 +64,12 @@ def test_a_goal_that_is_missed_ends_with_one_and_shows_seed_request_and_books(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def losing(**_: object) -> Report:
-        return Report(7, (Goal("lost", 1, 0),), (LOST,), {})
+        return Report(7, (at_most("lost", 1, 0),), (LOST,), {})
 
     monkeypatch.setattr(faults_command, "run_mixed", losing)
     assert run(["test", "faults", "--requests", "9"]) == 1
     said = capsys.readouterr().out
+    assert "at most 0" in said
     assert "seed 7, lost, request f7-12: no record" in said
     assert "backend: mini ok whole" in said
     assert run(["test", "faults", "--json"]) == 1
