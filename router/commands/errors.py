@@ -3,7 +3,7 @@
 CommandError                 exit_code
   CommandFailed                1   what was asked could not be done
   BadUsage                     2   an argument cannot be understood
-  BadConfiguration  faults     2   the configuration file cannot be used
+  BadConfiguration  faults     3   the configuration file cannot be used
   BackendAway       ready      4   a backend does not answer
 """
 
@@ -57,7 +57,7 @@ class BadUsage(CommandError):
 class BadConfiguration(CommandError):
     """The configuration cannot be used; says all its faults at once, a line each, as editors read them."""
 
-    exit_code = 2
+    exit_code = 3
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         many = f"{len(faults)} faults" if len(faults) > 1 else "one fault"

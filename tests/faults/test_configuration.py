@@ -15,6 +15,7 @@ from router.bench.faults.asking import Caller
 from router.bench.faults.base import OK
 from router.bench.faults.house import House
 from router.bench.faults.plan import plain
+from router.commands.errors import BadConfiguration
 from router.commands.program import run
 from tests.router.config.test_reading import BAD
 
@@ -24,13 +25,13 @@ def test_there_are_fifty_bad_files() -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_ends_the_start_with_its_place_and_exit_code_2(
+def test_a_bad_file_ends_the_start_with_its_place_and_the_exit_code_of_configurations(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text, fault = BAD[name]
     path = tmp_path / "tandem.yaml"
     path.write_text(text)
-    assert run(["serve", "--config", str(path)]) == 2
+    assert run(["serve", "--config", str(path)]) == BadConfiguration.exit_code
     said = capsys.readouterr()
     assert f"{path}:{fault}" in said.err
     assert "Traceback" not in said.err

@@ -34,5 +34,5 @@ def test_a_gateway_that_cannot_start_is_shown_with_its_own_words(
     upstream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("router.bench.lives._configuration", lambda *_, **__: "sever: {}")
-    with pytest.raises(BenchError, match=r"(?s)exit code 2 .*sever"):
+    with pytest.raises(BenchError, match=r"(?s)exit code 3 .*sever"):
         live(tmp_path, upstream=upstream, cores=free_cores(), seconds=0.5, connections=4)

@@ -133,7 +133,7 @@ def test_the_file_lies_over_the_shipped_weights_and_keeps_its_promise(
     assert scored["threshold"] == found["threshold"]
     assert scored["scorer"] == load(out).scorer
     config.write_text(f"{general}policy: {{use: certified, file: {out}, loss: 0.0001}}\n")
-    assert run(["score", "where is order 7", "--config", str(config)]) == 2
+    assert run(["score", "where is order 7", "--config", str(config)]) == 3
     assert "is not certified" in capsys.readouterr().err
 
 

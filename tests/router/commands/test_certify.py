@@ -171,7 +171,7 @@ def test_a_run_that_a_model_ends_says_so_and_keeps_what_it_has(
         (("--questions", "0"), 2, "questions"),
         (("--glue", "."), 1, "holds none of CoLA/dev.tsv"),
         (("--prompts", "none.jsonl"), 1, "none.jsonl: cannot be read"),
-        (("--config", "none.yaml"), 2, "none.yaml"),
+        (("--config", "none.yaml"), 3, "none.yaml"),
         (("--suite", "tools", "--out", "/proc/none/c.json"), 1, "(/proc/none/c.json)"),
         (("--suite", "tools", "--out", "c.md"), 2, "c.md is where the report goes"),
     ],
@@ -202,5 +202,5 @@ def test_the_shipped_models_are_alike_where_the_smaller_one_holds_the_rules_and_
     config.write_text(f"certificate: {out}\nledger: {{path: {tmp_path / 'l.db'}}}\n")
     assert run(["check", "--config", str(config)]) == 0
     config.write_text(f"certificate: {out}\nbackends: {{mini: {{use: local, name: desk-large}}}}\n")
-    assert run(["check", "--config", str(config)]) == 2
+    assert run(["check", "--config", str(config)]) == 3
     assert "certifies desk-mini" in capsys.readouterr().err

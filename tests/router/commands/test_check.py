@@ -45,7 +45,7 @@ def test_the_built_in_configuration_is_in_order(capsys: pytest.CaptureFixture[st
 
 def test_every_fault_is_told_with_file_line_and_column(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config.write_text(config.read_text() + "server:\n  prot: 1\npolicy: {use: threshold, threshold: high}\n")
-    assert run(["check", "--config", str(config), "--json"]) == 2
+    assert run(["check", "--config", str(config), "--json"]) == 3
     said = capsys.readouterr()
     assert f"\n{config}:6:3: server.prot: " in said.err
     assert f"\n{config}:7:" in said.err
@@ -53,7 +53,7 @@ def test_every_fault_is_told_with_file_line_and_column(config: Path, capsys: pyt
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["check", "--config", str(tmp_path / "no.yaml")]) == 2
+    assert run(["check", "--config", str(tmp_path / "no.yaml")]) == 3
     assert "no.yaml" in capsys.readouterr().err
 
 
@@ -63,7 +63,7 @@ def test_files_that_the_configuration_names_are_read_too(
     (tmp_path / "weights.json").write_text("{}")
     (tmp_path / "prices.yaml").write_text("- [")
     config.write_text(f"classifier: {{weights: {tmp_path}/weights.json}}\nprices: {tmp_path}/prices.yaml\n")
-    assert run(["check", "--config", str(config), "--json"]) == 2
+    assert run(["check", "--config", str(config), "--json"]) == 3
     paths = [fault["path"] for fault in json.loads(capsys.readouterr().out)["error"]["faults"]]
     assert paths == ["classifier.weights", "prices"]
 
@@ -71,7 +71,7 @@ def test_files_that_the_configuration_names_are_read_too(
 def faults_of(config: Path, added: str, capsys: pytest.CaptureFixture[str]) -> list[tuple[str, int, int, str]]:
     """Return path, line, column and message of each fault of the file with something added to it."""
     config.write_text(config.read_text() + added)
-    assert run(["check", "--config", str(config), "--json"]) == 2
+    assert run(["check", "--config", str(config), "--json"]) == 3
     faults = json.loads(capsys.readouterr().out)["error"]["faults"]
     assert {fault["file"] for fault in faults} == {str(config)}
     return [(fault["path"], fault["line"], fault["column"], fault["message"]) for fault in faults]

@@ -18,7 +18,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_each_kind_has_the_exit_code_that_the_manual_promises() -> None:
-    assert [kind.exit_code for kind in (CommandFailed, BadUsage, BadConfiguration, BackendAway)] == [1, 2, 2, 4]
+    assert [kind.exit_code for kind in (CommandFailed, BadUsage, BadConfiguration, BackendAway)] == [1, 2, 3, 4]
 
 
 def test_all_faults_of_a_configuration_are_told_at_once() -> None:

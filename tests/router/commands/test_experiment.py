@@ -60,7 +60,7 @@ def test_a_file_that_is_wrong_is_refused_with_all_its_faults(told: Told, tmp_pat
     file = tmp_path / "half.yaml"
     file.write_text(USUAL.replace("threshold: 0.3", "threshold: 3").replace("unit: user", "unit: users"))
     code, out, said = told("start", "FILE", "--json")
-    assert code == 2
+    assert code == 3
     assert said.startswith("error: the experiment has 2 faults\n")
     assert f"{file}:2:7: unit: must be one of tenant, user, conversation" in said
     assert json.loads(out)["error"]["faults"][1]["path"] == "arms.lower.threshold"

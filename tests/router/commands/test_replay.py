@@ -110,7 +110,7 @@ def test_a_span_is_replayed_alone(ledger: Path, config: Path, capsys: pytest.Cap
     [
         ([], 2, "what to replay is not said"),
         (["--check", "--policy", "x.yaml"], 2, "what to replay is not said"),
-        (["--policy", "none.yaml"], 2, "none.yaml"),
+        (["--policy", "none.yaml"], 3, "none.yaml"),
     ],
 )
 def test_what_cannot_be_understood_is_said(

@@ -223,7 +223,7 @@ def test_a_file_that_cannot_be_read_and_weights_that_cannot_be_used_are_named(
     assert run(["score", "--file", str(tmp_path / "no.jsonl")]) == 1
     (tmp_path / "weights.json").write_text("{}")
     (tmp_path / "tandem.yaml").write_text(f"classifier: {{weights: {tmp_path}/weights.json}}\n")
-    assert run(["score", "hi", "--config", str(tmp_path / "tandem.yaml")]) == 2
+    assert run(["score", "hi", "--config", str(tmp_path / "tandem.yaml")]) == 3
     said = capsys.readouterr().err
     assert "no.jsonl" in said
     assert "weights.json" in said
