@@ -235,20 +235,30 @@ class _Digest:
     def __init__(self, folder: Path) -> None:
         self._files = sorted((*folder.glob("*.safetensors"), folder / "config.json"))
         self._value = b""
+        self._error: OSError | None = None
         self._thread = threading.Thread(target=self._compute, name="torch-digest", daemon=True)
         self._thread.start()
 
     def value(self) -> bytes:
-        """Return 32 bytes."""
+        """Return 32 bytes.
+
+        Raises:
+            ModelRefused: a file could not be read to its end, though it was there.
+        """
         self._thread.join()
+        if self._error is not None:
+            raise ModelRefused(f"{self._error.filename}: cannot be read: {self._error.strerror}") from self._error
         return self._value
 
     def _compute(self) -> None:
         whole = hashlib.sha256()
-        for file in self._files:
-            blob = file.resolve().name
-            named = file.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob)
-            whole.update(file.name.encode() + b"\0" + (bytes.fromhex(blob) if named else _sha256(file)))
+        try:
+            for file in self._files:
+                blob = file.resolve().name
+                named = file.is_symlink() and re.fullmatch("[0-9a-f]{64}", blob)
+                whole.update(file.name.encode() + b"\0" + (bytes.fromhex(blob) if named else _sha256(file)))
+        except OSError as error:  # told to whoever asks for the value; nobody does where loading failed before
+            self._error = error
         self._value = whole.digest()
 
 

@@ -24,6 +24,7 @@ from transformers import (  # noqa: E402
 )
 
 from backends.engines.base import ModelRefused  # noqa: E402
+from backends.engines.torch_engine import loading  # noqa: E402
 from backends.engines.torch_engine.base import Loaded  # noqa: E402
 from backends.engines.torch_engine.batch_trial import Runner, generated  # noqa: E402
 from backends.engines.torch_engine.forwards import Forwards  # noqa: E402
@@ -178,6 +179,12 @@ def test_weights_that_are_damaged_or_missing_are_refused(copy: Path) -> None:
     assert "cannot load the weights" in refusal(copy)
     file.unlink()
     assert "no *.safetensors" in refusal(copy)
+
+
+def test_a_file_that_goes_away_while_it_is_read_is_named(tmp_path: Path) -> None:
+    digest = loading._Digest(tmp_path)  # there is no config.json
+    with pytest.raises(ModelRefused, match="config.json: cannot be read: No such file"):
+        digest.value()
 
 
 def test_weights_that_are_no_numbers_are_refused(copy: Path) -> None:
