@@ -183,7 +183,7 @@ def test_weights_that_are_damaged_or_missing_are_refused(copy: Path) -> None:
 
 def test_a_file_that_goes_away_while_it_is_read_is_named(tmp_path: Path) -> None:
     digest = loading._Digest(tmp_path)  # there is no config.json
-    with pytest.raises(ModelRefused, match="config.json: cannot be read: No such file"):
+    with pytest.raises(ModelRefused, match=r"config\.json: cannot be read: No such file"):
         digest.value()
 
 
