@@ -230,6 +230,9 @@ class _Reader:
 
 def _text(name: str, node: yaml.Node, fault: Fault) -> str:
     if isinstance(node, yaml.ScalarNode) and node.value.strip():
+        if any("\ud800" <= each <= "\udfff" for each in node.value):
+            fault(node, f"{name} holds half a surrogate pair")
+            return ""
         return str(node.value)
     fault(node, f"{name} is empty or not a single value")
     return ""

@@ -10,10 +10,10 @@ import base64
 import binascii
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from backends.dialects.base import DialectError
 from backends.dialects.reading import UNREADABLE, Fields, needed, text
@@ -30,6 +30,7 @@ WISH: Final = (
 _KIND: Final = "compaction"
 _MARK: Final = "tandem1."  # says who wrote it, and how
 _SAYS: Final = "What was said and done until here:\n"
+MOST_TEXTS: Final = 2_048  # of the user; a chat has no more messages
 _NO_USAGE: Final[Fields] = {
     "input_tokens": 0,
     "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -47,7 +48,7 @@ class Compacted(Struct, frozen=True):
         rest: what a model wrote down of everything else.
     """
 
-    user: Sequence[str]
+    user: Annotated[Sequence[str], Meta(max_length=MOST_TEXTS)]
     rest: str
 
 

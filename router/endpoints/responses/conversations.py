@@ -64,8 +64,12 @@ class ConversationEndpoints:
         document, metadata = await self._document(request)
         items = [] if document.get("items") is None else _items(document)
         made = await self._kept.make(tenant, metadata_of(metadata))
-        if items:
-            await self._kept.add(tenant, made.id, items)
+        try:
+            if items:
+                await self._kept.add(tenant, made.id, items)
+        except GatewayError:
+            await self.objects.delete(tenant, KIND, made.id)  # whose id nobody will ever know
+            raise
         return JSONResponse(_shown(made))
 
     async def one(self, request: Request) -> Response:

@@ -160,7 +160,8 @@ class Following:
             return events_of(response, after=self._after)
         if self._type in _LAST:
             return b""
-        return last_event(response, number=max(self._number, self._after) + 1)
+        number = self._number + 1  # the same for whoever asks, so that nobody gets it twice
+        return last_event(response, number=number) if number > self._after else b""
 
     def _wanted(self, events: bytes) -> bytes:
         return b"".join(event + b"\n\n" for event in events.split(b"\n\n") if self._is_wanted(event))

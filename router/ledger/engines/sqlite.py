@@ -93,7 +93,11 @@ class SqliteEngine:
         if found is None or found[:2] != self._file:
             raise sqlite3.OperationalError("the file was removed or replaced; put it back, or start the gateway anew")
         size = found[2]
-        if size < self._size and not self._was_cut and size < _told_size(self._path):
+        try:
+            is_cut = size < self._size and not self._was_cut and size < _told_size(self._path)
+        except OSError as error:  # of which the thread that writes must not die
+            raise sqlite3.OperationalError(f"the file cannot be read: {error.strerror or error}") from error
+        if is_cut:
             self._was_cut = f"it was cut from {self._size} to {size} bytes; {_OTHER_FILE}"
         if self._was_cut:
             raise Damaged(self._was_cut)

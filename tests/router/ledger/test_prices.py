@@ -279,6 +279,7 @@ BAD = {
         "self_hosted.gpus is no whole number",
     ),
     "no list": (("  desk: 1\n",), 3, "prices is not a list"),
+    "half a character": ((row(model='"\\ud800"'),), 3, "model holds half a surrogate pair"),
 }
 
 

@@ -42,6 +42,21 @@ def write(engine: SqliteEngine, name: str) -> None:
         engine.insert(MARK, [(name, "y")])
 
 
+def test_a_file_that_cannot_be_looked_at_is_refused_for_now(
+    path: Path, engine: SqliteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(engine, "before")
+
+    def out_of_descriptors(_path: str) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("router.ledger.engines.sqlite._told_size", out_of_descriptors)
+    os.truncate(path, PAGE)
+    with pytest.raises(sqlite3.OperationalError, match="cannot be read: Too many open files") as refused:
+        write(engine, "after")
+    assert engine.is_passing(refused.value)
+
+
 @pytest.mark.parametrize("left", [0, 50, PAGE, 100 * PAGE + 7])
 def test_a_file_that_was_cut_short_takes_nothing_more_though_it_could(
     left: int, path: Path, engine: SqliteEngine
