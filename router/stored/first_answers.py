@@ -11,17 +11,15 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from router.base import Unavailable
-from router.stored.opening import opened
-from router.stored.owners import Owner
+from router.stored.owned_file import OwnedFile
 
 KEPT_FOR: Final = 86_400.0  # seconds
 ERASE_EVERY: Final = 60.0  # seconds between looks for what is too old
@@ -44,7 +42,6 @@ _RELEASE_ALL: Final = "DELETE FROM answers WHERE owner = ? AND status IS NULL"
 _ERASE: Final = "DELETE FROM answers WHERE name IN (SELECT name FROM answers WHERE made < ? LIMIT ?)"
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 _read_headers: Final = msgspec.msgpack.Decoder(tuple[tuple[bytes, bytes], ...]).decode
 
 
@@ -78,7 +75,7 @@ class Claim(Struct, frozen=True):
     answer: FirstAnswer | None = None
 
 
-class FirstAnswers:
+class FirstAnswers(OwnedFile):
     """Answers by the name of their key; a running loop is needed."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -90,20 +87,11 @@ class FirstAnswers:
         Raises:
             Unavailable: the file cannot be written.
         """
-        self._path, self._clock = path, clock
-        try:
-            self._connection = opened(path, version=_VERSION, layout=_LAYOUT)
-            self._owner = Owner(path)
-        except (sqlite3.Error, OSError) as error:
-            raise _unavailable(path) from error
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="first answers")
-        self._loop = asyncio.get_running_loop()
+        super().__init__(path, version=_VERSION, layout=_LAYOUT, what="first answers", unavailable=_unavailable)
+        self._clock = clock
         self._is_closed = self._is_tried_later = False
         self._held: dict[bytes, FirstAnswer] = {}  # what the file has not taken; of the thread
         self._later = self._loop.call_soon(self._tidy)
-
-    def __repr__(self) -> str:
-        return f"<FirstAnswers {self._path}>"
 
     async def claim(self, name: bytes, digest: bytes) -> Claim:
         """Claim a key for a body, or return what is known of it.
@@ -138,16 +126,6 @@ class FirstAnswers:
         finally:  # also for a caller who waits no more
             self._connection.close()
             self._owner.close()
-
-    def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
-        return self._loop.run_in_executor(self._thread, self._told, work, *given)
-
-    def _told(self, work: Callable[..., _T], *given: object) -> _T:
-        try:
-            return work(*given)
-        except (sqlite3.Error, OSError) as error:
-            _log.error("first answers in %s cannot be used: %s", self._path, error)
-            raise _unavailable(self._path) from error
 
     def _claim(self, name: bytes, digest: bytes) -> Claim:
         now, connection = self._clock(), self._connection
@@ -200,9 +178,6 @@ class FirstAnswers:
     def _write(self, name: bytes, answer: FirstAnswer) -> None:
         headers = msgspec.msgpack.encode(answer.headers)
         self._execute(_KEEP, (answer.status, headers, answer.body, answer.whole, name, self._owner.name))
-
-    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
-        self._connection.execute(statement, values)
 
     def _is_alive(self, owner: str) -> bool:
         """Tell whether the process lives that made a claim; gives its claims up where it does not."""

@@ -5,17 +5,13 @@ looks whether somebody has. Knows names alone: what is said lies among the store
 """
 
 import asyncio
-import logging
-import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from router.base import Unavailable
-from router.stored.opening import opened
-from router.stored.owners import Owner
+from router.stored.owned_file import OwnedFile
 
 Name = tuple[str, str]
 """Tenant and id."""
@@ -34,11 +30,8 @@ _OWNER: Final = "SELECT owner FROM runs WHERE tenant = ? AND id = ?"
 _ALL: Final = "SELECT tenant, id, owner FROM runs"
 _STOPPING: Final = "SELECT tenant, id FROM runs WHERE owner = ? AND stopping"
 
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
-
-class Runs:
+class Runs(OwnedFile):
     """Who makes what; a running loop is needed. Each call may raise `router.base.Unavailable`."""
 
     def __init__(self, path: Path) -> None:
@@ -47,17 +40,7 @@ class Runs:
         Raises:
             Unavailable: the file cannot be written.
         """
-        self._path = path
-        try:
-            self._connection = opened(path, version=_VERSION, layout=_LAYOUT)
-            self._owner = Owner(path)
-        except (sqlite3.Error, OSError) as error:
-            raise _unavailable(path) from error
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="runs")
-        self._loop = asyncio.get_running_loop()
-
-    def __repr__(self) -> str:
-        return f"<Runs {self._path}>"
+        super().__init__(path, version=_VERSION, layout=_LAYOUT, what="runs", unavailable=_unavailable)
 
     async def begin(self, name: Name) -> None:
         """Say that this process makes it."""
@@ -90,19 +73,6 @@ class Runs:
         finally:  # also for a caller who waits no more
             self._connection.close()
             self._owner.close()
-
-    def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
-        return self._loop.run_in_executor(self._thread, self._told, work, *given)
-
-    def _told(self, work: Callable[..., _T], *given: object) -> _T:
-        try:
-            return work(*given)
-        except (sqlite3.Error, OSError) as error:
-            _log.error("runs in %s cannot be used: %s", self._path, error)
-            raise _unavailable(self._path) from error
-
-    def _execute(self, statement: str, values: tuple[object, ...]) -> None:
-        self._connection.execute(statement, values)
 
     def _stop(self, name: Name) -> bool:
         self._connection.execute(_STOP, name)

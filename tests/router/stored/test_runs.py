@@ -1,4 +1,4 @@
-"""router/stored/runs.py: who makes what, and who wants it to end."""
+"""router/stored/runs.py, router/stored/owned_file.py: who makes what, and who wants it to end."""
 
 import sqlite3
 from contextlib import closing
