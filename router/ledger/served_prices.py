@@ -73,12 +73,7 @@ def kept_prices(ledger: Reading) -> list[Served]:
 
 def changes_in(rows: Sequence[Row], ledger: Reading) -> list[Change]:
     """Return what a book has lost of what was served with, by line."""
-    kept = kept_prices(ledger)
-
-    def was_charged(version: str) -> bool:
-        return ledger.one(_CHARGED, version=version) is not None
-
-    return sorted(_changes(kept, rows, was_charged), key=lambda change: (change.line, change.words))
+    return _changes_since(kept_prices(ledger), rows, ledger)
 
 
 def keep_prices(place: LedgerPlace, rows: Sequence[Row], *, names: Iterable[str], today: date) -> list[Change]:
@@ -91,8 +86,9 @@ def keep_prices(place: LedgerPlace, rows: Sequence[Row], *, names: Iterable[str]
     wanted = tuple(names)
     told = [_told(row, today) for row in rows if any(row.covers(name) for name in wanted)]
     with reading(place) as opened:
-        changes, known = changes_in(rows, opened), kept_prices(opened)
-    fresh = [(f"{_NAME}{each.version}", _written(each)) for each in told if each not in known]
+        kept = kept_prices(opened)
+        changes = _changes_since(kept, rows, opened)
+    fresh = [(f"{_NAME}{each.version}", _written(each)) for each in told if each not in kept]
     if fresh:
         with closing(engine_of(place)) as engine:
             try:
@@ -101,6 +97,13 @@ def keep_prices(place: LedgerPlace, rows: Sequence[Row], *, names: Iterable[str]
             except engine.errors as error:
                 raise unavailable(place, "written", in_words(error)) from error
     return changes
+
+
+def _changes_since(kept: Sequence[Served], rows: Sequence[Row], ledger: Reading) -> list[Change]:
+    def was_charged(version: str) -> bool:
+        return ledger.one(_CHARGED, version=version) is not None
+
+    return sorted(_changes(kept, rows, was_charged), key=lambda change: (change.line, change.words))
 
 
 def _changes(kept: Sequence[Served], rows: Sequence[Row], was_charged: Callable[[str], bool]) -> Iterator[Change]:
