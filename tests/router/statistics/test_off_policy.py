@@ -27,34 +27,28 @@ def test_all_three_find_what_the_other_policy_is_worth() -> None:
     assert found.doubly_robust.half_width < found.ips.half_width
 
 
+TWO_SEEN = Log(
+    rewards=np.array([1.0, 0.0, 5.0, 5.0]),
+    seen=np.array([True, True, False, False]),
+    probabilities=np.array([0.5, 0.25, 0.5, 0.25]),
+    features=np.ones((4, 1)),
+    clusters=np.arange(4),
+    differs=np.ones(4, dtype=bool),
+)
+
+
 def test_weights_are_one_over_the_probability_of_what_was_seen() -> None:
     """Two rows seen of four, by hand: (1 / 0.5 + 0 / 0.25) / 4, and that over the mean weight."""
-    log = Log(
-        rewards=np.array([1.0, 0.0, 5.0, 5.0]),
-        seen=np.array([True, True, False, False]),
-        probabilities=np.array([0.5, 0.25, 0.5, 0.25]),
-        features=np.ones((4, 1)),
-        clusters=np.arange(4),
-        differs=np.ones(4, dtype=bool),
-    )
-    assert ips(log).value == pytest.approx(0.5)
-    assert snips(log).value == pytest.approx(2.0 / 6.0)
-    assert support_of(log).effective == pytest.approx(36.0 / 20.0)
+    assert ips(TWO_SEEN).value == pytest.approx(0.5)
+    assert snips(TWO_SEEN).value == pytest.approx(2.0 / 6.0)
+    assert support_of(TWO_SEEN).effective == pytest.approx(36.0 / 20.0)
 
 
 def test_errors_are_those_of_the_clusters_around_the_figure() -> None:
     """Weights 2 and 4 around 1/3: parts 4/3 and -4/3 of the sum 6, beside two clusters that nothing was seen of."""
-    log = Log(
-        rewards=np.array([1.0, 0.0, 5.0, 5.0]),
-        seen=np.array([True, True, False, False]),
-        probabilities=np.array([0.5, 0.25, 0.5, 0.25]),
-        features=np.ones((4, 1)),
-        clusters=np.arange(4),
-        differs=np.ones(4, dtype=bool),
-    )
-    assert snips(log).error == pytest.approx((2 * (4 / 3 / 6) ** 2 * 4 / 3) ** 0.5)
-    assert ips(log).error == pytest.approx(((1.5**2 + 3 * 0.5**2) / 16 * 4 / 3) ** 0.5)
-    alike = replace(log, rewards=np.where(log.seen, 0.7, 5.0))
+    assert snips(TWO_SEEN).error == pytest.approx((2 * (4 / 3 / 6) ** 2 * 4 / 3) ** 0.5)
+    assert ips(TWO_SEEN).error == pytest.approx(((1.5**2 + 3 * 0.5**2) / 16 * 4 / 3) ** 0.5)
+    alike = replace(TWO_SEEN, rewards=np.where(TWO_SEEN.seen, 0.7, 5.0))
     assert snips(alike).error == pytest.approx(0.0, abs=1e-12), "whatever was seen was worth as much"
 
 
