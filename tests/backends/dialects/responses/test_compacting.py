@@ -1,12 +1,15 @@
 """backends/dialects/responses/compacting.py and backends/dialects/responses/from_compaction.py."""
 
+import base64
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from openai.types.responses import CompactedResponse
 
 from backends.dialects.base import DialectError
+from backends.dialects.responses.compacting import MOST_TEXTS
 from backends.dialects.responses.from_compaction import FromCompaction
 from backends.dialects.responses.from_responses import FromResponses
 
@@ -72,3 +75,11 @@ def test_an_item_that_was_not_made_here_is_refused_by_its_name(sealed: object) -
     with pytest.raises(DialectError) as refused:
         FromResponses({"model": "m", "input": [item]})
     assert refused.value.param == "input[0].encrypted_content"
+
+
+@pytest.mark.parametrize(("texts", "is_read"), [(MOST_TEXTS, True), (MOST_TEXTS + 1, False)])
+def test_an_item_has_no_more_texts_than_a_chat_has_messages(texts: int, *, is_read: bool) -> None:
+    sealed = "tandem1." + base64.b64encode(json.dumps({"user": ["a"] * texts, "rest": ""}).encode()).decode()
+    asked: Any = {"model": "m", "input": [{"type": "compaction", "encrypted_content": sealed}]}
+    with nullcontext() if is_read else pytest.raises(DialectError):
+        FromResponses(asked)

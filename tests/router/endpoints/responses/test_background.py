@@ -129,6 +129,8 @@ async def test_another_process_tells_of_it_and_ends_it(serve_house: Served, tmp_
         heard = await following
         assert [event.sequence_number for event in heard] == list(range(len(heard)))
         assert (heard[-1].type, heard[-1].response.status) == ("response.incomplete", "cancelled")
+        behind = await client.responses.retrieve(running.id, stream=True, starting_after=len(heard) - 1)
+        assert [event async for event in behind] == [], "nobody gets the last event twice"
         assert house.mini.closed_early == 1
         erased = await hanging(client, house)
         async with asyncio.timeout(LONG):

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from router.endpoints.whose import digest_of
+from router.stored.sqlite_objects import SqliteObjects
 from tests.router.conftest import OpenHouse, Served
 from tests.router.endpoints.responses.test_background import ended, sdk
 from tests.router.endpoints.responses.test_dialect import ACME, KEYS, LOOK_UP, RIVAL, completion
@@ -153,6 +154,24 @@ async def test_what_is_wrong_is_refused_by_its_name(open_house: OpenHouse, monke
         asked = {"model": "mini", "input": "a", "conversation": made["id"]}
         assert await refused("/v1/responses", asked) == (400, "conversation")
         assert not house.mini.calls
+
+
+async def test_a_conversation_whose_items_find_no_room_is_not_left_behind(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[str]()
+    delete = SqliteObjects.delete
+
+    async def noted(objects: SqliteObjects, tenant: str, kind: str, identifier: str) -> bool:
+        made.append(identifier)
+        return await delete(objects, tenant, kind, identifier)
+
+    monkeypatch.setattr(SqliteObjects, "delete", noted)
+    async with open_house(stored={"max_bytes_per_tenant": 1 << 20}) as house:
+        large = {**HELLO, "content": "x" * (1 << 20)}
+        assert (await house.client.post(PATH, json={"items": [large]})).status_code == 507
+        (left,) = made
+        assert (await house.client.get(f"{PATH}/{left}")).status_code == 404
 
 
 async def test_an_answer_that_cannot_be_added_says_so_and_is_given(open_house: OpenHouse) -> None:
