@@ -11,7 +11,8 @@ from router.base import Policy, Tier
 from router.cascade import ANEW, Cascade
 from router.certificate import CertificateError, Gate, Identity, open_gate
 from router.config.faults import ConfigError, Fault
-from router.config.models import CascadeOptions, CertifiedOptions, Config, ExplicitOptions, PolicyOptions
+from router.config.models import Config
+from router.config.policies import CascadeOptions, CertifiedOptions, ExplicitOptions, PolicyOptions
 from router.eligibility import token_bounds
 from router.policies.cascade import Zones
 from router.policies.explicit import Explicit

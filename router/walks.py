@@ -19,7 +19,8 @@ from router.base import Ledger, Tier
 from router.cascade import Cascade
 from router.certificate import Gate
 from router.config.kinds import capabilities_of, has_replicas
-from router.config.models import CascadeOptions, CertifiedOptions, Config
+from router.config.models import Config
+from router.config.policies import CascadeOptions, CertifiedOptions
 from router.deciding import cascade_of, chosen_of, gate_of, gives_way, policy_of, stays
 from router.eligibility import Eligibility
 from router.endpoints.embeddings import TIER as EMBEDDINGS

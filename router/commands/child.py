@@ -19,7 +19,7 @@ from typing import Self
 import httpx2
 
 from router.commands.errors import BackendAway, CommandFailed
-from router.config.models import ServerOptions
+from router.config.server import ServerOptions
 
 _PR_SET_PDEATHSIG = 1
 _CLOSES_WITHIN = 5.0  # seconds that the gateway gets beyond its drain

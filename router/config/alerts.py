@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from router.config.options import Money, Number, Options
 from router.statistics.watchable import (
     DROP,
     FALSE_ALARM_EVERY,
@@ -25,26 +26,10 @@ RUNBOOK = "deploy/runbook.md"
 LONGEST_URL = 2_000
 
 
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise PydanticCustomError("not_a_number", "must be a number")
-    return value
+_Share = Annotated[float, Field(gt=0, lt=1), Number]
 
 
-def _money(value: object) -> object:
-    """Read a number as it was written: 0.1 is a tenth."""
-    return str(value) if isinstance(value, float) else _number(value)
-
-
-_Number = BeforeValidator(_number)
-_Share = Annotated[float, Field(gt=0, lt=1), _Number]
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class WebhookOptions(_Options):
+class WebhookOptions(Options):
     """Who is told, in the form of Alertmanager's webhook, version 4.
 
     Attributes:
@@ -56,8 +41,8 @@ class WebhookOptions(_Options):
 
     url: str
     secret: SecretStr | None = None
-    timeout: Annotated[float, Field(gt=0, le=60), _Number] = 5.0
-    repeat: Annotated[float, Field(ge=60, le=604_800), _Number] = 14_400.0
+    timeout: Annotated[float, Field(gt=0, le=60), Number] = 5.0
+    repeat: Annotated[float, Field(ge=60, le=604_800), Number] = 14_400.0
 
     @field_validator("url")
     @classmethod
@@ -86,7 +71,7 @@ class WebhookOptions(_Options):
         return secret
 
 
-class AlertsOptions(_Options):
+class AlertsOptions(Options):
     """What is watched.
 
     Attributes:
@@ -114,15 +99,15 @@ class AlertsOptions(_Options):
     webhook: WebhookOptions | None = None
     runbook: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[!-~]+$")] = RUNBOOK
     memory: Path | None = None
-    drift_window: Annotated[int, Field(ge=FEWEST, le=1_000_000), _Number] = 2_000
-    drift_reference: Annotated[int, Field(ge=FEWEST, le=1_000_000), _Number] = 5_000
-    drift_alpha: Annotated[float, Field(ge=1e-9, le=0.1), _Number] = 0.001
-    accuracy: Annotated[float, Field(gt=0, le=HIGHEST_ACCURACY), _Number] | None = None
-    accuracy_drop: Annotated[float, Field(ge=SMALLEST_DROP, lt=1), _Number] = DROP
-    accuracy_false_alarm_every: Annotated[float, Field(ge=200, le=10_000_000), _Number] = FALSE_ALARM_EVERY
-    overhead: Annotated[float, Field(gt=0, le=60), _Number] = 0.05
-    cost_factor: Annotated[float, Field(gt=1, le=1_000), _Number] = 2.0
-    cost_usd_per_hour: Annotated[Decimal, Field(gt=0, le=1_000_000), BeforeValidator(_money)] | None = None
+    drift_window: Annotated[int, Field(ge=FEWEST, le=1_000_000), Number] = 2_000
+    drift_reference: Annotated[int, Field(ge=FEWEST, le=1_000_000), Number] = 5_000
+    drift_alpha: Annotated[float, Field(ge=1e-9, le=0.1), Number] = 0.001
+    accuracy: Annotated[float, Field(gt=0, le=HIGHEST_ACCURACY), Number] | None = None
+    accuracy_drop: Annotated[float, Field(ge=SMALLEST_DROP, lt=1), Number] = DROP
+    accuracy_false_alarm_every: Annotated[float, Field(ge=200, le=10_000_000), Number] = FALSE_ALARM_EVERY
+    overhead: Annotated[float, Field(gt=0, le=60), Number] = 0.05
+    cost_factor: Annotated[float, Field(gt=1, le=1_000), Number] = 2.0
+    cost_usd_per_hour: Annotated[Decimal, Field(gt=0, le=1_000_000), Money] | None = None
     unpriced_share: _Share = 0.001
     estimated_share: _Share = 0.01
     error_share: _Share = 0.05

@@ -6,10 +6,10 @@ Frozen values, as everything of the file; what is not said of a tenant is what t
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, field_validator
 
 from cache.addresses import read_address
+from router.config.options import Money, Number, Options
 from router.guards.limits.base import Allowance, Span
 from router.guards.priorities import HIGHEST, LOWEST
 from router.policies.paced import Pace
@@ -18,24 +18,13 @@ NANO: Final = Decimal(1_000_000_000)
 HIGHEST_BUDGET: Final = 1_000_000  # USD; sums of ten times that are still exact inside Redis
 
 
-def _whole(value: object) -> object:
-    if isinstance(value, bool):
-        raise PydanticCustomError("not_a_number", "must be a number")
-    return value
-
-
-def _money(value: object) -> object:
-    """Read a number as it was written: 0.1 is a tenth."""
-    return str(value) if isinstance(value, float) else _whole(value)
-
-
 Precedence = Literal["quality_first", "budget_first"]
 
-_Count = Annotated[int, Field(ge=1, le=1_000_000_000), BeforeValidator(_whole)]
-_Usd = Annotated[Decimal, Field(ge=0, le=HIGHEST_BUDGET, decimal_places=9), BeforeValidator(_money)]
+_Count = Annotated[int, Field(ge=1, le=1_000_000_000), Number]
+_Usd = Annotated[Decimal, Field(ge=0, le=HIGHEST_BUDGET, decimal_places=9), Money]
 
 
-class AllowanceOptions(BaseModel):
+class AllowanceOptions(Options):
     """How much a tenant may; what is not said is not limited.
 
     Attributes:
@@ -52,14 +41,12 @@ class AllowanceOptions(BaseModel):
             `budget_first` goes below it, until Mini answers all.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
     requests_per_minute: _Count | None = None
     tokens_per_minute: _Count | None = None
     in_flight: _Count | None = None
     budget_usd: _Usd | None = None
     budget_window: Span | None = None
-    quality_floor: Annotated[float, Field(ge=0, le=1), BeforeValidator(_whole)] | None = None
+    quality_floor: Annotated[float, Field(ge=0, le=1), Number] | None = None
     precedence: Precedence | None = None
 
 
@@ -71,11 +58,11 @@ class TenantOptions(AllowanceOptions):
         resolution_hours: after one of its conversations is closed, in which it may open again; None: as for all.
     """
 
-    priority: Annotated[int, Field(ge=LOWEST, le=HIGHEST), BeforeValidator(_whole)] = 0
-    resolution_hours: Annotated[float, Field(gt=0, le=8_760), BeforeValidator(_whole)] | None = None
+    priority: Annotated[int, Field(ge=LOWEST, le=HIGHEST), Number] = 0
+    resolution_hours: Annotated[float, Field(gt=0, le=8_760), Number] | None = None
 
 
-class LimitsOptions(BaseModel):
+class LimitsOptions(Options):
     """What holds for all tenants.
 
     Attributes:
@@ -85,8 +72,6 @@ class LimitsOptions(BaseModel):
         answer_tokens: reserved for an answer whose request names no limit. None: the largest context that a backend is
             said to have, or else 16,384. A longer answer costs more than was reserved for it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     default: AllowanceOptions = AllowanceOptions()
     shared: bool | None = None

@@ -20,7 +20,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from router.base import Tier
-from router.config.models import Options, PolicyOptions
+from router.config.options import Options
+from router.config.policies import PolicyOptions
 
 Unit = Literal["tenant", "user", "conversation"]
 Quality = Literal["resolution", "agreement", "checks", "thumbs"]

@@ -13,7 +13,9 @@ from router.base import Tier
 from router.config.document import Document, Note, Steps
 from router.config.environment import fill
 from router.config.kinds import BackendOptions
-from router.config.models import Config, Options, PolicyOptions, ThresholdOptions
+from router.config.models import Config
+from router.config.options import Options
+from router.config.policies import PolicyOptions, ThresholdOptions
 from router.config.wording import Wording
 from router.experiments.definition import Arm, Experiment
 

@@ -14,7 +14,7 @@ from classifier.base import Classifier, ClassifierError
 from classifier.options import ClassifierOptions, weights_path
 from router.base import Ledger, Policy, Tier
 from router.config.faults import ConfigError
-from router.config.models import LearningOptions
+from router.config.learning import LearningOptions
 from router.learning.challenger import Contests
 from router.learning.champion import Champion, Contender
 from router.learning.losses import large_cost

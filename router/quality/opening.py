@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from backends.optional import start
 from router.base import Ledger, Price, Tier
-from router.config.models import QualityOptions
+from router.config.learning import QualityOptions
 from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.quality.assessor import Assessor, Budget

@@ -12,7 +12,8 @@ from typing import Final
 from cache.base import Holding
 from classifier.base import Classifier, Prompt, Score, Turn
 from router.base import Decision, Needs, Policy, Prefix, Price, Request, Tier
-from router.config.models import CascadeOptions, Config
+from router.config.models import Config
+from router.config.policies import CascadeOptions
 from router.deciding import chosen_of
 from router.eligibility import CAPABILITY, UNCERTIFIED
 from router.experiments.scored import Scored

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 
 from cache.options import CacheOptions
 from classifier.base import WeightsError
-from router.config.models import CascadeOptions, CertifiedOptions, Config
+from router.config.models import Config
+from router.config.policies import CascadeOptions, CertifiedOptions
 from router.config.reading import read_chosen
 
 KEYS: Final = ("policy", "prices", "cache")

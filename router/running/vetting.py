@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from classifier.base import Classifier, ClassifierError, WeightsError
 from router.config.faults import ConfigError, Fault
-from router.config.models import CertifiedOptions, Config
+from router.config.models import Config
+from router.config.policies import CertifiedOptions
 from router.deciding import cascade_of, gate_of, policy_of
 from router.learning.registry import Registry, RegistryError
 from router.ledger.prices import PriceBookError

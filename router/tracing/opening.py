@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from router.config.models import TracingOptions
+from router.config.telling import TracingOptions
 from router.tracing.base import Spans, TracingAway
 
 LAST_WITHIN: Final = 0.5  # seconds that the last spans get at the end

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from router.commands.child import GatewayChild
-from router.config.models import ServerOptions
+from router.config.server import ServerOptions
 from tests.end_to_end.openai_upstream import Upstream, serving
 
 SUITE_KEY = "My API Key"  # what the OpenAI SDK's own tests send

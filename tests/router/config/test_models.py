@@ -1,4 +1,9 @@
-"""Tests of router/config/models.py."""
+"""Tests of router/config/models.py and of its parts.
+
+What they hold in common is router/config/options.py; the parts are router/config/access.py, router/config/server.py,
+router/config/tiers.py, router/config/policies.py, router/config/records.py, router/config/learning.py and
+router/config/telling.py.
+"""
 
 import hashlib
 
@@ -7,7 +12,9 @@ from pydantic import ValidationError
 
 from backends.engines.options import LocalOptions
 from router.base import Tier
-from router.config.models import Config, ExplicitOptions, ServerOptions, ThresholdOptions
+from router.config.models import Config
+from router.config.policies import ExplicitOptions, ThresholdOptions
+from router.config.server import ServerOptions
 
 KEY = "tk-0123456789abcdef"
 

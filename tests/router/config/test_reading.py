@@ -9,7 +9,8 @@ from backends.engines.options import LocalOptions
 from backends.options import HttpOptions
 from router.base import Tier
 from router.config.faults import ConfigError
-from router.config.models import Config, ThresholdOptions
+from router.config.models import Config
+from router.config.policies import ThresholdOptions
 from router.config.reading import MAX_BYTES, read_config
 
 SECRET = "canary-5f1d9c27"  # never in any message

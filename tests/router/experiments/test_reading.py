@@ -6,7 +6,7 @@ import pytest
 
 from router.base import Tier
 from router.config.faults import ConfigError
-from router.config.models import ThresholdOptions
+from router.config.policies import ThresholdOptions
 from tests.router.experiments.files import USUAL, plan_of
 
 KIND = "tests.router.scripted:ScriptedOptions"

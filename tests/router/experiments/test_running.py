@@ -13,7 +13,8 @@ import pytest
 
 from backends.base import ConnectFailed
 from router.base import Request, Tier
-from router.config.models import Config, ThresholdOptions
+from router.config.models import Config
+from router.config.policies import ThresholdOptions
 from router.experiments.assignment import assigned
 from router.experiments.folder import Folder
 from router.experiments.running import Experiments, open_experiments

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from classifier.rules import RulesClassifier
 from router.base import Tier
 from router.cascade import ANEW
-from router.config.models import CascadeOptions, Config
+from router.config.models import Config
+from router.config.policies import CascadeOptions
 from router.deciding import cascade_of, policy_of
 from router.policies.cascade import Zones
 from tests.router.verifying import ScriptedVerifier

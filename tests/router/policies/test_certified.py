@@ -17,7 +17,8 @@ from classifier.calibrating.guarantee import Count
 from classifier.calibrating.maps import Calibration, Platt
 from router.base import Request, Tier
 from router.config.faults import ConfigError
-from router.config.models import CertifiedOptions, Config
+from router.config.models import Config
+from router.config.policies import CertifiedOptions
 from router.deciding import policy_of
 from router.gateway import open_gateway
 from router.policies.certified import Certified

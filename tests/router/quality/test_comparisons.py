@@ -10,7 +10,7 @@ import pytest
 
 from backends.base import BackendError, Call, ConnectFailed, Reply
 from router.base import Assessment, Attempt, Price, Tier
-from router.config.models import QualityOptions
+from router.config.learning import QualityOptions
 from router.metrics.counters import Metrics
 from router.quality.comparisons import UNFINISHED, Comparisons, Judge
 from router.quality.opening import open_quality

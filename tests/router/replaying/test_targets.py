@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from router.config.faults import ConfigError
-from router.config.models import ThresholdOptions
+from router.config.policies import ThresholdOptions
 from router.replaying.targets import Keeping, NotReplayable, Target, target_of
 
 

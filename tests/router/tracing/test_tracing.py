@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from backends.base import Broken, StreamBroken
-from router.config.models import TracingOptions
+from router.config.telling import TracingOptions
 from router.tracing.base import Span, TracingAway
 from router.tracing.opening import open_tracing
 from tests.router.conftest import OpenHouse, Served, chat
