@@ -90,6 +90,7 @@ UNITS: Final = Shape("units", _UNIT_KEYS + OfUnit.__struct_fields__, len(_UNIT_K
 _ANSWERS: Final = ("primary", "failover")
 _EXTRA: Final = frozenset({"escalation", "judge", "retried", "hedge_loser", "classifier", "guardrail"})
 _COSTLESS: Final = frozenset({Outcome.FAILED.value, Outcome.REJECTED.value})  # these need not have run up a cost
+_LARGE: Final = Tier.LARGE.value
 _TIERS: Final = frozenset(tier.value for tier in Tier)  # vectors come of none, and say nothing of routing
 _ANSWERED: Final = frozenset({Outcome.ANSWERED.value, Outcome.KEPT.value})
 _FAILED: Final = frozenset({Outcome.FAILED.value, Outcome.BROKEN.value})
@@ -99,7 +100,7 @@ _SpreadKey = tuple[int, str, str, int]
 _UnitKey = tuple[int, str, str, str, str]
 
 
-class Facts(NamedTuple):
+class Facts(Struct, frozen=True, gc=False):
     """What sums need of a request that is known before it ends.
 
     Attributes:
@@ -119,7 +120,7 @@ class Facts(NamedTuple):
     reserved: int
 
 
-class Ended(NamedTuple):
+class Ended(Struct, frozen=True, gc=False):
     """What sums need of how a request ended.
 
     Attributes:
@@ -191,7 +192,7 @@ def ended_of(facts: Facts, record: Record, *, cost: int | None) -> Ended:
         if attempt.usage_source:
             estimated += attempt.usage_source == "tokenizer"
             contradictory += attempt.usage_source == "contradictory"
-    outcome = record.outcome.value
+    outcome = str(record.outcome)
     usage = None if answer is None else answer.usage
     if outcome == "kept":
         source, served = CACHE, ""
@@ -325,7 +326,7 @@ class Deltas:
             unit.baseline += ended.baseline or 0
         if outcome in _ANSWERED:
             unit.answered += 1
-            if ended.source == Tier.LARGE.value:
+            if ended.source == _LARGE:
                 if ended.answer_cost is not None:
                     unit.large_n += 1
                     unit.large_cost += ended.answer_cost

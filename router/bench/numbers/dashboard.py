@@ -154,15 +154,14 @@ def _settled(drawn: dict[str, Any], deltas: Deltas) -> Row:
     """Return a request's row, and add it to the sums."""
     facts, ended = _told(drawn)
     deltas.settle(facts, ended)
-    tenant, tier, _, _, minute, unit, _, streamed, _ = facts
     return (
         f"{first_id(drawn['started'])}{drawn['number']:016x}",
         "",
-        tenant,
+        facts.tenant,
         "auto",
-        int(streamed),
+        int(facts.stream),
         drawn["started"],
-        tier,
+        facts.tier,
         "score",
         drawn["score"],
         0.42,
@@ -176,13 +175,13 @@ def _settled(drawn: dict[str, Any], deltas: Deltas) -> Row:
         drawn["first_byte"] * 4,
         ended.cost,
         ended.baseline,
-        unit,
+        facts.unit,
         ended.source,
         ended.served,
         0,
-        minute,
-        minute // 60,
-        minute // 1_440,
+        facts.minute,
+        facts.minute // 60,
+        facts.minute // 1_440,
     )
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from backends.base import Usage
 from router.base import Attempt, Outcome, Record, Tier
 from router.ledger.cubes import DAY, TOTALS, UNITS, Deltas, Ended, Facts, ended_of
@@ -70,7 +72,7 @@ def test_a_users_sums_are_what_its_requests_came_to() -> None:
 
 
 def test_only_a_stream_that_was_answered_has_a_first_token() -> None:
-    whole = FACTS._replace(stream=False)
+    whole = replace(FACTS, stream=False)
     deltas = Deltas()
     for facts, end in ((whole, ended(call("primary", 1))), (FACTS, ended(outcome=Outcome.HUNG_UP))):
         deltas.settle(facts, end)
