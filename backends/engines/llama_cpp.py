@@ -10,7 +10,6 @@ Loading holds the interpreter's lock: until llama.cpp has read its weights, noth
 import asyncio
 import ctypes
 import importlib
-import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -34,7 +33,8 @@ from backends.engines.llama_server.prompts import Prompts
 from backends.engines.llama_server.pulse import MEASURABLE, Pulse
 from backends.engines.llama_server.settings import settings_of
 from backends.engines.llama_server.slots import Slots
-from backends.engines.llama_server.state_files import StateFiles, new_folder
+from backends.engines.llama_server.state_files import StateFiles
+from backends.engines.llama_server.state_folders import StateFolder, sweep
 from backends.engines.llama_server.turns import Turns
 from backends.engines.slot_states import SlotStates, digest_of
 
@@ -78,7 +78,7 @@ class LlamaCpp:
         self._context = options.context
         self._key = token_urlsafe(32)
         self._server: Any = None
-        self._folder: Path | None = None
+        self._folder: StateFolder | None = None
         self._serving: _Serving | None = None
         self._watch: asyncio.Task[None] | None = None
         self._figures = Figures()
@@ -110,10 +110,13 @@ class LlamaCpp:
         self._options = replace(
             self._options, context=min(self._options.context, head.context or self._options.context)
         )
-        if self._store is not None:
-            self._folder = new_folder()
+        if self._store is None:
+            await asyncio.to_thread(sweep)
+        else:
+            self._folder = await asyncio.to_thread(StateFolder)
+        folder = None if self._folder is None else self._folder.path
         try:
-            self._server = await asyncio.to_thread(_load, self._options, key=self._key, folder=self._folder)
+            self._server = await asyncio.to_thread(_load, self._options, key=self._key, folder=folder)
         except ModelRefused:
             await self.aclose()
             raise
@@ -122,9 +125,9 @@ class LlamaCpp:
         told = await client.ask("/props")
         self._context = int(told["default_generation_settings"]["n_ctx"])
         files = None
-        if self._store is not None and self._folder is not None:
+        if self._store is not None and folder is not None:
             states = await asyncio.to_thread(_states_of, self._options, self._store)
-            files = StateFiles(states, client, self._folder)
+            files = StateFiles(states, client, folder)
         prompts = Prompts(client, keeps_ids=files is not None)
         self._serving = _Serving(
             client=client,
@@ -204,8 +207,9 @@ class LlamaCpp:
         elif server is not None:
             # Its destructor waits for its threads, and holds the interpreter's lock: nothing could end this process.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(server))
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            await asyncio.to_thread(folder.close)
 
     async def _look_often(self) -> None:
         seen = 0

@@ -5,9 +5,6 @@ nothing else: the prompt is computed.
 """
 
 import asyncio
-import os
-import shutil
-import tempfile
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,18 +18,8 @@ from backends.engines.llama_server.client import Client
 from backends.engines.llama_server.slots import Owner
 from backends.engines.slot_states import SlotStates
 
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made within it
-_ROOM: Final = 256 * 1024 * 1024
-"""Bytes that must be free there; a container often has 64 MiB."""
-
 _FAILURES: Final = (EngineError, BackendError, OSError)
 _Result = TypeVar("_Result")
-
-
-def new_folder() -> Path:
-    """Make a folder for states that nobody else can read, in memory where there is room; its owner removes it."""
-    in_memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM
-    return Path(tempfile.mkdtemp(prefix="tandem-slots-", dir=_MEMORY if in_memory else None))
 
 
 class StateFiles:

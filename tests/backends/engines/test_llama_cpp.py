@@ -364,7 +364,7 @@ async def test_an_engine_that_does_not_run_says_so() -> None:
 async def test_ending_breaks_what_is_under_way_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backends.engines.llama_server.state_files._MEMORY", tmp_path / "none")
+    monkeypatch.setattr("backends.engines.llama_server.state_folders._MEMORY", tmp_path / "none")
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with started(KvInMemory()) as engine:
         assert folders(tmp_path) == 1
