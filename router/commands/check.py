@@ -1,8 +1,8 @@
 """A configuration file -> all its faults, or a word that there are none.
 
-Reads what the gateway reads when it starts: weights, calibration, verifier, registry, price book, and how a ledger in
-PostgreSQL answers; creates nothing. With `--live` also asks each backend whether it is ready, which starts the models
-of our own for a moment; then a database that a gateway could not use is an error, too, and else a remark.
+Reads what the gateway reads when it starts: weights, calibration, verifier, registry, price book, and whose layout the
+ledger has; creates nothing. With `--live` also asks each backend whether it is ready, which starts the models of our
+own for a moment; then a ledger that a gateway could not use is an error, too, and else a remark.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from router.commands.errors import BackendAway, BadConfiguration
 from router.config.kinds import BackendOptions
 from router.config.models import Config
 from router.config.reading import placed, read_config
-from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
+from router.ledger.place import LedgerUnreadable, SqlitePlace, reading
 from router.ledger.prices import check_book
 from router.ledger.prices import load as load_prices
 from router.ledger.served_prices import changes_in
@@ -41,21 +41,22 @@ def check(
     ready = asyncio.run(_ready(chosen)) if live else {}
     name = str(config or "the built-in configuration")
     place = chosen.ledger.place
-    database = tried(place) if isinstance(place, PostgresPlace) else None
-    if live and database is not None and not database.is_usable:
-        raise BackendAway(f"the ledger {place} {database.found}", where=name, advice=database.advice, ready=ready)
+    found = None if isinstance(place, SqlitePlace) and not place.path.exists() else tried(place)
+    if live and found is not None and not found.is_usable:
+        raise BackendAway(f"the ledger {place} {found.found}", where=name, advice=found.advice, ready=ready)
     if away := [tier for tier, ok in ready.items() if not ok]:
         what = f"no answer from {' and '.join(away)}"
         raise BackendAway(what, where=name, advice="start it, or mend its urls", ready=ready)
     remarks = unpriced(chosen) + changed_prices(chosen)
-    if database is not None and database.advice:
-        remarks.append(f"ledger.url: {place}: {database.found}; {database.advice}")
+    if found is not None and found.advice:
+        key = "path" if isinstance(place, SqlitePlace) else "url"
+        remarks.append(f"ledger.{key}: {place}: {found.found}; {found.advice}")
     if as_json:
-        ledger = None if database is None else asdict(database)
+        ledger = None if found is None else asdict(found)
         said = {"config": None if config is None else name, "faults": [], "remarks": remarks, "ready": ready or None}
         print(json.dumps({**said, "ledger": ledger}))
         return
-    in_order = [f"ledger: {place}: {database.found}"] if database is not None and not database.advice else []
+    in_order = [f"ledger: {place}: {found.found}"] if found is not None and not found.advice else []
     print("\n".join([f"{name}: in order", *remarks, *in_order, *(f"{tier}: ready" for tier in ready)]))
 
 

@@ -27,7 +27,7 @@ from router.commands.weights import bundled, is_gguf
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
-from router.ledger.place import LedgerUnreadable, PostgresPlace, reading
+from router.ledger.place import SqlitePlace
 from router.ledger.trying import tried
 
 _OLDEST = (3, 11)
@@ -171,25 +171,20 @@ def _port(config: Config) -> Finding:
 
 
 def _ledger(config: Config) -> Finding:
-    if isinstance(config.ledger.place, PostgresPlace):
-        return _database(config.ledger.place)
-    path = config.ledger.path.absolute()
-    place = next(parent for parent in path.parents if parent.exists())
-    if path.is_dir() or not place.is_dir() or not os.access(path if path.exists() else place, os.W_OK):
-        return Finding("ledger", State.FAILED, f"{path} cannot be written", "set ledger.path to a file you may write")
-    try:
-        if path.is_file() and path.stat().st_size:
-            with reading(path):
-                pass
-    except LedgerUnreadable as error:
-        return Finding("ledger", State.FAILED, f"{path}: {error}", "or set ledger.path to another file")
-    return Finding("ledger", State.OK, f"{path} can be written")
-
-
-def _database(place: PostgresPlace) -> Finding:
+    place, name, way = config.ledger.place, str(config.ledger.place), ""
+    if isinstance(place, SqlitePlace):
+        path = place.path.absolute()
+        name, way = str(path), " can be written"
+        folder = next(parent for parent in path.parents if parent.exists())
+        if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+            return Finding(
+                "ledger", State.FAILED, f"{name} cannot be written", "set ledger.path to a file you may write"
+            )
     seen = tried(place)
-    state = State.FAILED if not seen.is_usable else State.WARNING if seen.advice else State.OK
-    return Finding("ledger", state, f"{place}: {seen.found}", seen.advice)
+    if not seen.advice:
+        return Finding("ledger", State.OK, f"{name}{way}: {seen.found}")
+    state = State.WARNING if seen.is_usable else State.FAILED
+    return Finding("ledger", state, f"{name}: {seen.found}", seen.advice)
 
 
 def _ask(command: list[str]) -> str | None:

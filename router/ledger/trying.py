@@ -1,13 +1,25 @@
-"""Where a ledger's database is -> whether a gateway could use it, in one line, and what to do where it could not.
+"""Where a ledger is -> whether a gateway could use it, in one line, and what to do where it could not.
 
 Reads alone, and a few rows: nothing is made, locked or brought up to date. Never raises for what is found there.
 """
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from router.ledger.place import LedgerUnreadable, PostgresPlace, in_words, load_psycopg
-from router.ledger.versions import REVISION, WHAT_TO_DO, fault_of
+from router.ledger.place import (
+    WAIT,
+    LedgerPlace,
+    LedgerUnreadable,
+    PostgresPlace,
+    SqlitePlace,
+    in_words,
+    load_psycopg,
+    revision_in,
+)
+from router.ledger.versions import REVISION, VERSION, WHAT_TO_DO, fault_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -15,6 +27,8 @@ if TYPE_CHECKING:
 TESTED: Final = 15
 """Major version of PostgreSQL that the tests run on; nothing is known of older ones."""
 
+_UPGRADE: Final = "run ./tandem ledger migrate, or start the gateway, which does the same"
+_OTHER_FILE: Final = "or set ledger.path to another file"
 _ABOUT: Final = """
 SELECT current_setting('server_version_num')::int / 10000 AS major, current_setting('server_version') AS version,
     pg_is_in_recovery() OR current_setting('default_transaction_read_only')::bool AS is_read_only,
@@ -41,8 +55,46 @@ class Tried:
     is_usable: bool = True
 
 
-def tried(place: PostgresPlace) -> Tried:
-    """Return how a database answers, which version it is of, and whose layout it has."""
+def tried(place: LedgerPlace) -> Tried:
+    """Return how a ledger answers, which version it is of, and whose layout it has."""
+    return _file(place.path) if isinstance(place, SqlitePlace) else _database(place)
+
+
+def _file(path: Path) -> Tried:
+    try:
+        if not path.exists() or not path.stat().st_size:
+            return Tried("not there: it is made when a gateway starts")
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=WAIT, isolation_level=None)) as connection:
+            (number,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return _of_file(number, revision_in(connection), tables=tables)
+    except (sqlite3.Error, OSError) as error:
+        is_held = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        advice = "end the process that holds it" if is_held else "put a copy of it in its place"
+        return Tried(f"cannot be read: {in_words(error)}", f"{advice}, {_OTHER_FILE}", is_usable=False)
+
+
+def _of_file(number: int, revision: str | None, *, tables: int) -> Tried:
+    """Return what a file's marks say.
+
+    Args:
+        number: SQLite's, 0 where nothing was laid out.
+        revision: alembic's.
+    """
+    if fault := fault_of(revision, number):
+        found, _, advice = fault.partition("; ")
+        return Tried(found, f"{advice}, {_OTHER_FILE}", is_usable=False)
+    if not number and tables:
+        return Tried("it holds tables of another program", "set ledger.path to another file", is_usable=False)
+    if not number:
+        return Tried("empty: its tables are made when a gateway starts")
+    if number < VERSION:
+        return Tried(f"layout {number:04d}, and this program's is {REVISION}", _UPGRADE)
+    return Tried(f"layout {REVISION}")
+
+
+def _database(place: PostgresPlace) -> Tried:
     try:
         psycopg = load_psycopg()
     except LedgerUnreadable as error:
@@ -81,8 +133,7 @@ def _of_layout(connection: "psycopg.Connection[Any]", found: str, revision: str,
         said = f"{found}, and this program reads {REVISION}"
         return Tried(said, f"{WHAT_TO_DO}, or set ledger.url to another database", is_usable=False)
     if revision < REVISION:
-        advice = "run ./tandem ledger migrate, or start the gateway, which does the same"
-        return Tried(f"{found}, and this program's is {REVISION}", advice)
+        return Tried(f"{found}, and this program's is {REVISION}", _UPGRADE)
     writes = connection.execute(_WRITES).fetchone()
     if writes is None or not writes[0]:
         advice = f'run GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{name}"'

@@ -13,6 +13,12 @@ from router.learning.registry import ABOUT, STANDING, Registry
 from tests.router.learning.by_hand import write_weights
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder of the test's own: the built-in ledger of the one we are in is none of its business."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A configuration whose backends nobody serves."""

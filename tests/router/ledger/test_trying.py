@@ -1,7 +1,9 @@
-"""Tests router/ledger/trying.py, and what `./tandem check` and `doctor` say of a ledger in PostgreSQL."""
+"""Tests router/ledger/trying.py, and what `./tandem check` and `doctor` say of a ledger."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -11,9 +13,10 @@ from router.bench.private_postgres import PrivatePostgres
 from router.commands.doctor import Finding, State, findings_of
 from router.commands.program import run
 from router.ledger import trying
-from router.ledger.place import LedgerUnreadable, PostgresPlace
+from router.ledger.layout import prepare
+from router.ledger.place import LedgerUnreadable, PostgresPlace, SqlitePlace
 from router.ledger.trying import Tried, tried
-from router.ledger.versions import REVISION
+from router.ledger.versions import REVISION, VERSION
 
 NewDatabase = Callable[[], PostgresPlace]
 
@@ -33,6 +36,88 @@ def as_guest(place: PostgresPlace) -> PostgresPlace:
 def seen_by(doctor: Path) -> Finding:
     (found,) = [each for each in findings_of(doctor) if each.name == "ledger"]
     return found
+
+
+def laid_out(path: Path, *statements: str) -> SqlitePlace:
+    """Make a ledger in a file, and change it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        prepare(connection)
+        for statement in statements:
+            connection.execute(statement)
+    return SqlitePlace(path)
+
+
+def test_a_file_is_told_with_its_layout_and_stays_as_it_is(tmp_path: Path) -> None:
+    place = laid_out(tmp_path / "l.db")
+    (tmp_path / "empty.db").touch()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert tried(place) == Tried(f"layout {REVISION}")
+    for name in ("none.db", "empty.db"):
+        assert tried(SqlitePlace(tmp_path / name)) == Tried("not there: it is made when a gateway starts")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix == ".db"} == before
+
+
+def test_a_file_that_a_gateway_could_not_use_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trying, "WAIT", 0.01)
+    older, newer = tmp_path / "older.db", tmp_path / "newer.db"
+    laid_out(older, "UPDATE alembic_version SET version_num = '0004'", "PRAGMA user_version=4")
+    laid_out(newer, "UPDATE alembic_version SET version_num = '9999'")
+    laid_out(tmp_path / "number.db", f"PRAGMA user_version={VERSION + 1}")
+    laid_out(tmp_path / "marks.db", "UPDATE alembic_version SET version_num = '0004'")
+    with closing(sqlite3.connect(tmp_path / "other.db")) as connection:
+        connection.execute("CREATE TABLE others (name TEXT)")
+    (tmp_path / "damaged.db").write_bytes(b"x" * 4_096)
+    found = {path.stem: tried(SqlitePlace(path)) for path in sorted(tmp_path.glob("*.db"))}
+    with closing(sqlite3.connect(older, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE more (name TEXT)")
+        found["held"] = tried(SqlitePlace(older))
+    assert found["older"] == Tried(f"layout 0004, and this program's is {REVISION}", trying._UPGRADE)
+    unknown = f"its layout is of version {{}}, which this program does not know (it knows 0001 to {REVISION})"
+    assert found["newer"].found == unknown.format("9999")
+    assert found["number"].found == unknown.format(VERSION + 1)
+    assert found["newer"].advice.startswith("use the newer program that wrote it, or restore the copy")
+    assert found["marks"].found.startswith(f"its layout is marked as {VERSION} and as 0004")
+    assert found["other"].found == "it holds tables of another program"
+    assert found["damaged"].found == "cannot be read: file is not a database"
+    assert found["held"] == Tried(
+        "cannot be read: database is locked",
+        "end the process that holds it, or set ledger.path to another file",
+        is_usable=False,
+    )
+    assert {name for name, each in found.items() if each.is_usable} == {"older"}
+    assert all(each.advice for each in found.values())
+
+
+def test_check_and_doctor_tell_of_a_file_s_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, place = tmp_path / "tandem.yaml", laid_out(tmp_path / "l.db")
+    backend = "{use: openai_http, urls: [http://127.0.0.1:9/v1], model: m, price: desk-mini}"
+    config.write_text(
+        f"server: {{port: 0}}\nbackends: {{large: {backend}, mini: {backend}}}\nclassifier: {{use: rules}}\n"
+        f"ledger: {{path: {place.path}}}\n"
+    )
+
+    def checked(*more: str) -> str:
+        assert run(["check", "--config", str(config), *more]) == 0
+        return capsys.readouterr().out
+
+    assert checked().splitlines()[1:] == [f"ledger: {place}: layout {REVISION}"]
+    assert seen_by(config) == Finding("ledger", State.OK, f"{place} can be written: layout {REVISION}")
+    laid_out(place.path, "UPDATE alembic_version SET version_num = '0004'", "PRAGMA user_version=4")
+    older = f"{place}: layout 0004, and this program's is {REVISION}"
+    assert checked().splitlines()[1:] == [f"ledger.path: {older}; {trying._UPGRADE}"]
+    assert seen_by(config) == Finding("ledger", State.WARNING, older, trying._UPGRADE)
+    with closing(sqlite3.connect(place.path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version=99")
+    assert "which this program does not know" in checked()
+    assert json.loads(checked("--json"))["ledger"]["is_usable"] is False
+    assert seen_by(config).state is State.FAILED
+    assert run(["check", "--config", str(config), "--live"]) == 4
+    assert f"the ledger {place} its layout is of version 99" in capsys.readouterr().err
 
 
 def test_a_ledger_in_order_is_told_with_its_version_and_layout(new_database: NewDatabase) -> None:
