@@ -17,8 +17,9 @@ from router.base import BadRequest, GatewayError
 from router.stored.base import LONGEST_ID, ObjectStore, StoredObject, kind_below
 
 KIND: Final = "conversation"
-LONGEST: Final = 16 << 20  # bytes of all items that are read for one answer
-MOST_READ: Final = 4_096  # items, likewise
+LONGEST: Final = 16 << 20  # bytes of all items that are read at a time
+MOST_READ: Final = 4_096  # items that are read for one answer, and at once for whatever else
+COMPACT: Final = "have /v1/responses/compact make one item of it, and go on from that one"
 
 _Item = dict[str, Any]
 _read_item: Final = msgspec.json.Decoder(_Item).decode
@@ -33,6 +34,13 @@ class NoSuchConversation(GatewayError):
     def __init__(self, identifier: str, *, param: str = "conversation_id") -> None:
         said = f"no conversation with the id {identifier[:LONGEST_ID]!a} is stored"
         super().__init__(said, code="not_found", param=param)
+
+
+class TooLong(BadRequest):
+    """More was said than one answer can go on from."""
+
+    def __init__(self, found: str, *, param: str = "conversation", advice: str = COMPACT) -> None:
+        super().__init__(f"{found}: {advice}", code="conversation_too_long", param=param)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +110,15 @@ class Conversations:
         if not await self.objects.add(tenant, KIND, identifier, rows):
             raise NoSuchConversation(identifier)
 
-    async def said(self, tenant: str, identifier: str) -> list[_Item]:
-        """Return all items, for an answer that goes on from them.
+    async def said(self, tenant: str, identifier: str, *, most: int | None = MOST_READ) -> list[_Item]:
+        """Return all items.
+
+        Args:
+            most: items that are too many to go on from; None where what was said is only to be made shorter.
 
         Raises:
             NoSuchConversation: there is none; `param` is the field of a request that names it.
-            BadRequest: they are more than can be read for one answer.
+            TooLong: they are more than that, or more than can be read.
         """
         try:
             await self.get(tenant, identifier)
@@ -116,12 +127,10 @@ class Conversations:
         found, size, after = list[_Item](), 0, ""
         while page := await self.objects.page(tenant, kind_below(KIND, identifier), after=after, limit=MOST_READ):
             size += sum(len(each.body) for each in page)
-            if len(found) + len(page) > MOST_READ or size > LONGEST:
-                raise BadRequest(
-                    f"the conversation has more than {MOST_READ} items or {LONGEST} bytes: begin another one",
-                    code="conversation_too_long",
-                    param="conversation",
-                )
+            if most is not None and len(found) + len(page) > most:
+                raise TooLong(f"the conversation has more than {most} items")
+            if size > LONGEST:
+                raise TooLong(f"the conversation has more than {LONGEST} bytes", advice="begin another one")
             found += [_read_item(each.body) for each in page]
             after = page[-1].id
         return found

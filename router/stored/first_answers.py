@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from router.base import Unavailable
+from router.stored.opening import waits_until
 from router.stored.owned_file import OwnedFile
 
 KEPT_FOR: Final = 86_400.0  # seconds
@@ -118,7 +119,7 @@ class FirstAnswers(OwnedFile):
         self._later.cancel()
         self._is_closed = True
         try:
-            self._thread.submit(self._told, self._write_held)
+            self._thread.submit(self._told, waits_until(), self._write_held)
             await asyncio.to_thread(self._thread.shutdown)
             self._connection.execute(_RELEASE_ALL, (self._owner.name,))
         except sqlite3.Error as error:
@@ -194,7 +195,7 @@ class FirstAnswers(OwnedFile):
         """Erase what is too old, and the locks of dead processes."""
         erased = self._connection.execute(_ERASE, (self._clock() - KEPT_FOR, ERASED)).rowcount
         if erased == ERASED:
-            self._thread.submit(self._told, self._erase)
+            self._thread.submit(self._told, waits_until(), self._erase)
         self._owner.bury()
 
 

@@ -1,14 +1,20 @@
-"""Path and layout -> a connection to a SQLite file that several processes may have open, in write-ahead mode."""
+"""Path and layout -> a connection to a SQLite file that several processes may have open, in write-ahead mode.
+
+Whoever works on it waits for other processes no longer than `BUSY_TIMEOUT` from the moment on at which the work was
+handed over: what waited for its turn has waited.
+"""
 
 import os
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 BUSY_TIMEOUT: Final = 5.0  # seconds that another process may hold the file
 
+_T = TypeVar("_T")
+_AT_ONCE: Final = 0.1  # seconds in a queue that are not counted, so that next to no work is
 _TRIES: Final = 50  # to turn on write-ahead mode, for which sqlite does not wait by itself
 
 
@@ -44,6 +50,30 @@ def opened(path: Path, *, version: int, layout: Sequence[str]) -> sqlite3.Connec
         connection.close()
         raise
     return connection
+
+
+def waits_until() -> float:
+    """Return until when work that is handed over now waits for other processes, by `time.monotonic`."""
+    return time.monotonic() + BUSY_TIMEOUT
+
+
+def work_until(until: float, connection: sqlite3.Connection, work: Callable[..., _T], *given: object) -> _T:
+    """Return what some work on a file gives, which waits for other processes at most until then.
+
+    Args:
+        until: see `waits_until`; where that is over, the work is tried all the same, and waits for nobody.
+
+    Raises:
+        sqlite3.OperationalError: the file was held for too long, or the work raises it.
+    """
+    left = until - time.monotonic()
+    if left > BUSY_TIMEOUT - _AT_ONCE:
+        return work(*given)
+    connection.execute(f"PRAGMA busy_timeout={max(0, int(left * 1_000))}")
+    try:
+        return work(*given)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1_000)}")
 
 
 def _use_write_ahead(connection: sqlite3.Connection) -> None:

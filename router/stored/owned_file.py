@@ -1,6 +1,7 @@
 """A SQLite file whose rows belong to living processes -> one thread that works on it, and says so where it cannot.
 
-Several processes may have the file open. What its rows mean is for whoever builds on it to say.
+Several processes may have the file open. What its rows mean is for whoever builds on it to say. Where another process
+holds the file, everything that was handed over is refused `BUSY_TIMEOUT` later, however much stands before it.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from router.base import Unavailable
-from router.stored.opening import opened
+from router.stored.opening import opened, waits_until, work_until
 from router.stored.owners import Owner
 
 _log = logging.getLogger(__name__)
@@ -49,11 +50,12 @@ class OwnedFile:
 
     def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
         """Hand work to the thread."""
-        return self._loop.run_in_executor(self._thread, self._told, work, *given)
+        return self._loop.run_in_executor(self._thread, self._told, waits_until(), work, *given)
 
-    def _told(self, work: Callable[..., _T], *given: object) -> _T:
+    def _told(self, until: float, work: Callable[..., _T], *given: object) -> _T:
+        """Return what some work gives; see `router.stored.opening.work_until`."""
         try:
-            return work(*given)
+            return work_until(until, self._connection, work, *given)
         except (sqlite3.Error, OSError) as error:
             _log.error("%s in %s cannot be used: %s", self._what, self._path, error)
             raise self._unavailable(self._path) from error

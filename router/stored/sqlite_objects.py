@@ -34,7 +34,7 @@ from router.stored.objects_layout import (
     SIZE,
     VERSION,
 )
-from router.stored.opening import BUSY_TIMEOUT, opened
+from router.stored.opening import BUSY_TIMEOUT, opened, waits_until, work_until
 
 MAX_OBJECT: Final = 16 << 20  # bytes of one object, question and answer together
 MAX_WAITING: Final = 64 << 20  # bytes handed over and not yet written; a disk that stands still must not fill memory
@@ -152,13 +152,14 @@ class SqliteObjects:
 
     def _run(self, work: Callable[..., _T], *given: object) -> asyncio.Future[_T]:
         """Hand work to the thread; nobody need wait for its end."""
-        done = self._loop.run_in_executor(self._thread, self._told, work, *given)
+        done = self._loop.run_in_executor(self._thread, self._told, waits_until(), work, *given)
         done.add_done_callback(_heard)
         return done
 
-    def _told(self, work: Callable[..., _T], *given: object) -> _T:
+    def _told(self, until: float, work: Callable[..., _T], *given: object) -> _T:
+        """Return what some work gives; see `router.stored.opening.work_until`."""
         try:
-            return work(*given)
+            return work_until(until, self._connection, work, *given)
         except (sqlite3.Error, ValueError, OverflowError) as error:  # the latter two: what SQLite cannot hold
             _log.error("the stored objects %s cannot be used: %s", self._path, error)
             raise _unavailable("the file cannot be read or written now", self._path) from error

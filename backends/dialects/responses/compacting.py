@@ -30,7 +30,7 @@ WISH: Final = (
 _KIND: Final = "compaction"
 _MARK: Final = "tandem1."  # says who wrote it, and how
 _SAYS: Final = "What was said and done until here:\n"
-MOST_TEXTS: Final = 2_048  # of the user; a chat has no more messages
+MOST_TEXTS: Final = 1_024  # of the user, each a message: half of a chat, so that the other half is for what follows
 _NO_USAGE: Final[Fields] = {
     "input_tokens": 0,
     "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -44,7 +44,7 @@ class Compacted(Struct, frozen=True):
     """What is left of a conversation.
 
     Attributes:
-        user: what the user said, one text for each message.
+        user: what the user said, one text for each message; the first of very many are one.
         rest: what a model wrote down of everything else.
     """
 
@@ -69,7 +69,7 @@ def compact(items: Sequence[Fields], response: Fields) -> Fields:
     rest = "".join(words).strip()
     if not rest or response["status"] != "completed":
         raise DialectError("the model wrote no whole summary")
-    left = Compacted([said for item in items for said in _said_by_user(item)], rest)
+    left = Compacted(_fewer([said for item in items for said in _said_by_user(item)]), rest)
     stem = response["id"].removeprefix(PREFIX)
     sealed = _MARK + base64.b64encode(msgspec.json.encode(left)).decode()
     return {
@@ -103,6 +103,11 @@ def messages_of(left: Compacted) -> list[Fields]:
     """Return what is left of a conversation as messages of a chat."""
     said: list[Fields] = [{"role": "user", "content": each} for each in left.user]
     return [*said, {"role": "assistant", "content": _SAYS + left.rest}]
+
+
+def _fewer(texts: list[str]) -> Sequence[str]:
+    most = len(texts) - MOST_TEXTS + 1
+    return texts if most <= 1 else ["\n\n".join(texts[:most]), *texts[most:]]
 
 
 def _said_by_user(item: Fields) -> Sequence[str]:

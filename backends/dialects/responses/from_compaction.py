@@ -12,8 +12,9 @@ from backends.dialects.base import DialectError
 from backends.dialects.reading import Fields
 from backends.dialects.responses.compacting import WISH, compact
 from backends.dialects.responses.from_responses import FromResponses
+from backends.dialects.responses.shortening import Room, names_in, shortened
 
-_MEANINGLESS: Final = frozenset("background conversation store stream stream_options".split())
+_MEANINGLESS: Final = frozenset("background store stream stream_options".split())
 _decode: Final = msgspec.json.Decoder(Fields).decode
 
 
@@ -23,6 +24,7 @@ class FromCompaction:
     Args:
         asked: the request.
         earlier: items of the conversation before it.
+        room: what a chat request may have; one that would have more is told in fewer messages.
 
     Attributes:
         body: the chat request.
@@ -31,11 +33,13 @@ class FromCompaction:
         DialectError: it cannot be understood, or not be said in chat completions.
     """
 
-    def __init__(self, asked: Fields, earlier: Sequence[Fields] = ()) -> None:
+    def __init__(self, asked: Fields, earlier: Sequence[Fields] = (), *, room: Room) -> None:
         self._inner = FromResponses({name: asked[name] for name in asked if name not in _MEANINGLESS}, earlier)
         self._items = [*earlier, *self._inner.items]
         chat = _decode(self._inner.body)
-        self.body = msgspec.json.encode({**chat, "messages": [*chat["messages"], {"role": "user", "content": WISH}]})
+        messages = [*chat.pop("messages"), {"role": "user", "content": WISH}]
+        left = Room(room.messages, room.names - names_in({**chat, "messages": ()}))
+        self.body = msgspec.json.encode({**chat, "messages": shortened(messages, left)})
 
     def whole(self, reply: bytes) -> bytes:
         """Return a chat completion as the item that stands for the conversation."""

@@ -47,6 +47,7 @@ class FromResponses:
     Attributes:
         id: of the Response.
         body: the chat request.
+        length: messages that it has.
         items: of the request's own input.
         conversation: the id of the one that the answer is added to; "" where there is none.
         is_background: whoever asks does not wait for the answer.
@@ -60,7 +61,8 @@ class FromResponses:
         self.id = PREFIX + os.urandom(22).hex()
         self.items = input_items(asked)
         self.conversation, self.is_background = conversation_of(asked), asked.get("background") is True
-        self.body = msgspec.json.encode(chat_of(asked, self.items, earlier))
+        chat = chat_of(asked, self.items, earlier)
+        self.body, self.length = msgspec.json.encode(chat), len(chat["messages"])
         self._repeated = repeated(asked)
         self._writer = ResponseWriter(self.id, self._repeated, streams=bool(asked.get("stream")))
         self._events = EventReader()

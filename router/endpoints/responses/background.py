@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, aclosing, suppress
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ from router.endpoints.chat import Scope
 from router.endpoints.responses.dialect import KIND, AskedResponse
 from router.endpoints.responses.events import Following
 from router.endpoints.responses.making import CUT_OFF, DELETED, Making
+from router.endpoints.responses.under_way import TRIES_EVERY, UnderWay
 from router.endpoints.translated import Translated
 from router.stored.base import ObjectStore, StoredObject
 from router.stored.runs import Name, Runs
@@ -33,8 +34,8 @@ AT_ONCE: Final = 64  # answers that one process makes at a time; the others wait
 MOST_OF_ONE: Final = 256  # answers of one tenant that one process has accepted and not ended
 LOOK_EVERY: Final = 0.25  # seconds between looks for what other processes want
 STOPS_WITHIN: Final = 3.0  # seconds
-TRIES_EVERY: Final = 1.0  # seconds between tries to write how an answer ended
 UNFINISHED: Final = (QUEUED, IN_PROGRESS)
+DELETED_CODE: Final = "not_found"  # as whoever asks for it from now on is told
 
 _DIED: Final = {"code": SERVER_ERROR, "message": CUT_OFF}
 _log = logging.getLogger(__name__)
@@ -68,15 +69,14 @@ class Background:
     ) -> None:
         self._translated, self._objects, self._runs, self._answering = translated, objects, runs, answering
         self.ended = Counter[str]()
-        self._makings: dict[Name, Making] = {}
-        self._of_tenants = Counter[str]()
+        self._under_way = UnderWay(runs)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._tasks = set[asyncio.Task[None]]()
         self._watch: asyncio.Task[None] | None = None
         self._task_of(self._bury())
 
     def __repr__(self) -> str:
-        return f"<Background makes: {len(self._makings)} answers>"
+        return f"<Background makes: {len(self._under_way.makings)} answers>"
 
     async def begin(self, asked: AskedResponse, scope: Scope) -> Fields:
         """Accept a request; returns the Response as it is until somebody makes it.
@@ -87,16 +87,22 @@ class Background:
         making = Making(asked, self._objects)
         tenant, _ = making.name
         self._check(asked, scope, tenant)
-        self._of_tenants[tenant] += 1
+        self._under_way.of_tenants[tenant] += 1
+        may_stand = True
         try:
-            await self._runs.begin(making.name)
+            try:
+                await self._runs.begin(making.name)
+            except Unavailable:
+                may_stand = False
+                raise
             await making.accept()
         except BaseException:  # also where its caller leaves: nothing of it may stay
-            self._of_tenants[tenant] -= 1
-            with suppress(Unavailable):
-                await self._runs.end(making.name)
+            if may_stand:
+                self._task_of(self._under_way.undo(making.name))  # by itself: whoever is refused has waited long enough
+            else:
+                self._under_way.of_tenants[tenant] -= 1
             raise
-        self._makings[making.name] = making
+        self._under_way.makings[making.name] = making
         making.task = self._task_of(self._make(making, {**scope, "extensions": {}}))
         if self._watch is None or self._watch.done():
             self._watch = self._task_of(self._look())
@@ -105,13 +111,13 @@ class Background:
     async def found(self, name: Name) -> StoredObject | None:
         """Return an answer as it is now; None where this tenant has none by that id."""
         kept = await self._objects.get(name[0], KIND, name[1])
-        if kept is None or _read(kept.body)["status"] not in UNFINISHED or await self._runs.is_running(name):
+        if kept is None or _read(kept.body)["status"] not in UNFINISHED or await self._under_way.is_running(name):
             return kept
         return await self._settle(name)
 
     async def stop(self, name: Name) -> None:
         """End an answer that is being made, whoever makes it; returns when it has ended, or should have."""
-        making = self._makings.get(name)
+        making = self._under_way.makings.get(name)
         if making is not None:
             making.stop()
             await asyncio.wait({making.task}, timeout=STOPS_WITHIN)
@@ -125,31 +131,46 @@ class Background:
     async def events(self, name: Name, *, after: int = -1) -> AsyncGenerator[bytes, None]:
         """Yield the events of an answer, as they were told and as they come, until it has ended.
 
+        The last one says how it ended, also where it was deleted meanwhile, or nobody can tell any more.
+
         Args:
             after: the number of the last event that is not wanted.
         """
         following = Following(self._objects, name, after=after)
+        try:
+            async with aclosing(self._told(following, name)) as told:
+                async for data in told:
+                    yield data
+            kept = await self.found(name)
+            if kept is None:
+                last = following.broken_off(f"the response {name[1]} was deleted", DELETED_CODE)
+            else:
+                last = following.rest(_read(kept.body))
+        except Unavailable as error:
+            last = following.broken_off(str(error), error.code)
+        if last:
+            yield last
+
+    async def _told(self, following: Following, name: Name) -> AsyncGenerator[bytes, None]:
+        """Yield events for as long as the answer is being made, and was not deleted."""
         while True:
-            making = self._makings.get(name)
+            making = self._under_way.makings.get(name)
             moved = None if making is None else making.log.moved
-            is_running = await self._runs.is_running(name)
+            is_running = await self._under_way.is_running(name)
             async for data in following.fresh():
                 yield data
             if not is_running:
-                break
+                return
             ping = await following.wait(moved)
-            if ping:
-                yield ping
-        kept = await self.found(name)
-        response = None if kept is None else _read(kept.body)
-        if response is not None and response["status"] not in UNFINISHED:
-            rest = following.rest(response)
-            if rest:
-                yield rest
+            if not ping:
+                continue
+            if await self._objects.get(name[0], KIND, name[1]) is None:
+                return  # whoever makes it has not heard of that, or does not listen
+            yield ping
 
     async def aclose(self) -> None:
         """End what is being made; it is found failed from now on."""
-        makings = list(self._makings.values())
+        makings = list(self._under_way.makings.values())
         for making in makings:
             making.stop(STOPPED)
         if makings:
@@ -170,7 +191,7 @@ class Background:
             timeout=0.0,
             keep_sampled=False,
         )
-        if self._of_tenants[tenant] >= MOST_OF_ONE:
+        if self._under_way.of_tenants[tenant] >= MOST_OF_ONE:
             said = f"{MOST_OF_ONE} answers are being made in the background: wait for some of them, or cancel them"
             raise TooMany(said, code="too_many_in_background", retry_after=TRIES_EVERY)
 
@@ -202,21 +223,18 @@ class Background:
                     response = making.cut_short(response, error)
                     await asyncio.sleep(TRIES_EVERY)
             self.ended[response["status"]] += 1
-            with suppress(Unavailable):
-                await self._runs.end(making.name)
         finally:
-            self._of_tenants[making.name[0]] -= 1
-            del self._makings[making.name]
-            making.log.pulse()
+            self._under_way.drop(making)
+        await self._under_way.forget(making.name)
 
     async def _look(self) -> None:
         """End here what somebody wants to end, for as long as anything is made."""
-        while self._makings:
+        while self._under_way.makings:
             await asyncio.sleep(LOOK_EVERY)
             with suppress(Unavailable):
                 for name in await self._runs.stopping():
-                    if name in self._makings:
-                        self._makings[name].stop()
+                    if name in self._under_way.makings:
+                        self._under_way.makings[name].stop()
 
     async def _bury(self) -> None:
         """Let what dead processes were making be found failed."""

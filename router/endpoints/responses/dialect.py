@@ -21,9 +21,12 @@ from backends.dialects.responses.output_items import COMPLETED, INCOMPLETE
 from router.base import BadRequest, Unavailable
 from router.endpoints.errors import WireError
 from router.endpoints.translated import Asked
+from router.endpoints.wire import MAX_MESSAGES
+from router.guards.documents import MAX_NAMES
+from router.guards.parameters import read_document
 from router.model_names import AUTO
 from router.stored.base import LONGEST_ID, ObjectStore, StoredObject
-from router.stored.conversations import Conversations, NoSuchConversation
+from router.stored.conversations import MOST_READ, Conversations, NoSuchConversation, TooLong
 
 KIND: Final = "response"
 _WHOLE: Final = (COMPLETED, INCOMPLETE)
@@ -38,6 +41,8 @@ _OWN_NAMES: Final = {
     "reasoning_effort": "reasoning.effort",
 }
 """Params of a chat request by the words of who asked in Responses."""
+
+_NAME: Final = b'":'  # what stands behind each name of a field
 
 _log = logging.getLogger(__name__)
 _read_error: Final = msgspec.json.Decoder(dict[str, dict[str, Raw]]).decode
@@ -130,16 +135,15 @@ class Responses:
             DialectError: it cannot be understood, or not be said in chat completions.
             BadRequest: it goes on from an answer that this tenant has not.
             NoSuchConversation: it belongs to one that this tenant has not.
+            TooLong: more was said before it than a chat may have.
             Unavailable: what came before cannot be looked up.
         """
         asked = {"model": AUTO, **read_object(body)}
         check(asked)
         conversation = conversation_of(asked)
-        if conversation:
-            earlier = await Conversations(self.objects).said(tenant, conversation)
-        else:
-            earlier = await self.earlier(tenant, asked.get("previous_response_id"))
+        earlier = await self.earlier(tenant, asked)
         translation = FromResponses(asked, earlier)
+        _refuse_long(translation, before=_name_of_before(asked) if earlier else "input")
         keeping = Keeping(tenant, asked, translation, earlier, self.objects)
         return AskedResponse(
             translation,
@@ -161,13 +165,21 @@ class Responses:
         body = msgspec.json.encode({"error": {**told, "param": name}})
         return WireError(error.status, error.headers, body)
 
-    async def earlier(self, tenant: str, previous: object) -> list[Fields]:
-        """Return the items of the answer that is gone on from; a name of a wrong kind is refused later.
+    async def earlier(self, tenant: str, asked: Fields, *, most: int | None = MOST_READ) -> list[Fields]:
+        """Return the items of what is gone on from; a name of a wrong kind is refused later.
+
+        Args:
+            asked: names a conversation, or a response; or neither, and nothing was said before.
+            most: see `Conversations.said`.
 
         Raises:
             BadRequest: this tenant has no such answer, or it is not whole.
+            NoSuchConversation: this tenant has none by that name.
             Unavailable: it cannot be looked up.
         """
+        if conversation := conversation_of(asked):
+            return await Conversations(self.objects).said(tenant, conversation, most=most)
+        previous = asked.get("previous_response_id")
         if not previous or not isinstance(previous, str):
             return []
         kept = await self.objects.get(tenant, KIND, previous) if len(previous) <= LONGEST_ID else None
@@ -185,3 +197,29 @@ class Responses:
                 param="previous_response_id",
             )
         return [*_read_items(kept.asked), *before["output"]]
+
+
+def _name_of_before(asked: Fields) -> str:
+    return "conversation" if asked.get("conversation") else "previous_response_id"
+
+
+def _refuse_long(translation: FromResponses, *, before: str) -> None:
+    """Refuse what no chat may have, in the words of who knows it as a conversation.
+
+    Args:
+        before: the field that names what was said.
+
+    Raises:
+        TooLong: it is too long.
+    """
+    if translation.length > MAX_MESSAGES:
+        raise TooLong(
+            f"the conversation has {translation.length} messages, and at most {MAX_MESSAGES} are answered", param=before
+        )
+    if translation.body.count(_NAME) > MAX_NAMES:  # or fewer: a text may hold it, too
+        try:
+            read_document(translation.body)
+        except BadRequest as error:
+            if error.code != "too_many_keys":
+                raise
+            raise TooLong(f"the conversation has more than {MAX_NAMES} names of fields", param=before) from error

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from backends.dialects.reading import Fields
 from backends.dialects.responses.replaying import events_of, last_event
-from backends.dialects.responses.writing import UNTIL
+from backends.dialects.responses.writing import UNTIL, event
 from router.base import Unavailable
 from router.endpoints.responses.dialect import KIND
 from router.stored.base import ObjectStore, StoredObject, kind_below
@@ -26,6 +26,7 @@ PINGS_EVERY: Final = 10.0  # seconds
 ROWS: Final = 200  # at once
 
 _PING: Final = b": ping\n\n"
+_ERROR: Final = "error"  # the event of a stream that breaks, whatever becomes of the answer
 _LAST: Final = frozenset(UNTIL.values())
 
 
@@ -163,11 +164,18 @@ class Following:
         number = self._number + 1  # the same for whoever asks, so that nobody gets it twice
         return last_event(response, number=number) if number > self._after else b""
 
-    def _wanted(self, events: bytes) -> bytes:
-        return b"".join(event + b"\n\n" for event in events.split(b"\n\n") if self._is_wanted(event))
+    def broken_off(self, message: str, code: str) -> bytes:
+        """Return what ends the stream where nobody can tell how the answer does; nothing where that was told."""
+        if self._type in _LAST:
+            return b""
+        number = max(self._number, self._after) + 1
+        return event(_ERROR, number, {"code": code, "message": message, "param": None})
 
-    def _is_wanted(self, event: bytes) -> bool:
-        _, found, data = event.partition(b"\ndata: ")
+    def _wanted(self, events: bytes) -> bytes:
+        return b"".join(each + b"\n\n" for each in events.split(b"\n\n") if self._is_wanted(each))
+
+    def _is_wanted(self, data: bytes) -> bool:
+        _, found, data = data.partition(b"\ndata: ")
         if not found:
             return False  # a comment
         told = _read_event(data)

@@ -1,15 +1,16 @@
 """router/endpoints/responses/background.py, asked by the SDK over a real socket: answers that nobody waits for.
 
-Also router/endpoints/responses/answering.py, router/endpoints/responses/making.py and
-router/endpoints/responses/events.py. Another process of the same gateway is another gateway here, over the same stored
-objects.
+Also router/endpoints/responses/answering.py, router/endpoints/responses/making.py,
+router/endpoints/responses/under_way.py and router/endpoints/responses/events.py. Another process of the same gateway is
+another gateway here, over the same stored objects.
 """
 
 import asyncio
 import json
+import sqlite3
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from msgspec.structs import replace
 
 from backends.base import ConnectFailed
 from router.app import Tandem
+from router.base import Unavailable
+from router.stored import opening
 from router.stored.base import StoredObject
 from router.stored.runs import Runs
 from router.stored.sqlite_objects import SqliteObjects
@@ -156,27 +159,112 @@ async def test_what_was_being_made_when_the_gateway_stopped_is_found_failed(serv
         assert (heard[-1].type, heard[-1].response.output[0].content[0].text) == ("response.failed", "hel")
 
 
-async def test_what_a_dead_process_was_making_is_found_failed_by_whoever_looks(
-    open_house: OpenHouse, tmp_path: Path
-) -> None:
+@asynccontextmanager
+async def another_process(folder: Path) -> AsyncGenerator[tuple[SqliteObjects, Runs], None]:
+    """Open what another process has, which makes an answer and has told one event of it."""
     body = {"id": "resp_a", "object": "response", "status": "in_progress", "background": True, "error": None}
     kept = StoredObject("default", "response", "resp_a", time.time(), "mini", {}, b"[]", json.dumps(body).encode())
     told = b'event: response.created\ndata: {"type":"response.created","sequence_number":0}\n\n'
-    async with open_house() as house:
-        store = SqliteObjects(tmp_path / "ledger-stored.db", retention=1e9, max_per_tenant=1 << 20)
-        runs = Runs(tmp_path / "ledger-stored-runs.db")
-        await runs.begin(("default", "resp_a"))
-        await store.put(kept)
-        await store.add("default", "response", "resp_a", [replace(kept, kind="response/resp_a", body=told)])
+    store = SqliteObjects(folder / "ledger-stored.db", retention=1e9, max_per_tenant=1 << 20)
+    runs = Runs(folder / "ledger-stored-runs.db")
+    await runs.begin(("default", "resp_a"))
+    await store.put(kept)
+    await store.add("default", "response", "resp_a", [replace(kept, kind="response/resp_a", body=told)])
+    yield store, runs
+    await store.aclose()
+    await runs.aclose()
+
+
+async def last_of(house: House, *, after: int = 0) -> Any:
+    """Return the last event of what the other process makes, once the stream has ended."""
+    heard = (await house.client.get(f"{PATH}/resp_a", params={"stream": "true", "starting_after": after})).text
+    return json.loads(heard.rstrip().rpartition("data: ")[2])
+
+
+async def test_what_a_dead_process_was_making_is_found_failed_by_whoever_looks(
+    open_house: OpenHouse, tmp_path: Path
+) -> None:
+    async with open_house() as house, another_process(tmp_path) as (_, runs):
         assert (await house.client.get(f"{PATH}/resp_a")).json()["status"] == "in_progress"
         runs._owner.close()  # as the kernel does it for one that was killed
         found = (await house.client.get(f"{PATH}/resp_a")).json()
         assert (found["status"], found["error"]["code"]) == ("failed", "server_error")
-        heard = (await house.client.get(f"{PATH}/resp_a", params={"stream": "true"})).text
-        last = json.loads(heard.rstrip().rpartition("data: ")[2])
+        last = await last_of(house)
         assert (last["type"], last["sequence_number"], last["response"]) == ("response.failed", 1, found)
         assert (await house.client.post(f"{PATH}/resp_a/cancel")).json() == found
-        await store.aclose()
+
+
+@pytest.mark.parametrize("hears", [True, False])
+async def test_whoever_follows_what_is_deleted_is_told_so(
+    open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, hears: bool
+) -> None:
+    monkeypatch.setattr("router.endpoints.responses.events.PINGS_EVERY", LONG if hears else 0.2)
+    async with open_house() as house, another_process(tmp_path) as (store, runs):
+        following = [asyncio.create_task(last_of(house, after=after)) for after in (0, 7)]
+        await asyncio.sleep(0.1)
+        assert await store.delete("default", "response", "resp_a")
+        if hears:  # who makes it
+            await runs.end(("default", "resp_a"))
+        async with asyncio.timeout(LONG):
+            heard = await asyncio.gather(*following)
+    told = {"type": "error", "code": "not_found", "message": "the response resp_a was deleted", "param": None}
+    assert heard == [{**told, "sequence_number": 1}, {**told, "sequence_number": 8}]
+
+
+async def test_whoever_deletes_or_follows_through_the_sdk_sees_an_end(serve_house: Served) -> None:
+    async with serve_house() as house, sdk(house) as client:
+        running = await hanging(client, house)
+        following = asyncio.create_task(_heard(client, running.id))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(LONG):
+            await client.responses.delete(running.id)
+            last = (await following)[-1]
+        assert last.type in ("response.incomplete", "error")  # the former where it was read before it was deleted
+
+
+async def test_whoever_follows_what_nobody_can_tell_of_any_more_is_told_so(
+    open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_house() as house, another_process(tmp_path):
+        following = asyncio.create_task(last_of(house))
+        await asyncio.sleep(0.1)
+
+        async def lost(*_: object) -> bool:
+            raise Unavailable("nobody can tell", code="background_unavailable", retry_after=1)
+
+        monkeypatch.setattr(Runs, "is_running", lost)
+        async with asyncio.timeout(LONG):
+            last = await following
+        assert (last["type"], last["code"], last["sequence_number"]) == ("error", "background_unavailable", 1)
+
+
+async def test_a_held_file_of_runs_refuses_all_at_one_time_and_holds_no_end_up(
+    serve_house: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT", 0.4)
+    monkeypatch.setattr("router.endpoints.responses.under_way.TRIES_EVERY", 0.1)
+    monkeypatch.setattr("router.endpoints.responses.background.MOST_OF_ONE", 5)
+    body = {"model": "mini", "input": "hello", "background": True}
+    file = tmp_path / "ledger-stored-runs.db"
+    async with serve_house() as house, sdk(house) as client:
+        house.mini.begins_after = 0.2
+        promised = (await house.client.post(PATH, json=body)).json()["id"]
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            began = time.monotonic()
+            answers = await asyncio.gather(*[house.client.post(PATH, json=body) for _ in range(4)])
+            assert time.monotonic() - began < 0.8, "the second waits no longer than the first"
+            answers += await asyncio.gather(
+                *[house.client.post(PATH, json=body) for _ in range(2)]
+            )  # none of those counts
+            assert {answer.status_code for answer in answers} == {503}
+            assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+            assert [event.type for event in await _heard(client, promised)][-1] == "response.completed"
+            assert other.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+            other.execute("ROLLBACK")
+            async with asyncio.timeout(LONG):
+                while other.execute("SELECT count(*) FROM runs").fetchone() != (0,):
+                    await asyncio.sleep(0.02)
 
 
 async def test_limits_are_those_of_every_request_and_too_many_are_refused(
