@@ -11,8 +11,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from http.client import HTTPConnection, HTTPException
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +35,8 @@ from router.ledger.trying import tried
 _OLDEST = (3, 11)
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SECONDS = 30.0  # for a program that is asked who it is
+_ANSWERS_WITHIN = 1.0  # seconds, for what listens at our port
+_LONGEST_ANSWER = 65_536  # bytes
 
 
 class State(StrEnum):
@@ -165,9 +169,21 @@ def _port(config: Config) -> Finding:
         try:
             listener.bind((host, port))
         except OSError as error:
+            if _is_tandem(host, port):
+                return Finding("port", State.OK, f"{host}:{port}: a Tandem answers there already")
             advice = "stop what listens there, or choose another port"
             return Finding("port", State.FAILED, f"{host}:{port}: {error.strerror}", advice)
     return Finding("port", State.OK, f"{host}:{port} is free")
+
+
+def _is_tandem(host: str, port: int) -> bool:
+    """Tell whether what listens there says of both tiers whether they are ready."""
+    connection = HTTPConnection(host, port, timeout=_ANSWERS_WITHIN)
+    with closing(connection), suppress(OSError, HTTPException, ValueError, AttributeError):
+        connection.request("GET", "/readyz")
+        backends = json.loads(connection.getresponse().read(_LONGEST_ANSWER)).get("backends", {})
+        return {tier.value for tier in Tier} <= set(backends)
+    return False
 
 
 def _ledger(config: Config) -> Finding:

@@ -4,6 +4,7 @@ A running gateway with the same configuration takes what is begun within a secon
 """
 
 import json
+import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ def start(
         share = None if ramp is None else _share(ramp)
         standing = _folder(folder, chosen).start(plan, now=time.time(), ramp=share)
     _show(standing, as_json=as_json)
+    _warn(_defined(standing), chosen)
 
 
 @experiment.command("ramp")
@@ -139,6 +141,18 @@ def report(id_: _Id, *, config: _Config = None, folder: _Folder = None, as_json:
         return
     for line in lines_of(standing, findings, verdict):
         print(line)
+    if standing.stopped is None:
+        _warn(defined, chosen)
+
+
+def _warn(defined: Experiment, config: Config) -> None:
+    """Say of what is to be decided by that it is not measured."""
+    if defined.quality == "agreement" and not any(config.learning.shares.values()):
+        print(
+            "warning: nothing measures agreement, so that nothing will be decided: set learning.shadow, such as 0.05, "
+            "in the gateway's configuration",
+            file=sys.stderr,
+        )
 
 
 def _defined(standing: Standing) -> Experiment:

@@ -10,10 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 from typer.main import get_command
 
+from router import __version__
 from router.commands.errors import BadConfiguration, BadUsage, CommandError
 from router.config.faults import ConfigError
 
@@ -155,8 +157,19 @@ def _report(error: CommandError, *, as_json: bool) -> int:
     return error.exit_code
 
 
-def _program() -> None:
-    """Stand where options of the whole program would be read."""
+def _tell_version(is_wanted: bool) -> None:  # noqa: FBT001 - typer calls it
+    if is_wanted:
+        print(f"tandem {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Stand where options of the whole program are read."""
 
 
 def _unloaded() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
@@ -53,10 +53,16 @@ def dashboard_routes(view: DashboardView) -> list[Route]:
     """Return the endpoints of the dashboard; nothing is read or opened before the first of them is asked."""
     pages = _Pages(view)
     return [
+        Route("/", _to_the_page, methods=["GET"]),
+        Route("/dashboard/", _to_the_page, methods=["GET"]),
         Route("/dashboard", pages.page, methods=["GET"]),
         Route("/dashboard/live", pages.live, methods=["GET"]),
         Route("/dashboard/static/{path:path}", pages.file, methods=["GET"]),
     ]
+
+
+async def _to_the_page(_request: Request) -> Response:
+    return RedirectResponse("/dashboard", headers=HEADERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def _lock(path: Path) -> Held:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         lock.close()
-        raise _in_use(as_place(path), "path") from error
+        raise _in_use(as_place(path), "ledger.path to another file") from error
     return lock
 
 
@@ -125,7 +125,7 @@ def _hold_database(place: PostgresPlace) -> Held:
             with closing(engine_of(place)) as engine:
                 Poster(engine).interrupt(_OPEN, {})
         except psycopg.errors.LockNotAvailable as error:
-            raise _in_use(place, "database") from error
+            raise _in_use(place, "ledger.url to another database") from error
         except psycopg.Error as error:
             raise unavailable(place, "opened", in_words(error)) from error
         failed.pop_all()
@@ -133,8 +133,8 @@ def _hold_database(place: PostgresPlace) -> Held:
         return kept
 
 
-def _in_use(place: LedgerPlace, choice: str) -> Unavailable:
+def _in_use(place: LedgerPlace, change: str) -> Unavailable:
     return Unavailable(
-        f"the ledger {place} is in use by another gateway: stop it or choose another {choice}",
+        f"the ledger {place} is in use by another gateway: stop it, or set {change} (--config)",
         code="ledger_unavailable",
     )

@@ -3,7 +3,9 @@
 import json
 import os
 import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -51,6 +53,23 @@ def test_a_port_that_is_taken_is_found(config: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config.write_text(f"server: {{port: {taken.getsockname()[1]}}}\n")
         assert state_of("port", config) is State.FAILED
+
+
+def test_a_port_at_which_tandem_answers_is_in_order(config: Path) -> None:
+    class Ready(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(b'{"status": "unavailable", "backends": {"large": false, "mini": false}}')
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Ready) as server:
+        asked = Thread(target=server.handle_request)
+        asked.start()
+        config.write_text(f"server: {{port: {server.server_port}}}\n")
+        assert state_of("port", config) is State.OK
+        asked.join()
 
 
 def test_a_ledger_that_cannot_be_written_is_found(config: Path, tmp_path: Path) -> None:

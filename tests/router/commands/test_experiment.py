@@ -56,6 +56,16 @@ def test_an_experiment_begins_widens_and_ends(told: Told, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.parametrize(("shadow", "warnings"), [("0", 1), ("0.05", 0)])
+def test_who_waits_for_what_nobody_measures_is_warned(told: Told, tmp_path: Path, shadow: str, warnings: int) -> None:
+    config, file = tmp_path / "gateway.yaml", tmp_path / "half.yaml"
+    config.write_text(config.read_text() + f"learning: {{shadow: {shadow}}}\n")
+    file.write_text(USUAL.replace("complex_from: 0.6", "quality: agreement"))
+    code, _, said = told("start", "FILE")
+    assert code == 0
+    assert said.count("nothing measures agreement") == warnings
+
+
 def test_a_file_that_is_wrong_is_refused_with_all_its_faults(told: Told, tmp_path: Path) -> None:
     file = tmp_path / "half.yaml"
     file.write_text(USUAL.replace("threshold: 0.3", "threshold: 3").replace("unit: user", "unit: users"))

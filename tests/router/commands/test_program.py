@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from router import __version__
 from router.commands.program import COMMANDS, Command, run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,6 +39,11 @@ def test_help_names_every_command_and_loads_no_heavy_module() -> None:
     for command in COMMANDS:
         assert re.search(rf"\b{command.name}\b", done.stdout)
     assert HEAVY & set(done.stderr.split()) == set()
+
+
+def test_the_version_is_told_before_any_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"tandem {__version__}\n"
 
 
 def test_no_argument_is_a_call_for_help(capsys: pytest.CaptureFixture[str]) -> None:

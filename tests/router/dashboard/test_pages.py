@@ -102,6 +102,12 @@ async def test_a_doubtful_share_of_money_is_marked(client: httpx2.AsyncClient) -
     assert "1 of the requests that ended, in no figure of money" in money
 
 
+@pytest.mark.parametrize("path", ["/", "/dashboard/"])
+async def test_who_asks_nearby_is_sent_to_the_page(client: httpx2.AsyncClient, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/dashboard")
+
+
 async def test_the_live_part_is_the_pages_own(client: httpx2.AsyncClient) -> None:
     page, live = [(await client.get(path)).text for path in ("/dashboard?span=1h", "/dashboard/live?span=1h")]
     assert "<html" not in live
