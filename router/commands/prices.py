@@ -19,6 +19,7 @@ from router.base import Price
 from router.commands.errors import BadUsage, CommandFailed
 from router.commands.places import place_of
 from router.commands.published_prices import Left, as_book, published
+from router.commands.writing import writing
 from router.config.reading import read_config
 from router.ledger.money import BUCKETS, PICO_PER_PRICE_UNIT, usd
 from router.ledger.place import LedgerUnreadable, reading
@@ -82,8 +83,8 @@ def take_over(
     """Write a price book from the installed list genai-prices; what could not be taken over goes to standard error."""
     try:
         pattern = re.compile(models)
-    except re.error as error:
-        raise BadUsage(f"{models!r} is no regular expression: {error}", where="--models") from error
+    except (re.error, OverflowError, RecursionError) as error:
+        raise BadUsage(f"{models!r:.80} is no regular expression: {error}", where="--models") from error
     if out is not None and out.exists():
         raise BadUsage("the file exists", where=str(out), advice="a book is only appended to; name another file")
     try:
@@ -101,7 +102,8 @@ def take_over(
     if out is None:
         print(as_book(rows), end="")
     else:
-        out.write_text(as_book(rows), encoding="utf-8")
+        with writing(out):
+            out.write_text(as_book(rows), encoding="utf-8")
 
 
 @prices.command("show")

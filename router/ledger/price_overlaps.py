@@ -78,9 +78,12 @@ def _first_day(one: Sequence[Row], other: Sequence[Row], own: Sequence[Row], nam
 
 
 def _made(expression: str, fillings: Sequence[str]) -> tuple[str, ...]:
-    """Return names that an expression might match."""
+    """Return names that an expression might match; none of one that nests too deep to be walked."""
     parsed = import_module("re._parser").parse(expression)  # private, and the only one that reads them as `re` does
-    return tuple(dict.fromkeys(_texts(parsed, fillings)))
+    try:
+        return tuple(dict.fromkeys(_texts(parsed, fillings)))
+    except RecursionError:
+        return ()
 
 
 def _texts(parsed: Iterable[tuple[Any, Any]], fillings: Sequence[str]) -> list[str]:

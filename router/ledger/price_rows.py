@@ -35,6 +35,7 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _COUNT: Final = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
 _DIGEST: Final = 12  # hexadecimal digits
+_FREE: Final = "comes to less than 0.000001 USD per million tokens, which would be free"
 
 Fault = Callable[[yaml.Node | None, str], None]
 """Takes where something is wrong, and what."""
@@ -96,6 +97,8 @@ def read_row(node: yaml.Node, fault: Fault) -> Row | None:
     rates = reader.rates() if hosting is None else {**reader.rates(), **hosting.rates()}
     if max(rates.values(), default=0) > HIGHEST_PRICE * PICO_PER_PRICE_UNIT:  # a rate of exchange, or an idle machine
         note(node, f"a price comes to over {HIGHEST_PRICE} USD per million tokens; check the decimal points")
+    if hosting is not None and not (rates["fresh_input"] and rates["output"]):
+        note(fields["self_hosted"], f"self_hosted {_FREE}; check the decimal points")
     valid_from, valid_to = reader.read("valid_from", _day), reader.read("valid_to", _day)
     reader.read("captured_at", _day)
     if valid_from is not None and valid_to is not None and valid_to <= valid_from:
@@ -182,7 +185,11 @@ class _Reader:
         """Return pico-USD a token of each bucket that is given; only another currency's are rounded, half to even."""
         exchange = self._exchange()
         found = {name: self.read(name, pico_per_token) for name in _BUCKETS if name in self.texts}
-        return {name: round(pico * exchange) for name, pico in found.items() if pico is not None}
+        rates = {name: round(pico * exchange) for name, pico in found.items() if pico is not None}
+        for name, rate in rates.items():
+            if found[name] and not rate:
+                self._fault(self._fields[name], f"{name} {_FREE}; check usd_per_unit")
+        return rates
 
     def hosting(self) -> Hosting | None:
         """Return what the price is computed from; None where it is given."""
@@ -221,7 +228,7 @@ class _Reader:
     def _parsed(self, name: str, node: yaml.Node, text: str, parse: Callable[[str], _T]) -> _T | None:
         try:
             return parse(text)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:  # it counts too far, or nests too deep
             self._fault(node, f"{name} is no regular expression: {error}")
         except ValueError as error:
             self._fault(node, f"{name} {error}")

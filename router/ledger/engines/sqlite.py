@@ -141,8 +141,10 @@ class SqliteEngine:
     def fold(self) -> bool:
         """Empty the write-ahead file; nobody waits here for those who read it."""
         self.connection.execute("PRAGMA busy_timeout=0")
-        (is_busy, _, _) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self.connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
+        try:
+            (is_busy, _, _) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self.connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
         return not is_busy
 
     def close(self) -> None:

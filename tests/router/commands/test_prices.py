@@ -173,6 +173,8 @@ def test_lint_tells_faults_and_oddities_and_exits_by_the_faults(
     [
         (["lint", "nowhere.yaml"], 1, "cannot be read: FileNotFoundError"),
         (["import", "--models", "["], 2, "is no regular expression"),
+        (["import", "--models", "a{99999999999}"], 2, "is no regular expression"),
+        (["import", "--models", "gpt-4o", "--provider", "openai", "--out", "/dev/null/b"], 1, "cannot be written"),
         (["import", "--models", "no-such-model"], 1, "no price was taken over"),
         (["show", "no-such-model"], 1, "(the shipped book): add a row for it, or name another book with --file"),
         (["show", "desk-large", "--on", "soon"], 2, "'soon' is no day"),

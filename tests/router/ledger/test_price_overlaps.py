@@ -31,6 +31,7 @@ def row(name: str, *, line: int = 1, since: date = NEW_YEAR, until: date | None 
         (r"(?=ab)a\w*z", r"(?=.*q)a\w*", None),  # what looks ahead is beyond this
         ("foo.*", "bar.*", None),
         ("a{4000000000}", "b", None),
+        ("(?:a|" * 260 + "a" + ")" * 260, "a", "a"),  # too deep to make names of, and names are tried nevertheless
     ],
 )
 def test_two_expressions_overlap_where_one_name_is_found_for_both(one: str, other: str, name: str | None) -> None:
@@ -44,6 +45,15 @@ def test_rows_overlap_only_on_days_on_which_both_hold() -> None:
     assert list(overlaps_between([row("e.*", until=JUNE), row("ef.*", since=JUNE)])) == []
     (found,) = overlaps_between([row("ef.*", line=7, since=JUNE), row("e.*", line=3)])
     assert (found.day, found.first.line, found.second.line) == (JUNE, 3, 7)
+
+
+def test_rows_may_stand_in_any_order_of_days_and_lines() -> None:
+    july = date(2026, 7, 1)
+    rows = [row("e.*", since=JUNE, line=8), row("e.*", until=JUNE, line=9), row("ef.*", since=july, line=2)]
+    (found,) = overlaps_between(rows)
+    assert (found.day, found.first.line, found.second.line) == (july, 2, 8)
+    (found,) = overlaps_between([row("e.*", line=5), row("ef.*", line=4)])
+    assert (found.day, found.first.line, found.second.line) == (NEW_YEAR, 4, 5)
 
 
 def test_a_name_with_a_row_of_its_own_is_not_in_doubt_while_that_holds() -> None:

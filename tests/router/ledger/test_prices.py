@@ -12,7 +12,7 @@ from backends.base import Usage
 from router.base import Price
 from router.ledger.hosting import Standing, together
 from router.ledger.money import cost
-from router.ledger.prices import PriceBook, PriceBookError, check_book, load
+from router.ledger.prices import PriceBook, PriceBookError, check_book, load, utc_today
 
 NOW = date(2026, 11, 21)
 
@@ -156,6 +156,37 @@ def test_rows_of_service_tiers_and_long_prompts_are_variants_of_one_price(tmp_pa
     assert len({price.version, *(each.version for each in price.variants)}) == 3
 
 
+def test_variants_that_stand_before_the_usual_price_do_not_take_its_place(tmp_path: Path) -> None:
+    tier, long = row(service_tier="flex", fresh_input="0.5"), row(above_input_tokens="200000", fresh_input="2")
+    for rows in ((tier, long, row()), (long, tier, row())):
+        price = price_in(book(tmp_path, *rows))
+        assert (price.fresh_input, price.service_tier, price.above_input) == (1_000_000, "", 0)
+        assert sorted(each.fresh_input for each in price.variants) == [500_000, 2_000_000]
+
+
+def test_a_price_of_a_day_is_looked_up_once_for_as_many_names_as_are_kept_at_hand(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Counted(PriceBook):
+        def price_on(self, name: str, day: date) -> Price | None:
+            asked.append(name)
+            return super().price_on(name, day)
+
+    prices = Counted(check_book(written(tmp_path, row())).rows, today=lambda: NOW)
+    names = ["m", *(f"n{number}" for number in range(1_024))]
+    for name in (*names, *names):
+        prices.price_of(name)
+    assert asked == [*names, names[-1]]
+
+
+def test_the_day_of_prices_is_that_of_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for seconds in (0.0, 86_399.9, 86_400.0, 20_000 * 86_400 + 86_399.0):
+        monkeypatch.setattr("router.ledger.prices.time", lambda moment=seconds: moment)
+        found.append(utc_today())
+    assert found == [date(1970, 1, 1), date(1970, 1, 1), date(1970, 1, 2), date(2024, 10, 4)]
+
+
 def test_a_usual_tier_by_any_name_is_the_usual_price(tmp_path: Path) -> None:
     assert price_in(book(tmp_path, row(service_tier="default"))).service_tier == ""
 
@@ -193,7 +224,12 @@ def test_our_own_gpus_have_prices_that_follow_from_their_hours(tmp_path: Path) -
     price = price_in(prices)
     assert (price.fresh_input, price.cached_input, price.output) == (154_321, 3_086, 1_157_407)
     assert prices.loaded("m", 1.8e9, 1.8e9 + 3_600) == 20 * 10**9
+    assert prices.loaded("m", 1.8e9, 1.8e9 + 0.0625) == 347_222, "20 USD / 3,600 * 0.0625, rounded"
+    assert prices.loaded("m", 1.8e9, 1.8e9 + 0.1875) == 1_041_667
     assert prices.loaded("n", 0.0, 3_600.0) is None
+    flex = row(service_tier="flex")  # of a list, and before the one that is computed
+    beside = book(tmp_path, flex, row(fresh_input="-", output="-", self_hosted=HOSTED))
+    assert beside.loaded("m", 1.8e9, 1.8e9 + 3_600) == 20 * 10**9
 
 
 def test_hours_are_paid_for_whether_tokens_come_or_not_and_by_the_row_of_their_day(tmp_path: Path) -> None:
@@ -206,6 +242,7 @@ def test_hours_are_paid_for_whether_tokens_come_or_not_and_by_the_row_of_their_d
     standings = prices.standings({"m": 7 * 10**9, "api": 5}, since=midnight, until=midnight + 1_800)
     assert standings == (Standing("m", 7 * 10**9, 10 * 10**9),)
     assert (standings[0].idle, standings[0].idle_share) == (3 * 10**9, 0.3)
+    assert Standing("free", 5, 0).idle_share == 0.0, "no share of nothing"
     assert together([*standings, Standing("n", 20 * 10**9, 10 * 10**9)]).idle == -7 * 10**9
 
 
@@ -239,6 +276,16 @@ BAD = {
     "two names": ((row(model_regex="m"),), 9, "model and model_regex are both given"),
     "no name": ((row(model="-"),), 3, "model is missing"),
     "no expression": ((row(model="-", model_regex="'['"),), 8, "model_regex is no regular expression"),
+    "an expression that counts too far": (
+        (row(model="-", model_regex="'a{99999999999}'"),),
+        8,
+        "model_regex is no regular expression: the repetition number is too large",
+    ),
+    "an expression too deep": (
+        (row(model="-", model_regex=f"'{'(?:' * 3_000}a{')' * 3_000}'"),),
+        8,
+        "model_regex is no regular expression: maximum recursion depth exceeded",
+    ),
     "ends before it begins": ((row(valid_to="2026-01-01"),), 9, "valid_to is no later than valid_from"),
     "overlap": (
         (row(valid_to="2026-03-01"), row(valid_from="2026-02-01")),
@@ -259,6 +306,16 @@ BAD = {
         (row(currency="EUR", usd_per_unit='"9999999999"', fresh_input='"9999"'),),
         3,
         "a price comes to over 1000000 USD per million tokens",
+    ),
+    "a unit worth nothing": (
+        (row(currency="VND", usd_per_unit='"0.0000000001"'),),
+        5,
+        "fresh_input comes to less than 0.000001 USD per million tokens, which would be free; check usd_per_unit",
+    ),
+    "GPUs worth nothing": (
+        (row(fresh_input="-", output="-", self_hosted=HOSTED.replace("2.50", "0.000000001")),),
+        8,
+        "self_hosted comes to less than 0.000001 USD per million tokens, which would be free",
     ),
     "a request too fine": ((row(per_request="0.0000000001"),), 9, "per_request is finer than"),
     "priced and hosted": ((row(fresh_input="1", output="-", self_hosted=HOSTED),), 5, "fresh_input follows from"),
@@ -324,6 +381,22 @@ def test_what_is_odd_is_said_and_stops_nothing(tmp_path: Path, rows: tuple[str, 
     assert load(file).price_of("m") is not None
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (row(), row(valid_from="2026-06-01")),
+        (row(valid_to="2026-06-01"), row(valid_from="2026-06-01")),
+        (row(), row(valid_from="2026-06-01"), row(service_tier="flex", valid_from="2026-02-01")),
+        (row(), row(above_input_tokens="9")),
+        (row(output='"0"'),),  # a model of vectors puts nothing out
+        (row(output="1", cached_input="1", cache_write="1", cache_write_1h="1"),),
+    ],
+)
+def test_rows_that_follow_each_other_or_cost_the_same_are_not_odd(tmp_path: Path, rows: tuple[str, ...]) -> None:
+    checked = check_book(written(tmp_path, *rows))
+    assert (checked.faults, checked.warnings) == ((), ())
+
+
 def test_the_shipped_book_is_neither_wrong_nor_odd() -> None:
     checked = check_book(None)
     assert (checked.faults, checked.warnings) == ((), ())
@@ -336,6 +409,23 @@ def test_what_is_no_book_is_refused(tmp_path: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     with pytest.raises(PriceBookError, match=r"book\.yaml"):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("prices: []\nversion: 7\n", "2:10"),
+        ("prices: []\n", "1:1"),
+        ("version: 1\nprices: none\n", "2:9"),
+        ("\nversion: 1\n", "2:1"),
+    ],
+)
+def test_a_fault_of_the_book_is_placed_where_it_is_or_where_the_book_begins(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    file = tmp_path / "book.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert [each.removeprefix(f"{file}:").partition(": ")[0] for each in check_book(file).faults] == [place]
 
 
 def test_a_missing_book_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from router.base import Decision, Intent, Outcome, Record, Tier, Unavailable
 from router.ledger.engines.base import Shape
-from router.ledger.engines.sqlite import Damaged, SqliteEngine, connected
+from router.ledger.engines.sqlite import BUSY_TIMEOUT, Damaged, SqliteEngine, connected
 from router.ledger.layout import prepare
 from router.ledger.writer import LedgerWriter
 from tests.router.conftest import OpenHouse, chat
@@ -86,6 +86,12 @@ def test_a_file_that_is_vacuumed_or_grows_goes_on(path: Path, engine: SqliteEngi
         write(engine, f"more-{number}")
     assert engine.fold()
     write(engine, "last")
+
+
+def test_a_log_that_cannot_be_folded_leaves_the_wait_for_locks_as_it_was(engine: SqliteEngine) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="locked"), engine.transaction():
+        engine.fold()  # as on a disk that fails, from inside a transaction it raises
+    assert engine.run("PRAGMA busy_timeout", {})[0] == [(BUSY_TIMEOUT,)]
 
 
 @pytest.mark.parametrize("place", [0, 100])
