@@ -17,6 +17,7 @@ from classifier.calibrating.guarantee import Count
 from classifier.calibrating.maps import Calibration, logit_of
 
 FORMAT = "tandem-calibration-1"
+LARGEST = 64 << 20  # bytes of a file
 _AGAIN = "make it again with ./tandem calibrate"
 
 
@@ -158,12 +159,15 @@ def load(path: Path) -> Overlay:
         WeightsError: it is missing, damaged or of another version; the message names file and reason.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(f"{path}: the calibration cannot be read: {reason}; make it with ./tandem calibrate") from (
             error
         )
+    if len(content) > LARGEST:
+        raise WeightsError(f"{path}: the calibration is over {LARGEST} bytes, as none is; {_AGAIN}")
     try:
         said = msgspec.json.decode(content, type=_Said)
         if said.format != FORMAT:

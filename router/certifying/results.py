@@ -4,6 +4,7 @@ Its head says what was asked of whom; the results of another run are never taken
 cut is asked again. Where the text may not be kept, none is in it.
 """
 
+import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
@@ -59,7 +60,10 @@ class Results:
         """Add one case, in one write."""
         self.known[marked.slice, marked.case] = marked
         if self._file is not None:
-            _write(self._file, msgspec.json.encode(marked) + b"\n")
+            try:
+                _write(self._file, msgspec.json.encode(marked) + b"\n")
+            except OSError as error:
+                raise _unwritable(self.path, error) from error
 
     def remove(self) -> None:
         """Delete the file of a run that has ended."""
@@ -68,16 +72,27 @@ class Results:
 
     def _opened(self, path: Path, run: str) -> int:
         try:
-            written = path.read_bytes() if path.exists() else b""
+            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+            written = path.read_bytes()
             whole = written[: written.rfind(b"\n") + 1]
             self._read(path, whole, run)
-            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
             os.ftruncate(file, len(whole))  # without a line that was cut
             os.lseek(file, 0, os.SEEK_END)
             if not whole:
                 _write(file, msgspec.json.encode(_Head(FORMAT, run)) + b"\n")
+        except BlockingIOError as error:
+            os.close(file)
+            raise FilesError(f"{path}: another certify writes to it; wait for that, or choose another --out") from error
         except OSError as error:
-            raise FilesError(f"{path}: cannot be written: {(error.strerror or 'unknown reason').lower()}") from error
+            os.close(file)
+            raise _unwritable(path, error) from error
+        except FilesError:
+            os.close(file)
+            raise
         return file
 
     def _read(self, path: Path, whole: bytes, run: str) -> None:
@@ -99,6 +114,10 @@ class Results:
                 f"{path}:1: holds results of a run with other models, suites, margins, questions or another seed; "
                 "remove it, or choose another --out"
             )
+
+
+def _unwritable(path: Path | None, error: OSError) -> FilesError:
+    return FilesError(f"{path}: cannot be written: {(error.strerror or 'unknown reason').lower()}")
 
 
 def _write(file: int, line: bytes) -> None:

@@ -5,7 +5,9 @@ gateway heeds is exchanged unasked. Where somebody does, whatever stood there be
 no configuration.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -65,25 +67,47 @@ def save(certificate: Certificate, place: Path) -> Saved:
     else:
         out, earlier = place, (_kept(place) if place.is_file() else None)
     report = out.with_suffix(REPORT)
-    _write(report, markdown(certificate).encode())
-    _write(out, dump(certificate))
+    try:
+        _write({report: markdown(certificate).encode(), out: dump(certificate)})
+    except OSError:
+        _give_back(out)
+        raise
     return Saved(out, report, earlier)
 
 
 def _kept(out: Path) -> Path:
     """Copy what stands at a place to a name with its time in it, report and all, and return that name."""
     kept = _free(out, out.stat().st_mtime)
-    for old, new in ((out, kept), (out.with_suffix(REPORT), kept.with_suffix(REPORT))):
-        if old.is_file():
-            _write(new, old.read_bytes())
+    both = ((out, kept), (out.with_suffix(REPORT), kept.with_suffix(REPORT)))
+    try:
+        _write({new: old.read_bytes() for old, new in both if old.is_file()})
+    except OSError:
+        _give_back(kept)
+        raise
     return kept
 
 
 def _free(out: Path, moment: float) -> Path:
-    """Return a name with a moment in it that neither a certificate nor a report has yet."""
+    """Take a name with a moment in it that neither a certificate nor a report has yet, and return it.
+
+    An empty file is made there: whoever ends in the same second takes another one.
+    """
     stamp = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
-    names = (out.with_stem(f"{out.stem}-{stamp}{more}") for more in _numbered())
-    return next(name for name in names if not (name.exists() or name.with_suffix(REPORT).exists()))
+    for more in _numbered():
+        name = out.with_stem(f"{out.stem}-{stamp}{more}")
+        if name.with_suffix(REPORT).exists():
+            continue
+        with suppress(FileExistsError):
+            name.touch(exist_ok=False)
+            return name
+    raise AssertionError("there is a number that nobody has")
+
+
+def _give_back(name: Path) -> None:
+    """Remove a name that was taken, and never written to."""
+    with suppress(OSError):
+        if name.is_file() and not name.stat().st_size:
+            name.unlink()
 
 
 def _numbered() -> Iterator[str]:
@@ -91,11 +115,27 @@ def _numbered() -> Iterator[str]:
     yield from (f"-{number}" for number in count(2))
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole, so that a gateway that reads it meanwhile gets the one before or this one."""
-    if path.exists() and not path.is_file():  # such as a pipe, which cannot be exchanged
-        path.write_bytes(content)
-        return
-    whole = path.with_name(f"{path.name}.tmp")
-    whole.write_bytes(content)
-    whole.replace(path)
+def _write(contents: Mapping[Path, bytes]) -> None:
+    """Write files as wholes, so that a gateway that reads one meanwhile gets that of before or this one.
+
+    Nothing is exchanged before there was room for all of them, and nothing half written is left behind.
+    """
+    whole = {path: path.with_name(f"{path.name}.{os.getpid()}.tmp") for path in contents if _can_be_exchanged(path)}
+    try:
+        for path, content in contents.items():
+            with whole.get(path, path).open("wb") as file:
+                file.write(content)
+                file.flush()
+                if path in whole:
+                    os.fsync(file.fileno())
+        for path, written in whole.items():
+            written.replace(path)
+    finally:
+        for written in whole.values():
+            with suppress(OSError):
+                written.unlink(missing_ok=True)
+
+
+def _can_be_exchanged(path: Path) -> bool:
+    """Tell whether a file may take a place: that of a pipe, say, it may not."""
+    return path.is_file() or not path.exists()

@@ -14,16 +14,23 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from router.experiments.overrides import Plan
 from router.experiments.standing import NotAllowed, Standing, fault_of, started, widened
 
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what a damaged file makes the reader raise
+LARGEST: Final = 64 << 20  # bytes of a file
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # of a damaged file
 
 Marks = tuple[tuple[str, int, int], ...]
 """Names, inodes and times of files: equal where nothing was changed."""
+
+
+def begun_at(standing: Standing) -> tuple[float, str]:
+    """Return what experiments are ordered by: of several, the one that began first takes units first."""
+    return standing.started, standing.id
 
 
 class FolderError(Exception):
@@ -52,6 +59,8 @@ class Folder:
             if before is None:
                 self._refuse_crowding(experiment.id)
             standing = started(experiment, plan.values, salt=secrets.token_hex(16), now=now, before=before)
+            if before is not None and standing is not before:
+                self._refuse_taking(standing)
             self._write(standing)
             return standing
 
@@ -70,8 +79,15 @@ class Folder:
             return after
 
     def widen(self, id_: str, share: Decimal, *, now: float) -> Standing:
-        """Have more units take part; raises as `change` does."""
-        return self.change(id_, lambda standing: widened(standing, share, now=now))
+        """Have more units take part; raises as `change` does, also where a later experiment would lose them."""
+
+        def move(before: Standing) -> Standing:
+            after = widened(before, share, now=now)
+            if after is not before:
+                self._refuse_taking(after)
+            return after
+
+        return self.change(id_, move)
 
     def standing(self, id_: str) -> Standing:
         """Return how one stands.
@@ -92,8 +108,27 @@ class Folder:
         Raises:
             FolderError: one cannot be read.
         """
-        found = [self._read(path) for path in sorted(self.path.glob("*.json"))]
-        return tuple(sorted((each for each in found if each is not None), key=lambda each: (each.started, each.id)))
+        found, faults = self.readable()
+        for fault in faults:
+            raise fault
+        return found
+
+    def readable(self) -> tuple[tuple[Standing, ...], tuple[FolderError, ...]]:
+        """Return how those stand that can be read, in the order in which they began, and why others cannot."""
+        found, faults = list[Standing](), list[FolderError]()
+        try:
+            files = sorted(self.path.glob("*.json"))
+        except OSError as error:
+            return (), (FolderError(f"{self.path}: cannot be read: {error.strerror or error}"),)
+        for path in files:
+            try:
+                standing = self._read(path)
+            except FolderError as fault:
+                faults.append(fault)
+                continue
+            if standing is not None:
+                found.append(standing)
+        return tuple(sorted(found, key=begun_at)), tuple(faults)
 
     def marks(self) -> Marks:
         """Return what is other as soon as anything is; costs no reading."""
@@ -111,13 +146,30 @@ class Folder:
                     f"{other.id} runs and takes all units, so that {id_} would get none; stop it first, or begin both "
                     "with a ramp below 1"
                 )
+            if other.stopped is None and other.values.get("allocation") == "thompson":
+                raise NotAllowed(
+                    f"{other.id} draws anew who takes part, so that units would leave the arms of {id_}; stop it first"
+                )
+
+    def _refuse_taking(self, wider: Standing) -> None:
+        """Refuse a ramp that takes units out of the arms of an experiment that began later."""
+        for other in self.standings():
+            if other.stopped is None and begun_at(other) > begun_at(wider):
+                raise NotAllowed(
+                    f"{other.id} runs on the units that {wider.id} leaves, and a wider ramp would take some out of its "
+                    f"arms; stop {other.id} first"
+                )
 
     def _file(self, id_: str) -> Path:
         return self.path / f"{id_}.json"
 
     def _read(self, path: Path) -> Standing | None:
         try:
-            standing = msgspec.json.decode(path.read_bytes(), type=Standing)
+            with path.open("rb") as file:
+                content = file.read(LARGEST + 1)
+            if len(content) > LARGEST:
+                raise FolderError(f"{path}: is damaged: it is over {LARGEST} bytes")
+            standing = msgspec.json.decode(content, type=Standing)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -1,14 +1,15 @@
 """Requests -> their arms, as the folder of experiments says it now.
 
 The folder is looked at once a second; what has changed there counts from the next request on, in each process for
-itself. An experiment is taken whole or not at all. Of several that run, a unit takes part in the first that takes it.
+itself. An experiment is taken whole or not at all, and goes on where its file is damaged or away. Of several that run,
+a unit takes part in the first that takes it.
 """
 
 import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
@@ -24,7 +25,7 @@ from router.config.faults import ConfigError
 from router.config.models import Config
 from router.experiments.assignment import Assigner
 from router.experiments.definition import Experiment
-from router.experiments.folder import Folder, FolderError, Marks
+from router.experiments.folder import Folder, Marks, begun_at
 from router.experiments.overrides import NotPlanned, Plan, planned
 from router.experiments.prompts import Rewrite, rewriting
 from router.experiments.standing import Standing, follows
@@ -131,14 +132,14 @@ class Experiments(Generic[Walk]):
         if marks == self._marks:
             return
         self._marks = marks
-        try:
-            standings = await asyncio.to_thread(self._folder.standings)
-        except FolderError as error:
-            _log.error("experiments go on as they were: %s", error)
-            return
+        standings, faults = await asyncio.to_thread(self._folder.readable)
+        for fault in faults:
+            _log.error("an experiment goes on as it was: %s", fault)
         before = {each.standing.id: each for each in self._running}
         running = [await self._as_it_stands(each, before.get(each.id)) for each in standings]
-        self._running = tuple(each for each in running if each is not None)
+        running += self._untold(before, standings, is_said=bool(faults))
+        going_on = (each for each in running if each is not None)
+        self._running = tuple(sorted(going_on, key=lambda each: begun_at(each.standing)))
         kept = {id(each.owned) for each in self._running}
         for each in before.values():
             if id(each.owned) not in kept:
@@ -165,6 +166,22 @@ class Experiments(Generic[Walk]):
         running, self._running = self._running, ()
         for each in running:
             await each.owned.aclose()
+
+    def _untold(
+        self, before: Mapping[str, _Running[Walk]], standings: Sequence[Standing], *, is_said: bool
+    ) -> Iterator[_Running[Walk]]:
+        """Yield those that run of which nothing stands any more: only a stop that can be read ends one.
+
+        Args:
+            is_said: something of the folder cannot be read, which was told.
+        """
+        told = {each.id for each in standings}
+        for each in before.values():
+            if each.standing.id in told:
+                continue
+            if not is_said:
+                _log.error("experiment %s: goes on as it was, since its file is gone", each.standing.id)
+            yield each
 
     async def _as_it_stands(self, standing: Standing, before: _Running[Walk] | None) -> _Running[Walk] | None:
         """Return the experiment as it is to run; None where it does not."""

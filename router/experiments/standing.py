@@ -188,7 +188,7 @@ def fault_of(standing: Standing) -> str:
 
 
 def _is_weight(weight: Decimal) -> bool:
-    return weight.is_finite() and weight >= 0
+    return weight.is_finite() and 0 <= weight <= 1
 
 
 def follows(before: Standing, after: Standing) -> str:

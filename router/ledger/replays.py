@@ -4,11 +4,10 @@ Read in one go and given one by one, so that a ledger of any size takes the same
 of a request is for `router.replaying` to say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from types import NoneType
 from typing import Any, Final, NamedTuple
 
 from backends.base import Usage
@@ -38,11 +37,14 @@ _USAGE: Final = (
     "fresh_input cached_input output cache_write cache_write_1h audio_input image_input reasoning audio_output"
     " image_output service_tier".split()
 )
-_NUMBERS: Final = (
-    "started score threshold propensity verify sampled first_byte spent baseline rating flaws duration overhead"
-    " p_wrong".split()
-)
+_MOST: Final = float(1 << 63)  # of what a ledger counts
 _NEWEST: Final = 253_402_300_800.0  # the year 10,000, in seconds since 1970
+_LIMITS: Final[Mapping[str, tuple[float, float]]] = {
+    **dict.fromkeys("score propensity sampled p_wrong strong_score weak_score rating".split(), (0.0, 1.0)),
+    **dict.fromkeys(("threshold", "verify"), (-_NEWEST, _NEWEST)),
+    **dict.fromkeys("started first_byte duration overhead spent baseline flaws".split(), (0.0, _MOST)),
+}
+_COUNTS: Final = ("cost", *(name for name in _USAGE if name != "service_tier"))
 _BY_ID: Final = itemgetter("id")
 
 
@@ -153,10 +155,17 @@ def iter_logged(
 
 def _request(rows: list[dict[str, Any]]) -> LoggedRequest:
     first = rows[0]
-    for name in _NUMBERS:
-        if not isinstance(first[name], (float, int, NoneType)):
+    for name, (least, most) in _LIMITS.items():
+        value = first[name]
+        if value is None:
+            continue
+        if not isinstance(value, (float, int)):
             raise TypeError(f"{name} is no number")
-    if not 0.0 <= first["started"] < _NEWEST:
+        if not least <= value <= most:
+            raise ValueError(f"{name} is {value}, which it cannot be")
+    if not first["propensity"]:
+        raise ValueError("propensity is 0.0, and it came to be")
+    if first["started"] >= _NEWEST:
         raise ValueError("started is no time")
     return LoggedRequest(
         first["id"],
@@ -200,6 +209,10 @@ def _request(rows: list[dict[str, Any]]) -> LoggedRequest:
 
 
 def _call(row: dict[str, Any]) -> LoggedCall:
+    for name in _COUNTS:
+        value = row[name]
+        if value is not None and not (isinstance(value, int) and value >= 0):
+            raise TypeError(f"{name} of a call is {value!r:.40}, which it cannot be")
     told = row["fresh_input"] is not None and row["output"] is not None
     usage = Usage(**{name: row[name] for name in _USAGE}) if told else None
     tier = None if row["by"] == EMBEDDINGS else Tier(row["by"])

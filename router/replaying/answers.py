@@ -56,15 +56,18 @@ class _Way(NamedTuple):
 
 
 def answered(logged: LoggedRequest, tier: Tier, cost: Cost) -> Answered | None:
-    """Return how a request is answered that a tier is decided on; None where no model answered it."""
+    """Return how a request is answered that a tier is decided on; None where no model answered it.
+
+    One whose reply was verified stays what it was.
+    """
     answer = answer_of(logged)
     if answer is None:
         return None
-    shadow = _shadow_of(logged)
+    shadow, was_large = _shadow_of(logged), is_of_large(logged)
     needed = [cost(call) for call in logged.calls if call.kind != "shadow"]
     return Answered(
-        was_large=logged.tier is Tier.LARGE,
-        is_large=tier is Tier.LARGE,
+        was_large=was_large,
+        is_large=tier is Tier.LARGE if logged.verify is None else was_large,
         known_large=logged.source == Tier.LARGE.value,
         spent=_sum(needed),
         answer=cost(answer),
@@ -108,6 +111,11 @@ def judged(logged: LoggedRequest, decision: Decision, cost: Cost) -> Answered | 
 def answer_of(logged: LoggedRequest) -> LoggedCall | None:
     """Return the call that answered; None where none did."""
     return next((call for call in reversed(logged.calls) if call.kind in ANSWERS and not call.error), None)
+
+
+def is_of_large(logged: LoggedRequest) -> bool:
+    """Tell whether a request counts as Large's: by who was decided on, or who answered where replies are judged."""
+    return (logged.tier if logged.verify is None else logged.source) == Tier.LARGE.value
 
 
 def _way(logged: LoggedRequest, decision: Decision) -> _Way:

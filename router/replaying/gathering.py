@@ -15,7 +15,7 @@ import numpy as np
 from router.base import Tier
 from router.ledger.money import cost
 from router.ledger.replays import LoggedCall, LoggedRequest
-from router.replaying.answers import NOT_JUDGED, Answered, answer_of, answered, judged
+from router.replaying.answers import NOT_JUDGED, Answered, answer_of, answered, is_of_large, judged
 from router.replaying.chances import Chances
 from router.replaying.columns import Cached, Columns, Gathered, Outcome, Reward, Uncached
 from router.replaying.decisions import Decider, Undecidable
@@ -144,7 +144,7 @@ class _Gatherer:
         self._freed += was.spent
         if was.outcome == "answered" and answer_of(was) is not None:
             self._answered += 1
-            self._to_large += was.tier is Tier.LARGE
+            self._to_large += is_of_large(was)
 
     def _keep(self, was: LoggedRequest, now: LoggedRequest) -> None:
         """Keep the row of a request that a model answers; one that the log's cache answered cost as good as nothing."""
@@ -160,7 +160,7 @@ class _Gatherer:
             if now.score is not None and now.scorer:
                 self._scorers[now.scorer] += 1
             self._baseline += (now.baseline or 0) if now.source == Tier.MINI.value else 0
-        if now.experiment:
+        if now.experiment and self._target.decides:
             self._by_arm.append((len(self._rows), now))
         self._cut_sooner += found.is_cut_sooner
         self._rows.append(
@@ -179,13 +179,19 @@ class _Gatherer:
                 found.answer,
                 _number(found.other),
                 now.sampled if found.is_drawn else 0.0,
-                now.propensity if found.is_large == found.was_large else 1.0 - now.propensity,
+                self._chance(now, moves=found.is_large != found.was_large),
                 _number(now.first_byte if now.is_stream else None),
                 _number(now.strong_score),
                 _number(now.weak_score),
                 _number(_reward(now, self._reward)),
             )
         )
+
+    def _chance(self, logged: LoggedRequest, *, moves: bool) -> float:
+        """Return the probability of what the target decides; where it decides nothing, what was done was certain."""
+        if not self._target.decides:
+            return 1.0
+        return 1.0 - logged.propensity if moves else logged.propensity
 
     def _decided(self, logged: LoggedRequest) -> Answered | None:
         """Return how the target has a request answered; None where no model did."""

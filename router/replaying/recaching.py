@@ -111,7 +111,10 @@ class Recacher:
         process, at = maker_of(logged.id), _came(logged)
         self.keyed += counts
         self._check(logged, kind, process, at, counts=counts)
-        pair = self._with_other(logged, kind, process, at, counts=counts)
+        if self._asked.ttl and self._asked == self._was:  # what that one did is known, and needs no simulation
+            pair = Pair(logged, logged, bool(kind), is_hit=bool(kind), first_byte=logged.first_byte)
+        else:
+            pair = self._with_other(logged, kind, process, at, counts=counts)
         if not kind and fate_of(logged) == "kept":
             self._first[logged.reply_key] = logged
         return pair

@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from classifier.base import Prompt, Turn
 from classifier.tables import TableError, read_rows
 from router.certificate import Guards
@@ -187,6 +189,7 @@ def _row(row: Mapping[str, Any], place: str, line: int) -> _Row:
     tenant = given.get("tenant", "")
     if tenant and (not isinstance(tenant, str) or not _TENANT.fullmatch(tenant)):
         raise FilesError(f"{place}:tenant: is no tenant's name; letters, digits and . _ - are")
+    _check_sendable(given, place)
     return _Row(
         line=line,
         tenant=tenant,
@@ -196,6 +199,15 @@ def _row(row: Mapping[str, Any], place: str, line: int) -> _Row:
         schema=_schema(given, place),
         more={name: given[name] for name in _PASSED_ON if name in given},
     )
+
+
+def _check_sendable(given: Mapping[str, Any], place: str) -> None:
+    """Raise where a field cannot be written as JSON in UTF-8, as with half of a surrogate pair."""
+    for name in _COLUMNS:
+        try:
+            msgspec.json.encode(given.get(name))
+        except (ValueError, OverflowError, RecursionError, TypeError) as error:
+            raise FilesError(f"{place}:{name}: cannot be sent as JSON: {error}") from error
 
 
 def _messages(given: Mapping[str, Any], place: str) -> list[dict[str, Any]]:

@@ -105,6 +105,11 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
         load(tmp_path / "no.json")
 
 
+def test_a_file_without_an_end_is_not_read_to_it() -> None:
+    with pytest.raises(WeightsError, match="/dev/zero: the calibration is over"):
+        load(Path("/dev/zero"))
+
+
 @pytest.mark.parametrize("other", [{"source": "rules@0"}, {"weights": "ab" * 32}])
 def test_a_calibration_of_other_weights_is_refused(tmp_path: Path, other: dict[str, str]) -> None:
     path = tmp_path / "other.json"

@@ -8,6 +8,7 @@ from router.certificate import Lost
 from router.certifying.base import FilesError, Mark
 from router.certifying.judging import Marked
 from router.certifying.results import Results
+from tests.router.certifying.full_disk import at_most
 
 ONE = Marked("a", "1", "yes", Mark(1.0, "yes"), Mark(0.0), tokens=7, lost=Lost("1", 1.0, 0.0, "what?"))
 TWO = Marked("a", "2", "", Mark(0.5), Mark(0.5))
@@ -27,6 +28,28 @@ def test_what_was_kept_is_known_again_and_a_cut_line_is_not(tmp_path: Path) -> N
     assert path.stat().st_mode & 0o777 == 0o600
     third.remove()
     assert not path.exists()
+
+
+def test_of_two_at_the_same_place_the_second_is_refused_and_spoils_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "c.partial"
+    with Results(path, "run") as results:
+        results.keep(ONE)
+        with pytest.raises(FilesError, match=r"c\.partial: another certify writes to it; wait for that"):
+            Results(path, "run")
+        results.keep(TWO)
+    with Results(path, "run") as again:
+        assert again.known == {("a", "1"): ONE, ("a", "2"): TWO}
+
+
+def test_a_disk_that_fills_on_the_way_is_named_and_loses_no_answer_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "c.partial"
+    with Results(path, "run") as results:
+        results.keep(ONE)
+        full = at_most(path.stat().st_size + 10)
+        with full, pytest.raises(FilesError, match=r"c\.partial: cannot be written: file too large"):
+            results.keep(TWO)
+    with Results(path, "run") as again:
+        assert again.known == {("a", "1"): ONE}
 
 
 def test_without_a_file_they_are_in_memory() -> None:

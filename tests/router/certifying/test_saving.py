@@ -1,13 +1,17 @@
 """Tests router/certifying/saving.py."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from router.base import Tier
 from router.certificate import FORMAT, VERSION, Certificate, Guards, Identity, Slice, Verdict, load
+from router.certifying.report import markdown
 from router.certifying.saving import answers_beside, answers_of, folder_beside, save
+from tests.router.certifying.full_disk import at_most
 
 MADE = 1_772_366_400.0  # 1 March 2026, 12:00 UTC
 
@@ -44,10 +48,32 @@ def test_at_a_place_that_is_taken_the_earlier_one_keeps_its_bytes_and_its_report
 def test_what_cannot_be_written_leaves_what_stood_there(tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     save(certificate(1), out)
-    (tmp_path / "c.json.tmp").mkdir()
+    (tmp_path / "c.md").unlink()
+    (tmp_path / "c.md").mkdir()
     with pytest.raises(IsADirectoryError):
         save(certificate(2), out)
     assert load(out).seed == 1
+
+
+@pytest.mark.parametrize("where", [".", "c.json"])
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, where: str) -> None:
+    save(certificate(1), tmp_path / "c.json")
+    os.utime(tmp_path / "c.json", (MADE, MADE))
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+    with at_most(len(before["c.md"])), pytest.raises(OSError, match="too large"):
+        save(certificate(2), tmp_path / where)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+
+
+def test_of_those_that_end_in_the_same_second_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(one: Certificate) -> str:
+        time.sleep(0.02)
+        return markdown(one)
+
+    monkeypatch.setattr("router.certifying.saving.markdown", slowly)
+    with ThreadPoolExecutor(8) as threads:
+        saved = list(threads.map(lambda seed: save(certificate(seed), tmp_path), range(8)))
+    assert [load(each.certificate).seed for each in saved] == list(range(8))
 
 
 def test_answers_of_two_runs_meet_only_where_one_place_was_chosen_for_both(tmp_path: Path) -> None:

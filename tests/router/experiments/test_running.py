@@ -131,8 +131,35 @@ async def test_a_state_that_was_tampered_with_is_not_followed(
     assert experiments.ids == ("half",)
     file.write_text("{")
     await experiments.look()
-    assert "experiments go on as they were" in caplog.text
+    assert "an experiment goes on as it was" in caplog.text
     assert experiments.ids == ("half",)
+    await experiments.aclose()
+
+
+async def test_a_damaged_file_keeps_no_other_experiment_from_stopping(tmp_path: Path) -> None:
+    folder = begin(tmp_path, ramp="0.5")
+    begin(tmp_path, USUAL.replace("id: half", "id: other"), ramp="0.5")
+    experiments = await running(tmp_path)
+    (folder.path / "half.json").write_text("{")
+    folder.change("other", lambda standing: stopped(standing, now=time.time(), why="x"))
+    await experiments.look()
+    assert experiments.ids == ("half",)
+    await experiments.aclose()
+
+
+async def test_where_the_folder_is_away_for_a_while_units_stay_in_their_arms(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = begin(tmp_path, ramp="0.5")
+    begin(tmp_path, USUAL.replace("id: half", "id: other"), ramp="0.5")
+    experiments = await running(tmp_path)
+    folder.path.rename(tmp_path / "away")
+    await experiments.look()
+    assert "half: goes on as it was, since its file is gone" in caplog.text
+    assert experiments.ids == ("half", "other")
+    (tmp_path / "away").rename(folder.path)
+    await experiments.look()
+    assert experiments.ids == ("half", "other")
     await experiments.aclose()
 
 

@@ -76,6 +76,27 @@ def test_an_experiment_that_would_get_no_unit_is_refused(tmp_path: Path) -> None
         start(tmp_path, USUAL.replace("id: half", "id: other"))
 
 
+def test_a_wider_ramp_takes_no_unit_out_of_a_later_experiment(tmp_path: Path) -> None:
+    folder, other = Folder(tmp_path / "experiments"), USUAL.replace("id: half", "id: other")
+    start(tmp_path, ramp="0.2")
+    start(tmp_path, other, ramp="0.2", now=2.0)
+    taken = r"other runs on the units that half leaves, .*; stop other first"
+    with pytest.raises(NotAllowed, match=taken):
+        folder.widen("half", Decimal("0.3"), now=3.0)
+    with pytest.raises(NotAllowed, match=taken):
+        start(tmp_path, ramp="0.3", now=3.0)
+    assert folder.widen("half", Decimal("0.2"), now=3.0).ramp == Decimal("0.2")
+    assert folder.widen("other", Decimal("0.4"), now=3.0).ramp == Decimal("0.4")
+    folder.change("other", lambda before: stopped(before, now=4.0, why="enough"))
+    assert folder.widen("half", Decimal("0.3"), now=5.0).ramp == Decimal("0.3")
+
+
+def test_behind_an_experiment_that_draws_its_units_anew_none_begins(tmp_path: Path) -> None:
+    start(tmp_path, USUAL + "allocation: thompson\n", ramp="0.2")
+    with pytest.raises(NotAllowed, match="half draws anew who takes part, so that units would leave the arms of other"):
+        start(tmp_path, USUAL.replace("id: half", "id: other"), ramp="0.2", now=2.0)
+
+
 def test_a_name_that_is_unknown_or_leads_outside_is_refused(tmp_path: Path) -> None:
     start(tmp_path)
     for name in ("other", "../half", ".half"):
@@ -90,6 +111,12 @@ def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
         Folder(tmp_path / "experiments").standings()
 
 
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+    (tmp_path / "half.json").symlink_to("/dev/zero")
+    with pytest.raises(FolderError, match=r"half\.json: is damaged: it is over"):
+        Folder(tmp_path).standings()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -101,6 +128,7 @@ def test_a_damaged_file_is_said_to_be(tmp_path: Path) -> None:
         {"epochs": [{"at": 1.0, "weights": ["1"], "why": ""}]},
         {"epochs": [{"at": 1.0, "weights": ["1.5", "-0.5"], "why": ""}]},
         {"epochs": [{"at": 1.0, "weights": ["0.5", "sNaN"], "why": ""}]},
+        {"epochs": [{"at": 1.0, "weights": ["9E+999999", "9E+999999"], "why": ""}]},
         {"values": {"id": "half", "margin": 0.9}},
         {"id": "other"},
         {"values": {"arms": 5}, "digest": ""},

@@ -152,10 +152,18 @@ def test_a_ledger_of_another_version_is_refused(ledger: LedgerPlace) -> None:
         ("UPDATE requests SET score = 'much'", "score is no number"),
         ("UPDATE requests SET started = 1e18", "started is no time"),
         ("UPDATE attempts SET tier = 'middle'", "'middle' is not a valid Tier"),
+        ("UPDATE requests SET first_byte = 9e999", "first_byte is inf"),
+        ("UPDATE requests SET sampled = 2", "sampled is 2.0"),
+        ("UPDATE requests SET propensity = 0", "propensity is 0.0"),
+        ("UPDATE attempts SET cost = 'much'", "cost of a call is 'much'"),
+        ("UPDATE attempts SET output = -5", "output of a call is -5"),
+        ("UPDATE labels SET strong_score = 'good'", "strong_score is no number"),
+        ("UPDATE labels SET weak_score = 7", "weak_score is 7.0"),
     ],
 )
 def test_a_request_that_is_damaged_is_named(tmp_path: Path, damage: str, said: str) -> None:
-    path = write_ledger(tmp_path / "l.db", [Logged(0, at=0.0, tier=Tier.MINI, tokens=(1, 1), score=0.5)])
+    one = Logged(0, at=0.0, tier=Tier.MINI, tokens=(1, 1), score=0.5, labels=(1.0, 0.0))
+    path = write_ledger(tmp_path / "l.db", [one])
     engine = engine_of(SqlitePlace(path))
     engine.run(damage, {})
     engine.close()

@@ -5,8 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from router.base import Tier
+from router.config.models import Config
 from router.ledger.replays import LoggedRequest
 from router.replaying.chances import Chances
+from router.replaying.columns import Reward
+from router.replaying.report import replayed
+from router.replaying.targets import Target
+from router.replaying.worth import Means
 
 Made = Callable[..., LoggedRequest]
 
@@ -46,3 +51,19 @@ def test_an_arm_that_was_never_seen_leaves_the_others_unknown(logged_as: Made) -
     chances = Chances()
     chances.note(one)
     assert chances.of_large(one) is None
+
+
+def test_where_nothing_is_decided_anew_nothing_was_left_to_chance(logged_as: Made) -> None:
+    one = logged_as(propensity=0.5)._replace(experiment="e", is_stream=True)
+    arms = {
+        Tier.LARGE: {"arm": "often", "threshold": 0.1, "source": "large", "first_byte": 0.9},
+        Tier.MINI: {"arm": "never", "threshold": 0.9, "source": "mini", "first_byte": 0.3},
+    }
+    log = [
+        one._replace(id=f"{number:06}", unit=f"{number % 50}", tier=tier, **arms[tier])  # type: ignore[arg-type]  # fields, by name
+        for number, tier in enumerate([Tier.LARGE, Tier.MINI, Tier.MINI] * 100)
+    ]
+    target = Target(Config(), decides=False, reprices=False, says="prices")
+    found = replayed(log, target, reward=Reward.LABELS).first_bytes
+    assert isinstance(found, Means)
+    assert found.target.ips.value == found.target.doubly_robust.value == pytest.approx(found.logged)

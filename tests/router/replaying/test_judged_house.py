@@ -84,6 +84,13 @@ async def test_what_takes_more_of_large_is_told_by_shadow_calls(logs: Logs) -> N
         assert found.large_share == sum(each.source == "large" for each in really) / len(really)
 
 
+async def test_where_nothing_is_decided_anew_large_has_the_share_that_it_answered(logs: Logs, tmp_path: Path) -> None:
+    log = await logs.of({**BETWEEN, "wrong": 0.5})
+    target = Target(config_of(tmp_path), decides=False, reprices=False, says="cache")
+    found = replayed(log, target, reward=Reward.LABELS)
+    assert found.was_large_share == found.large_share == sum(each.source == "large" for each in log) / len(log) > 0.0
+
+
 async def test_what_was_never_judged_is_refused(logs: Logs) -> None:
     log = await logs.of({"use": "threshold", "threshold": 0.5})
     with pytest.raises(NotReplayable, match=r"9 of 9 requests cannot be decided again: Mini's reply was not judged"):

@@ -15,7 +15,7 @@ from router.guards.large_share import CAPPED
 from router.ledger.replays import LoggedCall, LoggedRequest
 from router.replaying.caching import SimulatedCache
 from router.replaying.columns import Cached, Outcome, Reward
-from router.replaying.hits import hits_of
+from router.replaying.hits import Hits, hits_of
 from router.replaying.recaching import Pair, Recacher, fate_of
 from router.replaying.report import Replay, replayed
 from router.replaying.targets import Keeping, NotReplayable, Target
@@ -153,6 +153,15 @@ def test_a_log_of_another_cache_than_the_configured_one_is_refused(one: One) -> 
     with pytest.raises(NotReplayable, match="treats 2 of 3 requests otherwise than the log's did"):
         recacher.refuse()
     pairs_of(log, 60.0, 5.0)[0].refuse()
+
+
+def test_the_very_same_cache_answers_whom_it_answered_to_the_nano(one: One) -> None:
+    in_time = [one(5.0 + number / 100, hit=True) for number in range(40)]
+    found = replay([one(0.0), *in_time, one(10.05, hit=True)], 9.0, 9.0)  # the last one by a clock of Redis's own
+    assert isinstance(found.cost, Estimate)
+    assert isinstance(found.cache, Hits)
+    assert (found.cost.value, found.cache.hits, found.cache.logged) == (found.was, 41, 41)
+    assert "the log's own cache, replayed, treats 1 of 42 requests otherwise" in found.doubts
 
 
 def test_kept_replies_of_unknown_age_stay_and_are_refused_where_they_are_many(one: One) -> None:

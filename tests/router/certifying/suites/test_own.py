@@ -141,6 +141,8 @@ def test_conversations_and_fields_of_a_request_are_passed_on(tmp_path: Path) -> 
         ({"prompt": "a", "schema": {"required": 5}}, ":2:schema: cannot be used"),
         ({"prompt": "a", "tenant": "a b"}, ":2:tenant: is no tenant's name"),
         ({"prompt": "a", "tenant": 7}, ":2:tenant: is no tenant's name"),
+        ({"prompt": "\ud800"}, ":2:prompt: cannot be sent as JSON"),
+        ({"prompt": "a", "stop": ["\udfff"]}, ":2:stop: cannot be sent as JSON"),
         ({"prompt": "a", "expcted": "b"}, ":2:expcted: is no field of a prompt; did you mean expected?"),
     ],
 )
