@@ -292,6 +292,11 @@ BAD = {
         3,
         "m holds until 2026-03-01, and another price begins on 2026-02-01, in line 10",
     ),
+    "overlap of rows in no order": (
+        (row(valid_from="2026-02-01"), row(valid_to="2026-03-01")),
+        9,
+        "m holds until 2026-03-01, and another price begins on 2026-02-01, in line 3",
+    ),
     "long alone": ((row(above_input_tokens="9"),), 3, "m above 9 tokens has no price for shorter prompts"),
     "tier alone": ((row(service_tier="flex"),), 3, "m in tier 'flex' has no price without a service tier"),
     "tier too early": ((row(), row(service_tier="flex", valid_from="2025-01-01")), 9, "m in tier 'flex' has no price"),
@@ -431,3 +436,8 @@ def test_a_fault_of_the_book_is_placed_where_it_is_or_where_the_book_begins(
 def test_a_missing_book_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PriceBookError, match="FileNotFoundError"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_book_without_an_end_is_not_read_to_it() -> None:
+    with pytest.raises(PriceBookError, match="/dev/zero: is over"):
+        load(Path("/dev/zero"))
