@@ -280,6 +280,8 @@ def attempt_of(
         source: who told the usage, as in `router.base.USAGE_SOURCES`; without usage "provider" is nobody.
     """
     price = route.price
+    held = None if usage is None or price is None else price.held_for(usage.service_tier, usage.total_input)
+    charged = held or price  # a variant's row of the book has a version of its own
     return Attempt(
         kind=kind,
         tier=route.tier,
@@ -287,7 +289,7 @@ def attempt_of(
         replica=replica,
         usage=usage,
         cost=None if usage is None or price is None else cost(price, usage),
-        price_version="" if price is None else price.version,
+        price_version="" if charged is None else charged.version,
         error=error,
         usage_source="none" if usage is None and source == "provider" else source,
         prefix_saved=0 if usage is None or price is None else prefix_saved(price, usage),

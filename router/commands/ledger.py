@@ -12,6 +12,7 @@ from router.base import Unavailable
 from router.commands.errors import CommandFailed
 from router.commands.places import place_of
 from router.config.reading import read_config
+from router.ledger.charged_prices import charged_prices, words_of
 from router.ledger.cubes import DAY
 from router.ledger.engines.opening import engine_of
 from router.ledger.holding import hold
@@ -34,6 +35,7 @@ _RawDays = Annotated[
     Option(
         "--raw-days",
         min=1.0,
+        max=36_500.0,
         show_default="the configuration's",
         help="Days after which a request's own rows are erased; its sums stay.",
     ),
@@ -43,6 +45,7 @@ _HourDays = Annotated[
     Option(
         "--hour-days",
         min=1.0,
+        max=36_500.0,
         show_default="the configuration's",
         help="Days after which sums of hours, users and conversations are erased; those of days stay.",
     ),
@@ -51,20 +54,23 @@ _HourDays = Annotated[
 
 @ledger.command("verify")
 def compare_sums(*, ledger: _Ledger = None, config: _Config = None, as_json: _Json = False) -> None:
-    """Compare all sums with the rows that they are of; exit 1 where they differ by a nano-USD."""
+    """Compare all sums with their rows, and name the rows' prices; exit 1 where sums differ by a nano-USD."""
     place = place_of(ledger, config)
     try:
-        differences = verify(place)
+        differences, charged = verify(place), charged_prices(place)
     except LedgerUnreadable as error:
         raise CommandFailed(str(error), where=str(place)) from error
     if as_json:
         found = [{"where": one.where, "column": one.column, "raw": one.raw, "kept": one.kept} for one in differences]
-        print(json.dumps({"ledger": str(place), "differences": found}))
+        prices = [each.as_json() for each in charged]
+        print(json.dumps({"ledger": str(place), "differences": found, "prices": prices}))
     else:
         for one in differences[:SHOWN]:
             print(one)
         if len(differences) > SHOWN:
             print(f"and {len(differences) - SHOWN} more")
+        for line in words_of(charged):
+            print(line)
         print(f"{place}: {len(differences)} differences between sums and rows")
     if differences:
         raise typer.Exit(1)

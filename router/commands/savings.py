@@ -1,9 +1,10 @@
 """`tandem savings`: the ledger -> what was saved, with its interval and its baselines by name.
 
-Where the price book has GPUs of our own, also what stood idle of them.
+Also the prices that the rows were charged at, and, where the price book has GPUs of our own, what stood idle of them.
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from router.config.models import Config
 from router.config.reading import read_config
 from router.insight.hosted import hosted
 from router.insight.savings import NoEstimate, saving
+from router.ledger.charged_prices import charged_prices, words_of
 from router.ledger.place import LedgerUnreadable
 from router.ledger.prices import PriceBookError, load
 
@@ -30,21 +32,25 @@ def savings(
     until: Annotated[str | None, Option(help="Likewise; later days are left out.")] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print what was saved against all-Large, from the shadow calls of the ledger."""
+    """Print what was saved against all-Large, from the shadow calls of the ledger, and the prices of its rows."""
     begin = seconds_of(since)
     end = float("inf") if until is None else seconds_of(until, option="--until")
     place = place_of(ledger, config)
     chosen = Config() if ledger is not None and config is None else read_config(config)
     names = {each.model: each.price for each in chosen.backends.by_tier.values()}
     try:
-        found = saving(place, since=begin, until=end)
-        gpus = hosted(place, load(chosen.prices), names, since=begin, until=end)
+        with ThreadPoolExecutor(1) as beside:  # rows are counted while the saving is read, which takes longer
+            counted = beside.submit(charged_prices, place, since=begin, until=end)
+            found = saving(place, since=begin, until=end)
+            gpus = hosted(place, load(chosen.prices), names, since=begin, until=end)
+            charged = counted.result()
     except PriceBookError as error:
         raise CommandFailed(str(error)) from error
     except LedgerUnreadable as error:
         raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
     if as_json:
-        print(json.dumps({**found.as_json(), "own_gpus": None if gpus is None else gpus.as_json()}))
+        own_gpus = None if gpus is None else gpus.as_json()
+        print(json.dumps({**found.as_json(), "own_gpus": own_gpus, "prices": [each.as_json() for each in charged]}))
         return
     said = [f"no estimate: {found.reason}"] if isinstance(found, NoEstimate) else found.words()
-    print("\n".join([*said, *(() if gpus is None else gpus.words())]))
+    print("\n".join([*said, *(() if gpus is None else gpus.words()), *words_of(charged)]))

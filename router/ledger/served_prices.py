@@ -32,6 +32,7 @@ class Served:
         whose: price it is, in words, with its service tier and the length of prompts that it begins at.
         kind: as `router.ledger.price_rows.Row.kind`.
         valid_from, seen: days; the latter is that of the latest start of a gateway with it.
+        valid_to: as the book said it, then; None where it said nothing, and in ledgers that did not keep it yet.
         line: in the book, then.
         rates: pico-USD a token, by bucket.
         per_request: nano-USD.
@@ -45,6 +46,7 @@ class Served:
     line: int
     rates: Mapping[str, int]
     per_request: int
+    valid_to: str | None = None
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -99,6 +101,11 @@ def keep_prices(place: LedgerPlace, rows: Sequence[Row], *, names: Iterable[str]
     return changes
 
 
+def usd_per_million(rate: int) -> str:
+    """Return a price in USD per million tokens, exactly, of pico-USD a token."""
+    return usd(rate * 10**9 // PICO_PER_PRICE_UNIT)
+
+
 def _changes_since(kept: Sequence[Served], rows: Sequence[Row], ledger: Reading) -> list[Change]:
     def was_charged(version: str) -> bool:
         return ledger.one(_CHARGED, version=version) is not None
@@ -133,7 +140,7 @@ def _words(served: Served, differs: str) -> str:
 def _difference(served: Served, row: Row) -> str:
     now = _told(row, row.valid_from)
     found = [
-        f"{name} was {_usd(served.rates[name])}, is {_usd(rate)}"
+        f"{name} was {usd_per_million(served.rates[name])}, is {usd_per_million(rate)}"
         for name, rate in now.rates.items()
         if rate != served.rates.get(name, rate)
     ]
@@ -146,14 +153,11 @@ def _told(row: Row, today: date) -> Served:
     price = row.price
     rates = {name: price.rate(name) for name in BUCKETS}
     first, day = row.valid_from.isoformat(), today.isoformat()
-    return Served(price.version, row.describe(), row.kind, first, day, row.line, rates, price.per_request)
+    end = None if row.valid_to is None else row.valid_to.isoformat()
+    return Served(price.version, row.describe(), row.kind, first, day, row.line, rates, price.per_request, end)
 
 
 def _written(served: Served) -> str:
     said = asdict(served)
     del said["version"]
     return json.dumps(said, ensure_ascii=False)
-
-
-def _usd(rate: int) -> str:
-    return usd(rate * 10**9 // PICO_PER_PRICE_UNIT)

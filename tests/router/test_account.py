@@ -1,6 +1,7 @@
 """Tests router/account.py alone: what it hands over when it is opened, and when it is closed."""
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Awaitable
 from typing import Any
@@ -10,7 +11,7 @@ from msgspec import Raw, structs
 
 from backends.base import Usage
 from classifier.base import Prompt, Score
-from router.account import Account, Books, Taken
+from router.account import Account, Books, Taken, attempt_of
 from router.base import Assignment, Attempt, Decision, Intent, Outcome, Price, Record, Request, Tier
 from router.guards.limits.base import Admitted, Allowance, Use
 from router.metrics.counters import Metrics
@@ -136,3 +137,13 @@ async def test_what_was_held_is_given_back_once_with_what_it_cost(handed: Handed
         account.close(Outcome.ANSWERED, status=200)
     use = account._taken.admitted.use
     assert (use.spent, use.reserved, use.in_flight) == (111_007, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("usage", "version"),
+    [(Usage(10, None, 1, service_tier="flex"), "v9-flex"), (Usage(10, None, 1), "v9"), (None, "v9")],
+)
+def test_an_attempt_names_the_row_of_the_book_that_it_is_charged_at(usage: Usage | None, version: str) -> None:
+    flex = dataclasses.replace(PRICE, version="v9-flex", service_tier="flex")
+    route = Route(Tier.MINI, "small", ScriptedBackend("mini"), lambda: dataclasses.replace(PRICE, variants=(flex,)))
+    assert attempt_of("primary", route, "", usage, "").price_version == version

@@ -26,11 +26,13 @@ def ledger(tmp_path: Path) -> str:
 
 def test_sums_are_compared_with_rows(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ledger", "verify", "--ledger", ledger, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"ledger": ledger, "differences": []}
+    prices = [{"version": "v", "model": None, "rows": 14}]
+    assert json.loads(capsys.readouterr().out) == {"ledger": ledger, "differences": [], "prices": prices}
     with closing(sqlite3.connect(ledger)) as connection, connection:
         connection.execute("UPDATE totals SET cost = cost + 1, held = held + 1")
     assert run(["ledger", "verify", "--ledger", ledger]) == 1
-    *told, last = capsys.readouterr().out.splitlines()
+    *told, _, priced, last = capsys.readouterr().out.splitlines()
+    assert priced == "  version v, which this ledger has not kept: 14 rows"
     assert all("and rows add up to" in line for line in told[:20])
     found = int(last.removeprefix(f"{ledger}: ").split()[0])
     assert (told[20:], found % 2) == ([f"and {found - 20} more"], 0)

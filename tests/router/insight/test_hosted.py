@@ -50,6 +50,65 @@ def test_hours_cost_from_the_first_day_that_has_a_request_asked_or_idle(ledger: 
     assert later.standings[0].loaded == 300 * 10**9
 
 
+def days(*answered: tuple[int, Tier]) -> list[Logged]:
+    return [Logged(number, day * DAY, tier, TOKENS) for number, (day, tier) in enumerate(answered)]
+
+
+def test_a_span_counts_each_day_that_it_touches_whole_and_no_other(tmp_path: Path, book: PriceBook) -> None:
+    midnight, mini = BEGIN // DAY * DAY, Tier.MINI
+    ledger = write_ledger(tmp_path / "days.db", days((0, mini), (1, mini), (1, mini), (2, mini), (3, mini)))
+
+    def told(since: float, until: float) -> tuple[float, float, int, int]:
+        found = hosted(ledger, book, {"the-mini": "ours"}, since=since, until=until)
+        assert found is not None
+        return (found.since - midnight, found.until - midnight, found.standings[0].allocated, found.standings[0].loaded)
+
+    one, hourly = price_of(mini, TOKENS), 10 * 10**9
+    begin = midnight + DAY + 5 * HOUR
+    assert told(begin, begin + DAY) == (DAY, 2 * DAY + 5 * HOUR, 3 * one, 29 * hourly)
+    assert told(begin, midnight + 2.0 * DAY) == (DAY, 2 * DAY, 2 * one, 24 * hourly)
+    assert told(begin, midnight + 2.0 * DAY + 1) == (DAY, 2 * DAY + 1, 3 * one, 24 * hourly + round(hourly / HOUR))
+    assert told(float("-inf"), midnight + 4.0 * DAY) == (0, 4 * DAY, 5 * one, 96 * hourly)
+
+
+def test_models_are_told_one_by_one_and_together_and_those_of_one_price_as_one(tmp_path: Path) -> None:
+    midnight = BEGIN // DAY * DAY
+    ledger = write_ledger(tmp_path / "two.db", days((1, Tier.MINI), (0, Tier.LARGE), (1, Tier.LARGE)))
+    theirs = HOSTED.partition("prices:\n")[2].replace("model: ours", "model: theirs").replace("gpus: 4", "gpus: 8")
+    (tmp_path / "book.yaml").write_text(HOSTED + theirs, encoding="utf-8")
+    book, until = load(tmp_path / "book.yaml"), midnight + 2.0 * DAY
+    mini, large = (price_of(tier, TOKENS) for tier in (Tier.MINI, Tier.LARGE))
+    both = hosted(ledger, book, {"the-mini": "ours", "the-large": "theirs"}, since=0.0, until=until)
+    assert both is not None
+    assert both.since == midnight
+    assert {(each.model, each.allocated, each.loaded) for each in both.standings} == {
+        ("ours", mini, 480 * 10**9),
+        ("theirs", 2 * large, 960 * 10**9),
+    }
+    head, *_, last = both.words()
+    assert head.startswith("GPUs of our own, 2024-10-04T00:00Z to 2024-10-06T00:00Z; ")
+    assert len(both.words()) == 4
+    assert last == (
+        "  together: tokens 0.0126 USD (allocated), hours 1440.00 USD (fully loaded), idle 1439.9874 USD, 100.0% of the"
+        " hours"
+    )
+    said = both.as_json()
+    idle = 1_440 * 10**9 - mini - 2 * large
+    assert (said["since"], said["until"], said["idle"]) == (midnight, until, idle)
+    assert said["idle_share"] == pytest.approx(idle / (1_440 * 10**9), rel=1e-12)
+    as_one = hosted(ledger, book, {"the-mini": "ours", "the-large": "ours"}, since=0.0, until=until)
+    assert as_one is not None
+    assert [each.allocated for each in as_one.standings] == [mini + 2 * large]
+    assert len(as_one.words()) == 2
+
+
+def test_a_model_that_is_no_backend_any_more_stands_under_its_own_name(tmp_path: Path, ledger: Path) -> None:
+    (tmp_path / "book.yaml").write_text(HOSTED.replace("model: ours", "model: the-mini"), encoding="utf-8")
+    found = hosted(ledger, load(tmp_path / "book.yaml"), {}, since=0.0, until=BEGIN + DAY)
+    assert found is not None
+    assert [(each.model, each.allocated) for each in found.standings] == [("the-mini", 3 * price_of(Tier.MINI, TOKENS))]
+
+
 def test_without_gpus_of_ours_or_without_requests_there_is_nothing_to_tell(ledger: Path, book: PriceBook) -> None:
     everything = {"since": 0.0, "until": float("inf")}
     assert hosted(ledger, load(None), {"the-mini": "desk-mini"}, **everything) is None

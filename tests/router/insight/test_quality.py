@@ -1,5 +1,6 @@
 """Tests router/insight/quality.py."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -49,8 +50,36 @@ def test_a_mean_has_a_normal_interval_where_there_are_enough_values() -> None:
     assert few == Share(0.7, 10, None)
 
 
+def rated(*given: float) -> Share | None:
+    seen = replace(
+        SEEN, ratings=len(given), rating=math.fsum(given), rating_sq=math.fsum(each * each for each in given)
+    )
+    return quality(seen, answered=1_000).rating
+
+
+def test_an_interval_is_told_of_thirty_values_and_not_of_fewer() -> None:
+    found = [rated(0.5, *[1.0] * (count - 1)) for count in (29, 30)]
+    assert [each is not None and each.interval is None for each in found] == [True, False]
+
+
+def test_the_interval_of_a_mean_does_not_leave_what_a_value_can_be() -> None:
+    high, low = rated(0.5, *[1.0] * 29), rated(0.5, *[0.0] * 29)
+    assert [each and each.interval for each in (high, low)] == [
+        pytest.approx((0.95066, 1.0), abs=1e-5),  # 0.98333 +- 1.96 * sqrt(0.0080556 / 29), which is over 1.01
+        pytest.approx((0.0, 0.04934), abs=1e-5),
+    ]
+
+
+@pytest.mark.parametrize("value", [0.5, 0.1, 0.7])
+def test_values_that_are_all_the_same_leave_no_room(value: float) -> None:
+    found = rated(*[value] * 33)
+    assert found is not None
+    assert found.interval == pytest.approx((value, value))
+
+
 def test_ratings_are_told_with_how_many_of_the_answers_they_cover() -> None:
     assert quality(SEEN, answered=1_000).rated == pytest.approx(0.1)
+    assert quality(SEEN, answered=50).rated == 1.0, "some were given in this span for answers of an earlier one"
     assert quality(SEEN, answered=0).rated is None
     assert quality(replace(SEEN, ratings=LOOKED_AT), answered=10**6).rated is None  # there may be more
 

@@ -1,6 +1,7 @@
 """Tests of router/ledger/money.py."""
 
 import random
+import re
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -12,7 +13,7 @@ from msgspec import structs
 
 from backends.base import Usage
 from router.base import Price
-from router.ledger.money import BUCKETS, breakdown, cost, pico_per_token, usd
+from router.ledger.money import BUCKETS, breakdown, cost, nano_of, pico_per_token, plain_decimal, prefix_saved, usd
 
 pico = st.integers(0, 10**12)
 tokens = st.integers(0, 10**7)
@@ -80,8 +81,9 @@ def test_more_tokens_never_cost_less(price: Price, usage: Usage) -> None:
     ],
 )
 def test_tokens_below_zero_are_an_error_and_never_a_refund(usage: Usage) -> None:
-    with pytest.raises(ValueError, match="below zero"):
-        cost(LARGE, usage)
+    for priced in (cost, breakdown):
+        with pytest.raises(ValueError, match="below zero"):
+            priced(LARGE, usage)
 
 
 def test_a_bucket_without_a_price_costs_as_much_as_what_it_stands_beside() -> None:
@@ -140,6 +142,62 @@ def test_a_tier_that_no_price_is_known_for_is_never_charged_as_the_usual_one() -
 
 def test_a_price_of_each_request_is_added_once() -> None:
     assert cost(replace(LARGE, per_request=5), Usage(0, 0, 0)) == 5
+
+
+@pytest.mark.parametrize(
+    ("usage", "nano"),
+    [
+        (Usage(1_000, 9_000, 200), 4_050_000),  # 9,000 * (0.50 - 0.05) per million tokens, and nothing for the rest
+        (Usage(1_000, 0, 200), 0),
+        (Usage(1_000, None, 200), 0),
+        (Usage(1_000, 9_000, 200, service_tier="priority"), 0),  # of an unknown price nothing is known to be saved
+        (Usage(1_000, 9_000, 200, service_tier="flex"), 1_800_000),  # by the price that it is charged at
+        (Usage(1_000, 200_000, 0), 190_000_000),  # likewise
+    ],
+)
+def test_what_a_cached_prefix_saves_is_what_its_tokens_would_have_cost_more(usage: Usage, nano: int) -> None:
+    assert prefix_saved(TIERED, usage) == nano
+
+
+def test_what_a_prefix_saves_is_the_difference_of_two_rounded_sums() -> None:
+    assert prefix_saved(Price("m", "v", 1_499, 501, 0), Usage(0, 1, 0)) == 0, "1 nano-USD less 1"
+    assert prefix_saved(Price("m", "v", 1_501, 499, 0), Usage(0, 1, 0)) == 2
+    assert prefix_saved(Price("m", "v", 0, 2_000, 0), Usage(0, 3, 0)) == -6, "a cache that costs more saves less than 0"
+
+
+@pytest.mark.parametrize(
+    ("text", "nano"), [("0.005", 5_000_000), ("0.000000001", 1), ("2", 2 * 10**9), ("1000000", 10**15), ("0", 0)]
+)
+def test_an_amount_is_read_exactly(text: str, nano: int) -> None:
+    assert nano_of(text) == nano
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.0000000001", "is finer than 0.000000001 USD; round it"),
+        ("1000000.000000001", "is over 1000000 USD; check the decimal point"),
+        ("-0.1", 'is below zero; write USD such as "0.005"'),
+        ("-a", 'is no plain decimal; write USD such as "0.005"'),
+    ],
+)
+def test_an_amount_that_is_none_is_refused_with_what_to_do(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        nano_of(text)
+
+
+def test_the_highest_price_is_still_one_and_what_is_above_it_is_a_slip() -> None:
+    assert pico_per_token("1000000") == 10**12
+    with pytest.raises(ValueError, match=r"^is over 1000000 USD per million tokens; check the decimal point$"):
+        pico_per_token("1000000.000001")
+
+
+def test_a_decimal_is_what_it_says_and_no_float() -> None:
+    assert plain_decimal("0.1") == Fraction(1, 10)
+    assert plain_decimal(f"1.{'0' * 29}1") == 1 + Fraction(1, 10**30)
+    for text in (f"1.{'0' * 30}1", "12345678901"):
+        with pytest.raises(ValueError, match="is no plain decimal"):
+            plain_decimal(text)
 
 
 @pytest.mark.parametrize(
