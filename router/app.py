@@ -58,6 +58,7 @@ from router.tracing.wrappers import Serves, TracedApplication
 
 CHAT = "/v1/chat/completions"
 GARBAGE_AFTER = 20_000  # objects more than were freed
+LOOKED_AFTER = 5.0  # seconds that backends have to become ready before somebody is told that they are not
 BEYOND = 5.0  # seconds beyond a request's longest time, after which nobody waits for it
 
 _STOPPING = Unavailable("the gateway is stopping; send the request again", code="stopping", retry_after=1)
@@ -101,7 +102,7 @@ class Opened:
             priorities=Priorities({name: tenant.priority for name, tenant in config.tenants.items()}),
             storing=Storing(gateway.objects, count=gateway.metrics.store),
         )
-        ops = Ops(gateway.backends, scrape, lambda: tandem.is_stopping, tandem.is_ledger_refused)
+        self._ops = ops = Ops(gateway.backends, scrape, lambda: tandem.is_stopping, tandem.is_ledger_refused)
         responses = Translated(chat, Responses(gateway.objects))
         self.background = Background(responses, gateway.objects, gateway.runs, self.answering)
         routes = [
@@ -124,6 +125,13 @@ class Opened:
         gateway.metrics.watch("tandem_idempotent_requests", "Requests with idempotency keys", "result", results)
         ended = self.background.ended
         gateway.metrics.watch("tandem_background_responses", "Answers made in the background", "status", ended)
+
+    async def tell_who_is_away(self) -> None:
+        """Say which tiers do not answer, soon after the start and not with the first request alone."""
+        await asyncio.sleep(LOOKED_AFTER)
+        for tier, is_ready in (await self._ops.readiness()).items():
+            if not is_ready:
+                _log.warning("the backend of %s is not ready; see ./tandem check --live", tier)
 
     @contextmanager
     def answering(self) -> Generator[None, None, None]:
@@ -287,8 +295,10 @@ class Tandem:
                 opened = Opened(config, gateway, self._scrape, self)
                 async with aclosing(opened.background):
                     begun.set_result(opened)
+                    looking = asyncio.create_task(opened.tell_who_is_away())
                     with suppress(asyncio.CancelledError):  # where all ends
                         await opened.ended.wait()
+                    looking.cancel()
         except asyncio.CancelledError:
             begun.cancel()
             raise
