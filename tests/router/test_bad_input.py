@@ -175,11 +175,12 @@ async def test_a_wrong_tier_header_is_refused(open_house: OpenHouse) -> None:
 async def test_a_huge_name_over_many_values_costs_no_memory(open_house: OpenHouse) -> None:
     body = b'{"model":"auto","messages":[{"role":"user","content":"\\u0041"}],"x":{"' + b"k" * 1_000_000 + b'":['
     body += b"[0]," * 5_000 + b"0]}}"
-    tracemalloc.start()
     async with open_house() as house:
+        await house.client.post(CHAT, json=chat())  # loads what the first request loads
+        tracemalloc.start()
         answer = await house.client.post(CHAT, content=body, headers={"content-type": "application/json"})
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
     assert answer.status_code == 200
     assert peak < 40e6
 
