@@ -12,7 +12,8 @@ import numpy as np
 
 from router.replaying.columns import Cached, Reals, Truths, Whole
 from router.replaying.worth import Refused
-from router.statistics.estimates import Estimate, estimated
+from router.statistics.clusters import of_rows
+from router.statistics.estimates import Estimate
 from router.statistics.off_policy import FEWEST_CLUSTERS, FEWEST_MATCHING
 
 MOST_ASKED: Final = 10
@@ -110,8 +111,8 @@ def _thin(changed: Reals, clusters: Whole) -> Refused | None:
 
 
 def _mean(values: Reals, told: Truths, clusters: Whole) -> Estimate:
-    value = float(values[told].mean())
-    return estimated(value, np.bincount(clusters, np.where(told, values - value, 0.0)) / told.sum())
+    value, shares = float(values[told].mean()), told / told.sum()
+    return of_rows(value, shares * np.where(told, values - value, 0.0), shares, clusters)
 
 
 def _saved(was: Reals, spent: Reals, clusters: Whole) -> Estimate | Refused:
@@ -119,8 +120,8 @@ def _saved(was: Reals, spent: Reals, clusters: Whole) -> Estimate | Refused:
     whole = float(was[priced].sum())
     if whole <= 0.0:
         return Refused("the log cost nothing")
-    ratio = float(spent[priced].sum()) / whole
-    return estimated(1.0 - ratio, np.bincount(clusters, np.where(priced, ratio * was - spent, 0.0)) / whole)
+    ratio, shares = float(spent[priced].sum()) / whole, np.where(priced, was, 0.0) / whole
+    return of_rows(1.0 - ratio, np.where(priced, ratio * was - spent, 0.0) / whole, shares, clusters)
 
 
 def _words(found: Estimate | Refused, form: str) -> str:

@@ -16,6 +16,7 @@ from router.statistics.aipw import Clusters, Corrected, Draws, corrected, folds_
 from router.statistics.estimates import Estimate, estimated
 from router.statistics.off_policy import FEWEST_MATCHING, Evaluation, Log, evaluated
 from router.statistics.realised import realised_weights
+from router.statistics.tails import unseen
 
 MOST_UNREACHED: Final = 0.2
 """Share of the requests that move which no call could be drawn for; they are taken to be like the others."""
@@ -88,7 +89,8 @@ def cost_of(columns: Columns) -> Estimate | Refused:
     value = total + float(known[stays].sum())
     if not errors:
         return Estimate(value, value, value, 0.0, float("inf"))
-    return estimated(value, np.concatenate(errors), are_draws=True)
+    every = np.concatenate(errors)
+    return estimated(value, every, are_draws=True, tail=unseen(every))
 
 
 def first_bytes_of(columns: Columns) -> Means | Modelled | Refused:
@@ -98,7 +100,7 @@ def first_bytes_of(columns: Columns) -> Means | Modelled | Refused:
     if not streamed.any():
         return Refused("nothing was streamed")
     rows, logged = int(streamed.sum()), float(seconds[streamed].mean())
-    found = _where(columns, streamed, seconds)
+    found = _where(columns, streamed, seconds, bounds=None)
     if isinstance(found, Evaluation):
         return Means(logged, found, rows)
     features = np.stack([np.ones(len(columns)), columns.inputs], axis=1)
@@ -122,7 +124,7 @@ def quality_of(columns: Columns, reward: Reward) -> Means | Refused:
     told = ~np.isnan(columns.rewards)
     if not told.any():
         return Refused(f"no request has one of the {reward}")
-    found = _where(columns, told, columns.rewards)
+    found = _where(columns, told, columns.rewards, bounds=(0.0, 1.0))
     if isinstance(found, Refused):
         return found
     return Means(float(columns.rewards[told].mean()), found, int(told.sum()))
@@ -155,6 +157,7 @@ def _by_labels(columns: Columns) -> Means | Refused:
             features=_features(columns)[moved],
             clusters=_numbered(columns.clusters[moved]),
             differs=np.ones(rows, dtype=np.bool_),
+            bounds=(-1.0, 1.0),
         )
     )
     if not isinstance(found, Evaluation):
@@ -162,7 +165,9 @@ def _by_labels(columns: Columns) -> Means | Refused:
     return Means(0.0, _scaled(found, rows / len(columns)), int(seen.sum()))
 
 
-def _where(columns: Columns, told: Truths, outcomes: Reals) -> Evaluation | Refused:
+def _where(
+    columns: Columns, told: Truths, outcomes: Reals, *, bounds: tuple[float, float] | None
+) -> Evaluation | Refused:
     """Evaluate an outcome of the answer that was given, among the requests that have one."""
     stays = ~columns.moved[told]
     chance = np.where(np.isnan(columns.chance[told]), stays, columns.chance[told])
@@ -174,6 +179,7 @@ def _where(columns: Columns, told: Truths, outcomes: Reals) -> Evaluation | Refu
             features=_features(columns)[told],
             clusters=_numbered(columns.clusters[told]),
             differs=chance <= _SELDOM,
+            bounds=bounds,
         )
     )
     if isinstance(found, Evaluation):

@@ -72,11 +72,15 @@ class Corrected:
         totals: shape (m,), by cluster; those of one cluster may be far off, their sum is not.
         spread: shape (m,), the same with what the draws of each add to the error of those that could not be drawn.
         errors: shape (s,), what each draw adds to the error of the sum by having been drawn.
+        missed: shape (s,), by how much each draw corrects the sum.
+        models: shape (f, k), the coefficients by which the clusters of each fold are predicted.
     """
 
     totals: Reals
     spread: Reals
     errors: Reals
+    missed: Reals
+    models: Reals
 
 
 def corrected(clusters: Clusters, draws: Draws) -> Corrected:
@@ -98,6 +102,8 @@ def corrected(clusters: Clusters, draws: Draws) -> Corrected:
         totals,
         totals + np.bincount(draws.clusters, beyond, minlength=count),
         missed * np.sqrt(np.maximum(1.0 - 1.0 / draws.weights, 0.0)) + beyond,  # who is always drawn adds no error
+        missed,
+        models / scale,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.statistics.skewness import bent
+from router.statistics.tails import NO_TAIL, Tail
 
 Reals = NDArray[np.float64]
 
@@ -54,8 +55,30 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "standard_error": self.error}
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the sizes of clusters do to an error that is measured by them; see `router.statistics.clusters`.
+
+    Attributes:
+        pull: variance of the value over the mean of the sum of squared parts, 1.0 or more.
+        degrees: of freedom that they leave.
+        skewness: standard deviation of the parts' skewness that is due to unequal sizes, and to no tail.
+    """
+
+    pull: float
+    degrees: float
+    skewness: float
+
+
 def estimated(
-    value: float, parts: Reals, *, level: float = LEVEL, further: float = 0.0, are_draws: bool = False
+    value: float,
+    parts: Reals,
+    *,
+    level: float = LEVEL,
+    further: float = 0.0,
+    are_draws: bool = False,
+    sizes: Sizes | None = None,
+    tail: Tail = NO_TAIL,
 ) -> Estimate:
     """Return a value with its interval.
 
@@ -66,6 +89,8 @@ def estimated(
         are_draws: each was drawn alike, so that skewness tells of the values' tail, and the interval may be as much
             shorter on one side as it is longer on the other. Of clusters it may tell of one large cluster alone, which
             might as well have been on the other side: there no side is ever shorter.
+        sizes: what those of the clusters do to the error; None where they are taken to be alike.
+        tail: that was not seen.
 
     Raises:
         ValueError: there are fewer than two clusters.
@@ -74,15 +99,18 @@ def estimated(
     if count < 2:  # noqa: PLR2004 - of one, nothing is known of how clusters differ
         raise ValueError(f"an interval needs 2 clusters or more, and there are {count}")
     squares = np.square(parts)
-    own = float(squares.sum())
+    own = float(squares.sum()) + tail.second
     total = own + further**2
     if total == 0.0:
         return Estimate(value, value, value, 0.0, float(count - 1))
-    error = (own * count / (count - 1) + further**2) ** 0.5
-    uneven = _CAUTION * (float(np.square(squares).sum()) - own**2 / count) / total**2  # (kurtosis - 1) / m
-    degrees = min(2.0 / uneven if uneven > 0 else float("inf"), count - 1.0)
+    sizes = sizes or Sizes(count / (count - 1), count - 1.0, 0.0)
+    error = (own * sizes.pull + further**2) ** 0.5
+    fourth = float(np.square(squares).sum()) + tail.fourth
+    uneven = _CAUTION * (fourth - own**2 / count) / total**2  # (kurtosis - 1) / m
+    degrees = min(2.0 / uneven if uneven > 0 else float("inf"), sizes.degrees)
     reach = t_quantile(0.5 + level / 2, max(degrees, LEAST_DEGREES))
-    skewness = float((squares * parts).sum()) / total**1.5
+    skewness = (float((squares * parts).sum()) + tail.third) / total**1.5
+    skewness -= max(-sizes.skewness, min(sizes.skewness, skewness))
     above, below = (-float(each) for each in bent(np.array([-reach, reach]), skewness))
     if not are_draws:
         above, below = max(above, reach), min(below, -reach)

@@ -3,7 +3,8 @@
 Every log is 10,000 requests with a score, or four times as many, routed by a threshold with some chance of the other
 tier; Large answers rightly more often, the more so the higher the score. The replay asks for another threshold.
 Chances, thresholds and how outcomes hang on the score are varied, beyond what the model of the doubly robust estimator
-can express. Where the gate of `router.statistics.off_policy` refuses, nothing is covered: how often that is, is stated.
+can express; in one world a few users ask most, in another outcomes are times with a tail. Where the gate of
+`router.statistics.off_policy` refuses, nothing is covered: how often that is, is stated.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ QUICK: Final = 100
 REQUESTS: Final = 10_000
 COVERAGE: Final = 0.93
 TRUTH: Final = 2_000_000  # requests in which the truth is looked for; a tenth of them for few runs
+LIKES: Final = 0.3  # the least share of what is right that a user likes
 FEW: Final = 200  # runs below which a coverage says nothing
 
 
@@ -38,6 +40,9 @@ class World:
         drawn: where above 0, nothing was explored, and the other tier's outcome is known of this share.
         level: how often Large is right at score 0.
         requests: of one log.
+        users: who ask, the n-th of them 1 / n as often as the first, and find as much of it good as they like; 0 where
+            each request is of another one.
+        shape: where above 0, outcomes are times, that many right answers make shorter, with a tail as Pareto's of it.
     """
 
     name: str
@@ -48,6 +53,8 @@ class World:
     drawn: float = 0.0
     level: float = 0.93
     requests: int = REQUESTS
+    users: int = 0
+    shape: float = 0.0
 
 
 WORLDS: Final = (
@@ -62,6 +69,8 @@ WORLDS: Final = (
     World("5 %, rare failures", 0.05, 0.30, 0.60, level=0.985),
     World("5 % shadow calls", 0.0, 0.50, 0.30, drawn=0.05),
     World("8 % shadow calls, steps", 0.0, 0.30, 0.55, "steps", drawn=0.08),
+    World("10 %, a few users ask most", 0.10, 0.50, 0.30, users=200),
+    World("10 %, times with a tail", 0.10, 0.50, 0.30, shape=2.0),
 )
 
 
@@ -126,7 +135,8 @@ def _scores(count: int, rng: np.random.Generator) -> Reals:
 
 def _truth(world: World, rng: np.random.Generator, runs: int) -> float:
     scores = _scores(TRUTH if runs >= RUNS else TRUTH // 10, rng)
-    return float(_rightness(world, scores, scores >= world.other).mean())
+    right = float(_rightness(world, scores, scores >= world.other).mean())
+    return 2.0 - right if world.shape else right * (1.0 + LIKES) / 2.0 if world.users else right
 
 
 def _log(world: World, rng: np.random.Generator) -> Log:
@@ -140,6 +150,14 @@ def _log(world: World, rng: np.random.Generator) -> Log:
     else:
         probabilities = np.where(differs, world.chance, 1.0 - world.chance)
         seen = rng.random(count) < probabilities
-    rewards = (rng.random(count) < _rightness(world, scores, wanted)).astype(np.float64)
+    right, users = _rightness(world, scores, wanted), np.arange(count)
+    if world.users:
+        often = 1.0 / np.arange(1, world.users + 1)
+        users = np.unique(rng.choice(world.users, count, p=often / often.sum()), return_inverse=True)[1]
+        right = right * rng.uniform(LIKES, 1.0, count)[users]
+    if world.shape:
+        rewards = (2.0 - right) * rng.pareto(world.shape, count) * (world.shape - 1.0)
+    else:
+        rewards = (rng.random(count) < right).astype(np.float64)
     features = np.stack([np.ones(count), wanted, scores, scores * wanted], axis=1)
-    return Log(rewards, seen, probabilities, features, np.arange(count), differs)
+    return Log(rewards, seen, probabilities, features, users, differs, None if world.shape else (0.0, 1.0))

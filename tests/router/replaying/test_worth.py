@@ -19,6 +19,7 @@ from router.replaying.report import replayed
 from router.replaying.targets import Keeping, NotReplayable, Target
 from router.replaying.worth import Means, Modelled, Refused, cost_of, first_bytes_of, quality_of
 from router.statistics.estimates import Estimate
+from router.statistics.tails import NO_TAIL
 from tests.router.replaying.conftest import Known
 
 
@@ -133,6 +134,36 @@ def test_chance_tells_of_cost_time_and_ratings(log: list[LoggedRequest], traffic
     assert times.target.doubly_robust.low < seconds < times.target.doubly_robust.high
     worth = np.mean([known.worth[tier] for known, tier in zip(traffic, tiers, strict=True)])
     assert quality.target.snips.low < worth < quality.target.snips.high
+
+
+def test_of_costs_whose_largest_were_not_drawn_the_interval_is_wider(
+    log: list[LoggedRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = columns_at(log, 0.2)
+    seen = columns.moved & ~np.isnan(columns.other)
+    costs = np.random.default_rng(8).pareto(1.5, len(columns)) * 1e6
+    costs = np.minimum(costs, np.sort(costs[seen])[-5])
+    columns = replace(columns, other=np.where(seen, costs, np.nan))
+    wide = cost_of(columns)
+    monkeypatch.setattr("router.replaying.worth.unseen", lambda _: NO_TAIL)
+    narrow = cost_of(columns)
+    assert isinstance(wide, Estimate)
+    assert isinstance(narrow, Estimate)
+    assert wide.half_width > 1.1 * narrow.half_width
+
+
+def test_times_have_a_tail_and_quality_has_bounds(log: list[LoggedRequest], traffic: list[Known]) -> None:
+    """The same numbers, of which only seconds may be larger than any that was seen."""
+    columns = columns_at(by_chance(log, traffic), 0.8, Reward.RATINGS)
+    long = np.random.default_rng(9).pareto(0.7, len(columns))
+    long /= long.max()
+    times = first_bytes_of(replace(columns, first_bytes=long))
+    assert isinstance(times, Modelled)
+    assert times.why.startswith("the largest outcomes reach out so far (tail index ")
+    assert isinstance(quality_of(replace(columns, rewards=long), Reward.RATINGS), Means)
+    labelled = columns_at(log, 0.8)
+    better = replace(labelled, large_scores=labelled.large_scores * 0.0, mini_scores=long)
+    assert isinstance(quality_of(better, Reward.LABELS), Means)
 
 
 def test_other_prices_are_exact(log: list[LoggedRequest], traffic: list[Known]) -> None:

@@ -101,13 +101,13 @@ def test_traffic_like_this_has_the_wider_interval() -> None:
 
 
 def test_a_constant_counts_as_known() -> None:
-    nothing = Corrected(np.zeros(3), np.zeros(3), np.zeros(2))
+    nothing = Corrected(np.zeros(3), np.zeros(3), np.zeros(2), np.zeros(2), np.zeros((1, 1)))
     assert saved(40.0, 100.0, nothing).value == pytest.approx(0.6)
     assert saved_of_like(np.full(3, 20.0), np.full(3, 30.0), nothing, constant=10.0).value == pytest.approx(0.4)
 
 
 def test_what_no_cluster_holds_alone_is_as_uncertain_as_what_they_hold() -> None:
-    nothing = Corrected(np.zeros(4), np.zeros(4), np.zeros(2))
+    nothing = Corrected(np.zeros(4), np.zeros(4), np.zeros(2), np.zeros(2), np.zeros((1, 1)))
     spent, known = np.array([10.0, 30.0, 20.0, 40.0]), np.array([50.0, 90.0, 20.0, 40.0])
     doubled = saved_of_like(spent, 2 * known, nothing)
     assert saved_of_like(spent, known, nothing, constant=float(known.sum())) == doubled
@@ -116,4 +116,4 @@ def test_what_no_cluster_holds_alone_is_as_uncertain_as_what_they_hold() -> None
 
 def test_where_nothing_would_have_been_spent_nothing_is_saved() -> None:
     with pytest.raises(ValueError, match="nothing would have been spent"):
-        saved(1.0, 0.0, Corrected(np.zeros(3), np.zeros(3), np.zeros(2)))
+        saved(1.0, 0.0, Corrected(np.zeros(3), np.zeros(3), np.zeros(2), np.zeros(2), np.zeros((1, 1))))

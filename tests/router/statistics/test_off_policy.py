@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from router.statistics.off_policy import Evaluation, Log, Support, evaluated, ips, snips, support_of
+from router.statistics.off_policy import Evaluation, Log, Support, doubly_robust, evaluated, ips, snips, support_of
 
 
 def log_of(*, rows: int = 4_000, chance: float = 0.1, seed: int = 1, right: float = 0.7) -> Log:
@@ -45,8 +45,8 @@ def test_weights_are_one_over_the_probability_of_what_was_seen() -> None:
 
 
 def test_errors_are_those_of_the_clusters_around_the_figure() -> None:
-    """Weights 2 and 4 around 1/3: parts 4/3 and -4/3 of the sum 6, beside two clusters that nothing was seen of."""
-    assert snips(TWO_SEEN).error == pytest.approx((2 * (4 / 3 / 6) ** 2 * 4 / 3) ** 0.5)
+    """Weights 2 and 4 around 1/3: parts 4/3 and -4/3 of the sum 6, of which the value takes 29/45."""
+    assert snips(TWO_SEEN).error == pytest.approx((2 * (4 / 3 / 6) ** 2 * 45 / 16) ** 0.5)
     assert ips(TWO_SEEN).error == pytest.approx(((1.5**2 + 3 * 0.5**2) / 16 * 4 / 3) ** 0.5)
     alike = replace(TWO_SEEN, rewards=np.where(TWO_SEEN.seen, 0.7, 5.0))
     assert snips(alike).error == pytest.approx(0.0, abs=1e-12), "whatever was seen was worth as much"
@@ -134,4 +134,35 @@ def test_logs_of_a_few_users_are_refused() -> None:
     clusters = np.where(np.arange(len(log.seen)) % 10 < 7, 0, np.arange(len(log.seen)) % 100)
     found = evaluated(replace(log, clusters=clusters))
     assert isinstance(found, Support)
-    assert found.refusal.startswith("the requests are of as few users as 2.0 who ask alike often, and 6 are needed")
+    assert found.refusal.startswith("the requests are of as few users as 2.0 who ask alike often, and 8 are needed")
+
+
+def test_rewards_beyond_their_bounds_have_a_tail_that_widens_the_interval() -> None:
+    log = log_of()
+    seconds = np.random.default_rng(4).pareto(1.8, len(log.rewards))
+    unlucky = replace(log, rewards=np.minimum(seconds, np.sort(seconds[log.seen & log.differs])[-4]))
+    assert unlucky.index is not None
+    assert log.index is None
+    assert replace(log, bounds=None).index is not None
+    bounded = replace(unlucky, bounds=(0.0, float("inf")))
+    for estimator in (ips, snips, doubly_robust):
+        assert estimator(unlucky).half_width > 1.05 * estimator(bounded).half_width
+
+
+def test_outcomes_that_may_have_no_mean_are_refused() -> None:
+    log = log_of()
+    seconds = np.random.default_rng(4).pareto(0.8, len(log.rewards))
+    found = evaluated(replace(log, rewards=seconds))
+    assert isinstance(found, Support)
+    assert found.refusal.startswith(f"the largest outcomes reach out so far (tail index {found.index:.2f}, and 1 is")
+    assert isinstance(evaluated(replace(log, rewards=seconds / seconds.max())), Evaluation), "bounded, as quality is"
+
+
+def test_all_three_look_at_the_sizes_of_users() -> None:
+    """One user has a third of the requests, and each of the others a 600th: a degree of freedom, not hundreds."""
+    log = log_of()
+    users = np.where(np.arange(4_000) % 3 == 0, 0, np.arange(4_000) % 400 + 1)
+    clusters = np.unique(users, return_inverse=True)[1]
+    liked = np.random.default_rng(6).random(int(clusters.max()) + 1)[clusters]
+    alike = replace(log, rewards=liked, clusters=clusters)
+    assert [each(alike).degrees < 2.0 for each in (ips, snips, doubly_robust)] == [True] * 3
