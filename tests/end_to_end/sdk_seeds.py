@@ -6,6 +6,7 @@ was made by Tandem: one of each kind is asked for over HTTP, and stored again un
 
 import asyncio
 import os
+from functools import cache
 from pathlib import Path
 
 import httpx2
@@ -24,6 +25,13 @@ IDS = {
 ITEMS = ("msg_abc", "after")  # of the conversation
 
 _seeds: list[StoredObject] = []
+_loop = asyncio.new_event_loop()
+"""For the whole session, as the store is: to open both for each of hundreds of tests takes longer than the tests."""
+
+
+@cache
+def _store() -> SqliteObjects:
+    return SqliteObjects(Path(os.environ["TANDEM_STORED"]), retention=1e9, max_per_tenant=1 << 30)
 
 
 def pytest_sessionstart() -> None:
@@ -39,20 +47,24 @@ def pytest_sessionstart() -> None:
         made = {kind: client.post(path, json=body) for kind, (path, body) in bodies.items()}
     for kind, answer in made.items():
         if answer.status_code == httpx2.codes.OK:
-            _seeds.extend(asyncio.run(_copies(kind, answer.json()["id"])))
+            _seeds.extend(_loop.run_until_complete(_copies(kind, answer.json()["id"])))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Put them there, also where the test before has deleted them."""
     assert item.name
-    asyncio.run(_put())
+    _loop.run_until_complete(_put())
+
+
+def pytest_sessionfinish() -> None:
+    """Close what was open for the session."""
+    _loop.run_until_complete(_store().aclose())
+    _loop.close()
 
 
 async def _copies(kind: str, identifier: str) -> list[StoredObject]:
-    store = _store()
-    made = await store.get("suite", kind, identifier)
-    items = await store.page("suite", kind_below(kind, identifier))
-    await store.aclose()
+    made = await _store().get("suite", kind, identifier)
+    items = await _store().page("suite", kind_below(kind, identifier))
     if made is None:
         return []
     own = identifier.encode()
@@ -66,11 +78,5 @@ def _named(item: StoredObject, name: str) -> StoredObject:
 
 
 async def _put() -> None:
-    store = _store()
     for seed in _seeds:
-        await store.put(seed)
-    await store.aclose()
-
-
-def _store() -> SqliteObjects:
-    return SqliteObjects(Path(os.environ["TANDEM_STORED"]), retention=1e9, max_per_tenant=1 << 30)
+        await _store().put(seed)
