@@ -119,7 +119,7 @@ def test_who_inherits_the_connection_keeps_the_ledger_held(place: PostgresPlace)
             " WHERE locktype = 'advisory' AND d.datname = current_database()"
         )
         assert other.execute(statement).fetchone() == (1,)
-    with pytest.raises(Unavailable, match="in use by another gateway: stop it, or set ledger.url to another database"):
+    with pytest.raises(Unavailable, match="in use by another gateway: stop it"):
         hold(place)
     heir.communicate(b"\n", timeout=10)
     held.close()
