@@ -6,6 +6,7 @@ cut is asked again. Where the text may not be kept, none is in it.
 
 import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -72,27 +73,22 @@ class Results:
 
     def _opened(self, path: Path, run: str) -> int:
         try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
-            written = path.read_bytes()
-            whole = written[: written.rfind(b"\n") + 1]
-            self._read(path, whole, run)
-            os.ftruncate(file, len(whole))  # without a line that was cut
-            os.lseek(file, 0, os.SEEK_END)
-            if not whole:
-                _write(file, msgspec.json.encode(_Head(FORMAT, run)) + b"\n")
+            with ExitStack() as failed:
+                file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+                failed.callback(os.close, file)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+                written = path.read_bytes()
+                whole = written[: written.rfind(b"\n") + 1]
+                self._read(path, whole, run)
+                os.ftruncate(file, len(whole))  # without a line that was cut
+                os.lseek(file, 0, os.SEEK_END)
+                if not whole:
+                    _write(file, msgspec.json.encode(_Head(FORMAT, run)) + b"\n")
+                failed.pop_all()
         except BlockingIOError as error:
-            os.close(file)
             raise FilesError(f"{path}: another certify writes to it; wait for that, or choose another --out") from error
         except OSError as error:
-            os.close(file)
             raise _unwritable(path, error) from error
-        except FilesError:
-            os.close(file)
-            raise
         return file
 
     def _read(self, path: Path, whole: bytes, run: str) -> None:

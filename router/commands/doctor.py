@@ -179,10 +179,11 @@ def _port(config: Config) -> Finding:
 def _is_tandem(host: str, port: int) -> bool:
     """Tell whether what listens there says of both tiers whether they are ready."""
     connection = HTTPConnection(host, port, timeout=_ANSWERS_WITHIN)
-    with closing(connection), suppress(OSError, HTTPException, ValueError, AttributeError):
+    with closing(connection), suppress(OSError, HTTPException, ValueError, RecursionError):
         connection.request("GET", "/readyz")
-        backends = json.loads(connection.getresponse().read(_LONGEST_ANSWER)).get("backends", {})
-        return {tier.value for tier in Tier} <= set(backends)
+        told = json.loads(connection.getresponse().read(_LONGEST_ANSWER))
+        backends = told.get("backends") if isinstance(told, dict) else None
+        return isinstance(backends, dict) and {tier.value for tier in Tier} <= backends.keys()
     return False
 
 

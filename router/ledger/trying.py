@@ -1,6 +1,7 @@
 """Where a ledger is -> whether a gateway could use it, in one line, and what to do where it could not.
 
-Reads alone, and a few rows: nothing is made, locked or brought up to date. Never raises for what is found there.
+Reads alone, and a few rows: nothing is made but what SQLite puts beside a file that it reads, and nothing is locked or
+brought up to date. Never raises for what is found there.
 """
 
 import sqlite3

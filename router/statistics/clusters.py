@@ -52,7 +52,7 @@ def of_rows(
 
 
 def sizes_of(rows: Reals, shares: Reals, clusters: Whole) -> Sizes | None:
-    """Return what the clusters' sizes do to the error; None where nothing varies, or nothing is shared out."""
+    """Return what the clusters' sizes do to the error; None where nothing varies, or one has everything."""
     sums = (np.bincount(clusters, each) for each in (rows, shares, np.square(rows), np.square(shares)))
     own, share, alone, lone = (each.astype(np.float64) for each in sums)
     held = share > 0.0

@@ -60,7 +60,8 @@ class Sizes:
     """What the sizes of clusters do to an error that is measured by them; see `router.statistics.clusters`.
 
     Attributes:
-        pull: variance of the value over the mean of the sum of squared parts, 1.0 or more.
+        pull: variance of the value over the mean of the sum of squared parts; above 1.0 where clusters are few, or
+            large ones pull the value towards themselves.
         degrees: of freedom that they leave.
         skewness: standard deviation of the parts' skewness that is due to unequal sizes, and to no tail.
     """

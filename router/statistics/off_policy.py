@@ -172,7 +172,7 @@ def support_of(log: Log) -> Support:
     squares = float(np.square(weights).sum())
     mean = float(weights.mean()) if count else 0.0
     error = float(weights.std()) / count**0.5 if count else 0.0
-    sizes = np.bincount(log.clusters).astype(np.float64)
+    sizes, index = np.bincount(log.clusters).astype(np.float64), log.index
     return Support(
         requests=count if log.seen.any() else 0,
         differing=int(log.differs.sum()),
@@ -183,7 +183,7 @@ def support_of(log: Log) -> Support:
         effective=float(weights.sum()) ** 2 / squares if squares else 0.0,
         mean_weight=mean,
         slip=abs(mean - 1.0) / error if error else 0.0,
-        index=float("inf") if log.index is None else log.index,
+        index=float("inf") if index is None else index,
     )
 
 

@@ -256,8 +256,10 @@ class SqliteObjects:
         self._holds_erased |= erased > 0
         if erased < ERASED and self._holds_erased:
             connection.execute("PRAGMA busy_timeout=0")  # nobody waits here for other processes that are reading
-            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1_000)}")
+            try:
+                (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT * 1_000)}")
             self._holds_erased = bool(is_busy)
         return erased == ERASED
 

@@ -34,7 +34,10 @@ def names_in(part: object) -> int:
 
 
 def shortened(messages: Sequence[Fields], room: Room) -> Sequence[Fields]:
-    """Return messages that say the same and find room; instructions stay in front, and the last ones as they are."""
+    """Return messages that say the same and find room; instructions stay in front, and the last ones as they are.
+
+    Pictures cannot be told in words: where there are thousands of them, their names are too many all the same.
+    """
     names = [names_in(each) for each in messages]
     if len(messages) <= room.messages and sum(names) <= room.names:
         return messages
@@ -56,7 +59,7 @@ def _told(messages: Sequence[Fields]) -> Fields:
         content = message.get("content")
         given = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
         words = [each["text"] for each in given if each.get("type") == "text"]
-        lines.append(f"{message['role']}: " + "\n".join([*words, *_refused(message), *_called(message)]))
+        lines.append(f"{_who(message)}: " + "\n".join([*words, *_refused(message), *_called(message)]))
         others = [each for each in given if each.get("type") != "text"]
         if others:
             parts += [_text(lines), *others]
@@ -69,6 +72,11 @@ def _told(messages: Sequence[Fields]) -> Fields:
 
 def _text(lines: Sequence[str]) -> Fields:
     return {"type": "text", "text": "\n\n".join(lines)}
+
+
+def _who(message: Fields) -> str:
+    """Return who says it; a tool with the call that it answers, since of several the order need not tell."""
+    return f"tool, to {message['tool_call_id']}" if message["role"] == "tool" else str(message["role"])
 
 
 def _refused(message: Fields) -> Sequence[str]:

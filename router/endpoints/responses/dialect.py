@@ -143,7 +143,8 @@ class Responses:
         conversation = conversation_of(asked)
         earlier = await self.earlier(tenant, asked)
         translation = FromResponses(asked, earlier)
-        _refuse_long(translation, before=_name_of_before(asked) if earlier else "input")
+        before = "conversation" if conversation else "previous_response_id"
+        _refuse_long(translation, before=before if earlier else "input")
         keeping = Keeping(tenant, asked, translation, earlier, self.objects)
         return AskedResponse(
             translation,
@@ -197,10 +198,6 @@ class Responses:
                 param="previous_response_id",
             )
         return [*_read_items(kept.asked), *before["output"]]
-
-
-def _name_of_before(asked: Fields) -> str:
-    return "conversation" if asked.get("conversation") else "previous_response_id"
 
 
 def _refuse_long(translation: FromResponses, *, before: str) -> None:

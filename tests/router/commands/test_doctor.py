@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -55,21 +57,36 @@ def test_a_port_that_is_taken_is_found(config: Path) -> None:
         assert state_of("port", config) is State.FAILED
 
 
-def test_a_port_at_which_tandem_answers_is_in_order(config: Path) -> None:
+@contextmanager
+def answering(body: bytes) -> Generator[int, None, None]:
+    """Answer one request so, at the port that is yielded."""
+
     class Ready(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(503)
             self.end_headers()
-            self.wfile.write(b'{"status": "unavailable", "backends": {"large": false, "mini": false}}')
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None: ...
 
     with HTTPServer(("127.0.0.1", 0), Ready) as server:
         asked = Thread(target=server.handle_request)
         asked.start()
-        config.write_text(f"server: {{port: {server.server_port}}}\n")
-        assert state_of("port", config) is State.OK
+        yield server.server_port
         asked.join()
+
+
+def test_a_port_at_which_tandem_answers_is_in_order(config: Path) -> None:
+    with answering(b'{"status": "unavailable", "backends": {"large": false, "mini": false}}') as port:
+        config.write_text(f"server: {{port: {port}}}\n")
+        assert state_of("port", config) is State.OK
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"backends": 5}', b'{"backends": [["large"], "mini"]}', b"[" * 60_000])
+def test_a_port_at_which_something_else_answers_is_taken(config: Path, body: bytes) -> None:
+    with answering(body) as port:
+        config.write_text(f"server: {{port: {port}}}\n")
+        assert state_of("port", config) is State.FAILED
 
 
 def test_a_ledger_that_cannot_be_written_is_found(config: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from router.base import Unavailable
 from router.stored.base import StoredObject, StoreFull
+from router.stored.opening import BUSY_TIMEOUT
 from router.stored.sqlite_objects import MAX_OBJECT, SqliteObjects
 
 KIND = "chat.completion"
@@ -190,6 +191,23 @@ async def test_what_has_grown_old_is_gone_and_erased_from_the_files(
     with sqlite3.connect(tmp_path / "objects.db") as connection:
         assert connection.execute("SELECT count(*), sum(size) FROM objects").fetchone() == (1, 33)
         assert connection.execute("SELECT bytes FROM held").fetchall() == [(33,)]
+
+
+async def test_files_that_cannot_be_folded_leave_the_wait_for_locks_as_it_was(open_store: Open) -> None:
+    async with open_store() as store:
+
+        def fold_within_a_transaction() -> None:  # where it raises, as it does on a disk that fails
+            store._holds_erased = True
+            store._connection.execute("BEGIN IMMEDIATE")
+            try:
+                store._erase()
+            finally:
+                store._connection.execute("ROLLBACK")
+
+        with pytest.raises(Unavailable):
+            await store._run(fold_within_a_transaction)
+        (left,) = await store._run(lambda: store._connection.execute("PRAGMA busy_timeout").fetchone())
+        assert left == int(BUSY_TIMEOUT * 1_000)
 
 
 def _files(folder: Path) -> list[bytes]:

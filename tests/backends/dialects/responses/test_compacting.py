@@ -99,7 +99,7 @@ def chat_of(items: list[Any], room: Room, **more: Any) -> list[Any]:
 def test_a_conversation_of_too_many_messages_is_told_in_as_many_as_are_let_in() -> None:
     whole = chat_of(INPUT, Room(messages=6, names=100), instructions="be brief")
     assert [each["role"] for each in whole] == ["system", "user", "assistant", "tool", "user", "user"]
-    told = "The conversation began so:\n\nuser: a\n\nassistant: an answer\n(calls f, as 1, with {})\n\ntool: 42"
+    told = "The conversation began so:\n\nuser: a\n\nassistant: an answer\n(calls f, as 1, with {})\n\ntool, to 1: 42"
     for messages in (5, 4):  # an output is not parted from its call
         left = chat_of(INPUT, Room(messages=messages, names=100), instructions="be brief")
         assert left == [whole[0], {"role": "user", "content": told}, *whole[4:]]
@@ -118,7 +118,7 @@ def test_a_conversation_of_too_many_names_is_told_with_as_few_as_are_let_in() ->
     left = chat_of(items, Room(messages=100, names=60))
     assert names_in(left) <= 60 - names_in({"model": "m", "messages": ()})
     assert [each["role"] for each in left[:3]] == ["user", "assistant", "tool"]
-    assert left[0]["content"].count("(calls f, as 1, with x)\n\ntool: 42") + left[1:].count(left[1]) == 20
+    assert left[0]["content"].count("(calls f, as 1, with x)\n\ntool, to 1: 42") + left[1:].count(left[1]) == 20
     told = chat_of(items, Room(messages=2, names=60))
     assert told[0]["content"].endswith("\n\nassistant: no")
 
