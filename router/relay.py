@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -27,8 +28,24 @@ _NEVER_KEPT = re.compile(
 Witness = Callable[[Begun, bytes | None], None]
 """Takes what the caller got, a body or events; None where it was too long to be gathered."""
 
-Assess = Callable[[Request, Tier, bytes | None], None]
-"""Takes a reply, whole or broken, and who gave it, likewise; with the log-probabilities that only we asked for."""
+
+class Assess(Protocol):
+    """Looks at replies, beside the loop."""
+
+    def takes(self, request: Request) -> bool:
+        """Tell whether the reply to this request would be taken now."""
+        ...
+
+    def tell(self, request: Request, tier: Tier, body: bytes | None) -> None:
+        """Take a reply, whole or broken, and who gave it, with the log-probabilities that only we asked for.
+
+        None where it was too long to be gathered.
+        """
+        ...
+
+    def leave_out(self) -> None:
+        """Count a reply that was not gathered, since it would not have been taken when it began."""
+        ...
 
 
 class Relay(Struct, frozen=True):
@@ -74,7 +91,7 @@ class Relay(Struct, frozen=True):
             outcome = Outcome.ANSWERED
             self._hand_on(begun, body, told.usage, is_plain=told.is_plain)
             if self.assess is not None:
-                self.assess(self.account.request, begun.route.tier, begun.first)
+                self.assess.tell(self.account.request, begun.route.tier, begun.first)
         except asyncio.CancelledError as cut:
             outcome, _ = ended_by(cut)
             raise
@@ -89,8 +106,9 @@ class Relay(Struct, frozen=True):
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
         is_kept = self.keep is not None or self.witness is not None
         room = self.rooms.to_keep if is_kept else self.rooms.to_look_at
-        gathered = Gathered(room, wanted=is_kept or self.assess is not None)
-        heard = Gathered(room, wanted=self.assess is not None) if begun.adds_logprobs else gathered
+        is_taken = self.assess is not None and self.assess.takes(self.account.request)  # else its bytes are let go
+        gathered = Gathered(room, wanted=is_kept or is_taken)
+        heard = Gathered(room, wanted=is_taken) if begun.adds_logprobs else gathered
         feed = _cleaned(reader.feed, heard) if begun.adds_logprobs else reader.feed
         outcome, error = Outcome.HUNG_UP, ""
         try:
@@ -135,7 +153,7 @@ class Relay(Struct, frozen=True):
                 is_whole=reader.finished,
                 came=gathered.length,
             )
-            self._look(begun, heard, outcome)
+            self._look(begun, heard, outcome, is_taken=is_taken)
             heard.close()
             gathered.close()
             if gathered.length or outcome is not Outcome.BROKEN:  # else nothing went out: the caller gets an error
@@ -152,10 +170,14 @@ class Relay(Struct, frozen=True):
         if self.witness is not None:
             self.witness(begun, body)
 
-    def _look(self, begun: Begun, heard: Gathered, outcome: Outcome) -> None:
+    def _look(self, begun: Begun, heard: Gathered, outcome: Outcome, *, is_taken: bool) -> None:
         """Tell who looks at replies of a stream that ended by itself, or broke; a caller who left has cut it."""
-        if self.assess is not None and heard.length and outcome in (Outcome.ANSWERED, Outcome.BROKEN):
-            self.assess(self.account.request, begun.route.tier, heard.body())
+        if self.assess is None or not heard.length or outcome not in (Outcome.ANSWERED, Outcome.BROKEN):
+            return
+        if is_taken:
+            self.assess.tell(self.account.request, begun.route.tier, heard.body())
+        else:
+            self.assess.leave_out()
 
     def _note(
         self,

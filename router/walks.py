@@ -231,7 +231,7 @@ async def open_walk(common: Common, replies: OpenReplies, embedder: Backend | No
         ),
         flights=flights,
         paced=common.paced,
-        assess=None if looking.assessor is None else looking.assessor.tell,
+        assess=looking.assessor,
         names_replies=config.ledger.reply_keys,
     )
 

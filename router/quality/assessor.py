@@ -115,12 +115,20 @@ class Assessor:
         if body is None:
             self.results["too_long"] += 1
             return
-        queue = self._verified if is_verifiable(request) else self._others
-        if len(queue) >= self._budget.waiting or self._bytes_in - self._bytes_out >= self._budget.waiting_bytes:
-            self.results["queue_full"] += 1
+        if not self.takes(request):
+            self.leave_out()
             return
         self._bytes_in += len(body)
-        queue.append((request, tier, body))
+        self._queue_of(request).append((request, tier, body))
+
+    def takes(self, request: Request) -> bool:
+        """Tell whether a reply to this request would find room now; see `router.relay.Assess`."""
+        has_room = self._bytes_in - self._bytes_out < self._budget.waiting_bytes
+        return has_room and len(self._queue_of(request)) < self._budget.waiting
+
+    def leave_out(self) -> None:
+        """Count a reply for which there was no room."""
+        self.results["queue_full"] += 1
 
     async def aclose(self) -> None:
         """Look at what is left that is verified, hand on what was found, end the thread."""
@@ -128,6 +136,9 @@ class Assessor:
         await asyncio.to_thread(self._thread.join)
         self.results["left"] += len(self._verified) + len(self._others)
         await asyncio.sleep(0)  # what the thread has handed on is taken first
+
+    def _queue_of(self, request: Request) -> deque[_Waiting]:
+        return self._verified if is_verifiable(request) else self._others
 
     def _look_until_closed(self) -> None:
         while not self._closing.is_set():

@@ -10,6 +10,8 @@ import httpx2
 import pytest
 
 from backends.base import StreamBroken
+from router import relay
+from router.gathering import Gathered, Room
 from router.ledger.place import SqlitePlace, reading
 from tests.router.conftest import House, OpenHouse, Served, chat
 from tests.router.scripted import COMPLETION, EVENTS
@@ -73,3 +75,23 @@ async def test_a_sampled_request_is_compared_with_the_other_tier(open_house: Ope
         await asyncio.sleep(0.5)
     (row,) = found(house.ledger)
     assert (row["agreement"], row["judge"]) == (1.0, "agreement@1")
+
+
+async def test_a_stream_that_begins_when_there_is_no_room_is_not_gathered_but_counted(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered = list[bool]()
+
+    def noted(room: Room, *, wanted: bool) -> Gathered:
+        gathered.append(wanted)
+        return Gathered(room, wanted=wanted)
+
+    monkeypatch.setattr(relay, "Gathered", noted)
+    async with open_house(quality={"cpu_share": 0.000001, "waiting": 1}) as house:
+        for _ in range(5):
+            await ask(house, stream=True)
+            await asyncio.sleep(0.05)
+        told = (await house.client.get("/metrics")).text
+    assert gathered[0]
+    assert not all(gathered)
+    assert f'tandem_assessed_replies_total{{result="queue_full"}} {gathered.count(False):.1f}' in told
