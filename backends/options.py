@@ -102,4 +102,12 @@ class HttpOptions(ReplicaOptions):
             from backends.dialects.translating import translating  # noqa: PLC0415 - likewise
 
             servers = [translating(server, self.dialect, name=server.name) for server in servers]
-        return stack_of(servers, self, around=self.history.around)
+        return stack_of(servers, self, around=self.with_history)
+
+    def with_history(self, backend: Backend) -> Backend:
+        """Return the backend, with what its model takes of a history in front of it."""
+        if self.history.changes_nothing:
+            return backend
+        from backends.history.normalising import Normalising  # noqa: PLC0415 - likewise
+
+        return Normalising(backend, self.history)

@@ -1,10 +1,8 @@
-"""What can be chosen about the history that a model is shown -> the backend that shows it so."""
+"""What can be chosen about the history that a model is shown."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
-
-from backends.base import Backend
 
 
 class HistoryOptions(BaseModel):
@@ -28,11 +26,3 @@ class HistoryOptions(BaseModel):
     def changes_nothing(self) -> bool:
         """Tell whether every history passes as it came."""
         return self == HistoryOptions()
-
-    def around(self, backend: Backend) -> Backend:
-        """Return the backend, with what was chosen in front of it."""
-        if self.changes_nothing:
-            return backend
-        from backends.history.normalising import Normalising  # noqa: PLC0415 - loaded where it is chosen
-
-        return Normalising(backend, self)

@@ -212,8 +212,9 @@ async def test_a_wrapper_is_what_it_wraps() -> None:
     await normalising.aclose()
     assert speaker.is_closed
     assert repr(normalising).startswith("<Normalising")
-    assert HistoryOptions().around(speaker) is speaker
-    assert isinstance(MISTRAL.around(speaker), Normalising)
+    server = HttpOptions(use="openai_http", urls=("http://h:1/v1",), model="m", price="p")
+    assert server.with_history(speaker) is speaker
+    assert isinstance(server.model_copy(update={"history": MISTRAL}).with_history(speaker), Normalising)
 
 
 def test_a_configuration_chooses_it() -> None:
