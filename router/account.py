@@ -13,7 +13,7 @@ from msgspec import Raw, Struct, field, structs
 from backends.base import Broken, ConnectFailed, Lost, Overloaded, Rejected, Usage
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
 from router.guards.limits.base import Admitted
-from router.ledger.money import cost, prefix_saved
+from router.ledger.money import cost, cost_at, prefix_saved
 from router.ledger.untold_usage import estimated, prompt_bytes
 from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
@@ -288,7 +288,7 @@ def attempt_of(
         model=route.model,
         replica=replica,
         usage=usage,
-        cost=None if usage is None or price is None else cost(price, usage),
+        cost=None if usage is None or held is None else cost_at(held, usage),
         price_version="" if charged is None else charged.version,
         error=error,
         usage_source="none" if usage is None and source == "provider" else source,

@@ -34,8 +34,15 @@ def cost(price: Price, usage: Usage) -> int | None:
         ValueError: a bucket is below zero; it is never clamped, since the sum would then be wrong in silence.
     """
     held = price.held_for(usage.service_tier, usage.total_input)
-    if held is None:
-        return None
+    return None if held is None else cost_at(held, usage)
+
+
+def cost_at(held: Price, usage: Usage) -> int:
+    """Return the same at the variant that is charged; see `Price.held_for`.
+
+    Raises:
+        ValueError: as `cost`.
+    """
     fresh, cached, output = usage.fresh_input, usage.cached_input or 0, usage.output
     if fresh < 0 or cached < 0 or output < 0:
         raise _below_zero(usage)

@@ -140,10 +140,18 @@ async def test_what_was_held_is_given_back_once_with_what_it_cost(handed: Handed
 
 
 @pytest.mark.parametrize(
-    ("usage", "version"),
-    [(Usage(10, None, 1, service_tier="flex"), "v9-flex"), (Usage(10, None, 1), "v9"), (None, "v9")],
+    ("usage", "version", "nano"),
+    [
+        (Usage(10, None, 1, service_tier="flex"), "v9-flex", 7_000),
+        (Usage(10, None, 1, service_tier="unheard-of"), "v9", None),
+        (Usage(10, None, 1), "v9", 12_000),
+        (None, "v9", None),
+    ],
 )
-def test_an_attempt_names_the_row_of_the_book_that_it_is_charged_at(usage: Usage | None, version: str) -> None:
-    flex = dataclasses.replace(PRICE, version="v9-flex", service_tier="flex")
+def test_an_attempt_names_the_row_of_the_book_that_it_is_charged_at(
+    usage: Usage | None, version: str, nano: int | None
+) -> None:
+    flex = dataclasses.replace(PRICE, version="v9-flex", fresh_input=500_000, service_tier="flex")
     route = Route(Tier.MINI, "small", ScriptedBackend("mini"), lambda: dataclasses.replace(PRICE, variants=(flex,)))
-    assert attempt_of("primary", route, "", usage, "").price_version == version
+    attempt = attempt_of("primary", route, "", usage, "")
+    assert (attempt.price_version, attempt.cost) == (version, nano)
