@@ -18,8 +18,17 @@ from router.base import Unavailable
 from router.ledger.engines.opening import engine_of, unavailable
 from router.ledger.engines.sqlite import SqliteEngine, connected
 from router.ledger.ids import first_id
+from router.ledger.journal import left_behind
 from router.ledger.layout import prepare
-from router.ledger.place import LedgerPlace, LedgerUnreadable, PostgresPlace, as_place, in_words, load_psycopg
+from router.ledger.place import (
+    LedgerPlace,
+    LedgerUnreadable,
+    PostgresPlace,
+    SqlitePlace,
+    as_place,
+    in_words,
+    load_psycopg,
+)
 from router.ledger.posting import Poster
 
 GIVEN_BACK_WITHIN: Final = 1_000  # milliseconds that a server takes to notice that a connection was closed
@@ -64,8 +73,9 @@ def hold(place: LedgerPlace | Path) -> Held:
         try:
             with closing(connected(place.path)) as connection:
                 prepare(connection)
+                _recover(place.path, Poster(SqliteEngine(connection)))
                 Poster(SqliteEngine(connection)).interrupt(_OPEN, {})
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise unavailable(place, "opened", str(error)) from error
         failed.pop_all()
         return lock
@@ -84,9 +94,19 @@ def interrupt(place: LedgerPlace | Path, maker: str, *, since: float) -> int:
     place = as_place(place)
     with closing(engine_of(place)) as engine:
         try:
+            if isinstance(place, SqlitePlace):
+                _recover(place.path, Poster(engine))
             return Poster(engine).interrupt(_LEFT, {"first": first_id(since), "maker": maker})
         except engine.errors as error:
             raise unavailable(place, "written", in_words(error)) from error
+        except OSError as error:
+            raise unavailable(place, "written", str(error)) from error
+
+
+def _recover(path: Path, poster: Poster) -> None:
+    """Make rows of what processes had written down that have ended."""
+    with left_behind(path) as intents:
+        poster.recover(intents)
 
 
 def _lock(path: Path) -> Held:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from router.ledger.engines.base import NUL
+from router.ledger.journal import journalled, unsettled
 from router.ledger.place import LedgerPlace, LedgerUnreadable, reading
-from router.ledger.rows import FIND
+from router.ledger.rows import FIND, names_of, open_row
 
 WITHIN = 1.0  # seconds that this may take, and that a writer may hold it up
 
@@ -28,9 +29,12 @@ def find_request(ledger: LedgerPlace | Path, identifier: str, tenant: str) -> di
     """
     if NUL in identifier:
         return None
+    noted = [intent for intent in journalled(ledger) if (tenant, identifier) in names_of(intent)]
     try:
         with reading(ledger, wait=WITHIN, within=WITHIN) as opened:
             row = opened.one(_REQUEST, identifier=identifier, tenant=tenant)
+            if row is None:
+                (row,) = [*map(open_row, unsettled(noted, opened)[-1:])] or (None,)
             if row is None:
                 return None
             attempts = list(opened.rows(_ATTEMPTS, id=row["id"]))

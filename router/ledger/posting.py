@@ -23,6 +23,7 @@ _FACTS: Final = """
 SELECT id, tenant, tier, experiment, arm, minute, unit, score, stream, reserved, outcome, source, cache, served
 FROM requests WHERE id {among}
 """
+_THERE: Final = "SELECT id FROM requests WHERE id {among}"
 _LATE_ATTEMPTS: Final = """
 SELECT request_id, position, cost, usage_source FROM attempts WHERE position >= 1000 AND request_id {among}
 """
@@ -58,9 +59,16 @@ class Shadow:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is committed together, in the order in which it is written."""
+    """What is committed together, in the order in which it is written.
+
+    Attributes:
+        met: intents that another process has written down, and may have made rows of meanwhile.
+        wholes: requests that end before they have a row.
+    """
 
     intents: Sequence[Intent] = ()
+    met: Sequence[Intent] = ()
+    wholes: Sequence[tuple[Intent, Record]] = ()
     records: Sequence[Record] = ()
     shadows: Sequence[Shadow] = ()
     labels: Sequence[Label] = ()
@@ -124,6 +132,11 @@ class Poster:
                 closed += len(facts)
         return closed
 
+    def recover(self, intents: Sequence[Intent]) -> None:
+        """Make rows of what a process that has ended had written down; what has a row keeps it."""
+        for begin in range(0, len(intents), AT_ONCE):
+            self.post(Batch(met=intents[begin : begin + AT_ONCE]))
+
     def probe(self) -> None:
         """Write what needs some room, and take it back in the same transaction.
 
@@ -146,8 +159,13 @@ class Poster:
         with engine.transaction():
             if batch.intents:
                 engine.insert(rows.REQUEST, [rows.intent_row(intent, opened[intent.id]) for intent in batch.intents])
-            if batch.records:
-                self._close(batch.records, opened, deltas, asks_first=asks_first)
+            if batch.met:
+                engine.insert(rows.MET, [rows.intent_row(intent, rows.facts_of(intent)) for intent in batch.met])
+            records = batch.records
+            if batch.wholes:
+                records = [*self._put_wholes(batch.wholes, deltas, asks_first=asks_first), *records]
+            if records:
+                self._close(records, opened, deltas, asks_first=asks_first)
             if batch.shadows:
                 early |= self._put_shadows(batch.shadows, deltas)
             if batch.labels:
@@ -159,10 +177,34 @@ class Poster:
             found.signals.extend(map(self._signal, batch.signals))
         self._open.update(opened)
         self._early |= early
-        for record in batch.records:
+        for record in records:
             self._open.pop(record.id, None)
             self._early.discard(record.id)
         return found
+
+    def _put_wholes(self, wholes: Sequence[tuple[Intent, Record]], deltas: Deltas, *, asks_first: bool) -> list[Record]:
+        """Write requests with what became of them; returns the records of those that have a row already.
+
+        Raises:
+            _Outdated: some have one; nothing may be committed.
+        """
+        there = set[str]()
+        if asks_first:
+            there = {name for (name,) in self._engine.among(_THERE, [intent.id for intent, _ in wholes])}
+        written, attempts = dict[str, Row](), list[Row]()
+        for intent, record in wholes:
+            if intent.id in there or intent.id in written:
+                continue
+            facts = rows.facts_of(intent)
+            ended = ended_of(facts, record, cost=record.cost)
+            written[intent.id] = rows.whole_row(rows.intent_row(intent, facts), rows.closing_row(record, ended))
+            attempts += [rows.attempt_row(intent.id, *placed) for placed in enumerate(record.attempts)]
+            deltas.settle(facts, ended)
+        if written and self._engine.insert(rows.WHOLE, list(written.values())) != len(written):
+            raise _Outdated
+        if attempts:
+            self._engine.insert(rows.ATTEMPT, attempts)
+        return [record for intent, record in wholes if intent.id in there]
 
     def _close(self, records: Sequence[Record], opened: dict[str, Facts], deltas: Deltas, *, asks_first: bool) -> None:
         """Close what is open of these; of two records for one request the first counts.

@@ -6,19 +6,21 @@ Every reading opens a short-lived connection of its own, so it neither holds the
 folded in.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from router.base import Outcome
+from router.base import Outcome, Tier
 from router.ledger import place
 from router.ledger.assessed import read_assessed
+from router.ledger.journal import journalled, unsettled
 from router.ledger.percentiles import Binned, Counts, Histogram
 from router.ledger.place import LedgerPlace, LedgerUnreadable, PostgresPlace, reading
 from router.ledger.retention import FROM
+from router.ledger.rows import open_row
 from router.ledger.stretches import Run, cover, finest, whole
 from router.ledger.views import Line, Reading, Source, Spread, Total, Window
 
@@ -26,6 +28,7 @@ _PAGE: Final = 500  # requests held in memory at once by an export
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _LONG: Final = 2 * _DAY  # windows from here on are compared to the hour: minutes are not kept for so long
 _SOURCES: Final = tuple(Source)
+_TIERS: Final = frozenset(tier.value for tier in Tier)
 
 # Vectors come of no tier, and say nothing of routing: what was decided on is neither large nor mini there.
 _TOTALS: Final = """
@@ -70,6 +73,10 @@ SELECT id, tenant, model, stream, started, CASE WHEN source = '' THEN tier ELSE 
     reason, score, threshold, scorer, policy, moved, outcome, status, first_byte, duration, cost, error, verify, p_wrong
 FROM requests WHERE tier IN ('large', 'mini') ORDER BY started DESC, id DESC LIMIT :latest
 """
+_LATEST_OF_OPEN: Final = tuple(
+    "id tenant model stream started source reason score threshold scorer policy moved outcome status first_byte"
+    " duration cost error verify p_wrong".split()
+)
 
 # count(x) skips unknowns, so a sum is whole only where it counted all of them.
 _BY_CALLER: Final = """
@@ -108,7 +115,9 @@ def read_window(ledger: LedgerPlace | Path, window: Window, *, latest: int, time
             time.
     """
     runs, before = cover(*_reach(window), (finest(window.width),)), cover(*_reach_before(window))
+    noted = journalled(ledger)
     with reading(ledger, within=timeout) as opened:
+        still_open = [row for row in map(open_row, unsettled(noted, opened)) if row["tier"] in _TIERS]
         bins = _BINS_IN_POSTGRES if isinstance(ledger, PostgresPlace) else _BINS_IN_SQLITE
         kept_from = {row["name"]: float(row["value"]) for row in opened.rows(_MARKS) if row["name"] in FROM.values()}
         if not _are_kept(runs, kept_from):
@@ -116,11 +125,11 @@ def read_window(ledger: LedgerPlace | Path, window: Window, *, latest: int, time
         sums, can_compare = list(_sums(opened, runs)), _are_kept(before, kept_from)
         return Reading(
             begun=_begun(opened),
-            totals=(*_totals(sums, window), *_open(opened, window)),
+            totals=(*_totals(sums, window), *_open(opened, still_open, window)),
             earlier=tuple(_totals(_sums(opened, before), None)) if can_compare else None,
             spreads=tuple(_spreads(_binned(opened, bins, runs, window), window)),
             earlier_spread=_earlier_spread(opened, before) if can_compare else None,
-            latest=tuple(map(_line, opened.rows(_LATEST, latest=latest))),
+            latest=_latest([*opened.rows(_LATEST, latest=latest), *map(_as_latest, still_open)], latest),
             costs=_costs(sums),
             assessed=read_assessed(opened, sums, start=window.start, end=window.start + window.length),
         )
@@ -129,7 +138,7 @@ def read_window(ledger: LedgerPlace | Path, window: Window, *, latest: int, time
 def iter_requests(
     ledger: LedgerPlace | Path, *, since: float = float("-inf"), until: float = float("inf")
 ) -> Iterator[dict[str, Any]]:
-    """Yield each request with every column and its attempts as a list, oldest id first.
+    """Yield each request with every column and its attempts as a list, oldest id first, and last what has no row yet.
 
     Money stays in whole nano-USD. Each page of requests is a snapshot of its own, so that a long export does
     not hold the writer's log; a request that ends meanwhile is told as it stood when its page was read.
@@ -141,10 +150,14 @@ def iter_requests(
     Raises:
         LedgerUnreadable: there is none, or it is no ledger.
     """
-    last = ""
+    noted, last = {intent.id: intent for intent in journalled(ledger) if since <= intent.started < until}, ""
     while page := _page_after(ledger, last, since=since, until=until):
+        for row in page:
+            noted.pop(row["id"], None)
         yield from page
         last = page[-1]["id"]
+    for _, intent in sorted(noted.items()):
+        yield {**open_row(intent), "stream": intent.stream, "attempts": []}
 
 
 def costs_by_caller_id(ledger: LedgerPlace | Path) -> dict[str, CallerCost]:
@@ -205,10 +218,14 @@ def _bucket(moment: float, window: Window) -> int:
     return int((moment - window.start) // window.width)
 
 
-def _open(opened: place.Reading, window: Window) -> Iterator[Total]:
-    """Yield what has not ended; all of it is few, and is looked up by an index that holds nothing else."""
+def _open(opened: place.Reading, noted: Sequence[dict[str, Any]], window: Window) -> Iterator[Total]:
+    """Yield what has not ended; all of it is few, and is looked up by an index that holds nothing else.
+
+    Args:
+        noted: what would be rows, of requests that have none yet.
+    """
     found: dict[tuple[int, str], int] = {}
-    for row in opened.rows(_OPEN):
+    for row in (*opened.rows(_OPEN), *({**row, "requests": 1} for row in noted)):
         bucket = _bucket(row["minute"] * _MINUTE, window)
         if 0 <= bucket < window.buckets:
             key = bucket, row["tier"]
@@ -263,6 +280,15 @@ def _costs(sums: Iterable[dict[str, Any]]) -> dict[str, int]:
         if row["model"]:
             costs[row["model"]] = costs.get(row["model"], 0) + row["cost"]
     return costs
+
+
+def _as_latest(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what `_LATEST` would give of a row."""
+    return {"decided": row["tier"]} | {name: row[name] for name in _LATEST_OF_OPEN}
+
+
+def _latest(rows: list[dict[str, Any]], most: int) -> tuple[Line, ...]:
+    return tuple(map(_line, sorted(rows, key=lambda row: (row["started"], row["id"]), reverse=True)[:most]))
 
 
 def _line(row: dict[str, Any]) -> Line:

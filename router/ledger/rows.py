@@ -4,6 +4,7 @@ Plain values alone, since sqlite3 asks any other one how to adapt it. Knows no e
 """
 
 from binascii import crc32
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -24,10 +25,11 @@ REQUEST: Final = Shape(
     "requests",
     tuple(
         "id caller_id tenant model stream started tier reason score threshold scorer policy arm propensity verify"
-        " stay_cost switch_cost reserved user_hash conversation_hash unit experiment sampled inputs config source"
-        " minute hour day reply_key".split()
+        " stay_cost switch_cost reserved user_hash conversation_hash unit experiment sampled inputs config minute hour"
+        " day reply_key source".split()
     ),
 )
+MET: Final = replace(REQUEST, clash="keep")
 CLOSING: Final = Shape(
     "requests",
     tuple(
@@ -35,6 +37,7 @@ CLOSING: Final = Shape(
         " moved".split()
     ),
 )
+WHOLE: Final = Shape("requests", REQUEST.columns[:-1] + CLOSING.columns[1:], clash="keep")  # both have a source
 _ATTEMPT: Final = tuple(
     "request_id position kind tier model replica fresh_input cached_input output cost price_version error cache_write"
     " cache_write_1h audio_input image_input reasoning audio_output image_output service_tier usage_source"
@@ -76,6 +79,7 @@ SELECT coalesce(
 """
 
 _NONE: Final = Usage(0, None, 0)
+_NOT_YET: Final = {"error": "", "cache": "", "finish": "", "served": "", "moved": 0}  # what has a default
 
 
 def facts_of(intent: Intent) -> Facts:
@@ -92,6 +96,11 @@ def facts_of(intent: Intent) -> Facts:
         intent.stream,
         intent.reserved,
     )
+
+
+def names_of(intent: Intent) -> set[tuple[str, str]]:
+    """Return how a request may be named, each time by its tenant and an id."""
+    return {(intent.tenant, identifier) for identifier in (intent.id, intent.caller_id) if identifier}
 
 
 def anonymous(started: float) -> str:
@@ -137,11 +146,11 @@ def intent_row(intent: Intent, facts: Facts) -> Row:
         intent.sampled,
         intent.inputs,
         intent.config,
-        facts.tier,
         minute,
         minute // 60,
         minute // 1_440,
         intent.reply_key,
+        facts.tier,
     )
 
 
@@ -164,6 +173,17 @@ def closing_row(record: Record, ended: Ended) -> Row:
         ended.served,
         ended.moved,
     )
+
+
+def whole_row(opened: Row, closing: Row) -> Row:
+    """Return what `WHOLE` takes, of what `REQUEST` and `CLOSING` take."""
+    return opened[:-1] + closing[1:]
+
+
+def open_row(intent: Intent) -> dict[str, object]:
+    """Return the row that an intent would have, by the names of its columns, as far as it says anything."""
+    row = dict(zip(REQUEST.columns, intent_row(intent, facts_of(intent)), strict=True))
+    return {**dict.fromkeys(CLOSING.columns), **_NOT_YET, **row}
 
 
 def interrupted_row(identifier: str, ended: Ended) -> Row:

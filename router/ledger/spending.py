@@ -1,8 +1,7 @@
 """Ledger -> what tenants have spent, by the process that answered them.
 
 The ledger is the truth about money: what a request cost or, where nobody knows that, all that was reserved for it. A
-request that is open counts with its reservation, too, so that a reading is never too low but for what was handed over
-within the last moments.
+request that is open counts with its reservation, too, so that a reading is never too low.
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from router.ledger.cubes import DAY
-from router.ledger.ids import first_id
+from router.ledger.ids import first_id, maker_of
+from router.ledger.journal import journalled, unsettled
 from router.ledger.place import LedgerPlace, reading
 from router.ledger.retention import RAW
 
@@ -43,6 +43,7 @@ def read_spending(ledger: LedgerPlace | Path, since: Mapping[str, float]) -> dic
         LedgerUnreadable: no such ledger, or not one of this version.
     """
     found = {tenant: dict[str, int]() for tenant in since}
+    reserved = [intent for intent in journalled(ledger) if intent.reserved]
     with reading(ledger, wait=_WAIT) as opened:
         mark = opened.one(_MARK, name=RAW)
         raw_from = 0.0 if mark is None else float(mark["value"])
@@ -55,4 +56,8 @@ def read_spending(ledger: LedgerPlace | Path, since: Mapping[str, float]) -> dic
             for row in spent:
                 if since.get(row["tenant"]) == begins and row["spent"]:
                     found[row["tenant"]][row.get("maker", UNKNOWN)] = row["spent"]
+        for intent in unsettled(reserved, opened):
+            if intent.started >= since.get(intent.tenant, float("inf")):
+                makers, maker = found[intent.tenant], maker_of(intent.id)
+                makers[maker] = makers.get(maker, 0) + intent.reserved
     return found

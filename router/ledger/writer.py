@@ -1,8 +1,10 @@
 """Intents and records -> a ledger, by one thread that writes.
 
-Everything is handed to that thread, which commits whatever has gathered since its last commit. Several processes of one
-gateway may write, each its own requests. Rows and sums live in `posting.py`, engines in `engines`, reading in
-`place.py` and `reading.py`, who may write in `holding.py`.
+Beside an SQLite file an intent is a line of a journal, and a request becomes a row when it ends, or when that takes
+long; elsewhere an intent is a row itself. All the rest is handed to the thread, which commits whatever has gathered
+since its last commit. Several processes of one gateway may write, each its own requests. Rows and sums live in
+`posting.py`, intents' lines in `journal.py`, engines in `engines`, reading in `place.py` and `reading.py`, who may
+write in `holding.py`.
 """
 
 import asyncio
@@ -10,18 +12,20 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from router.base import Assessment, Attempt, Intent, Label, Rating, Record, Signal, Unavailable
 from router.ledger.engines.opening import engine_of
 from router.ledger.holding import hold
-from router.ledger.place import LedgerPlace, as_place, in_words
+from router.ledger.journal import IntentFile, IntentJournal, journalled
+from router.ledger.place import LedgerPlace, SqlitePlace, as_place, in_words
 from router.ledger.posting import Batch, Found, Poster, Shadow
 from router.ledger.retention import Eraser, Retention
+from router.ledger.rows import names_of
 
 SETTLED_WITHIN = 0.02  # seconds until a record is written, for which nobody waits: they share the pages of their sums
 MANY = 512  # things that nobody waits for, from which on they are written with the next intent
@@ -35,6 +39,17 @@ _log = logging.getLogger(__name__)
 
 _Asked = TypeVar("_Asked")
 _Told = TypeVar("_Told")
+
+
+class _Written:
+    """The wait for an intent that the kernel has already."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_WRITTEN: Final = _Written()
 
 
 class LedgerWriter:
@@ -70,6 +85,10 @@ class LedgerWriter:
         self._poster = Poster(self._engine)
         self._eraser = None if retention is None else Eraser(self._engine, retention)
         self._waiting = _Waiting()
+        self._journal: IntentJournal | None = None
+        if isinstance(self._place, SqlitePlace):
+            self._journal = IntentJournal(self._place.path, loop=loop, turned=self._retire)
+        self._retired: list[IntentFile] = []  # until all that they hold is in the ledger; the thread's
         self._forget_before: float | None = None
         self._holds_erased = False  # a log may hold text that is erased in the ledger
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -84,7 +103,8 @@ class LedgerWriter:
 
     def __repr__(self) -> str:
         waiting = self._waiting
-        return f"<LedgerWriter {self._place} waiting: {len(waiting.intents)} intents, {len(waiting.records)} records>"
+        records = len(waiting.wholes) + len(waiting.records)
+        return f"<LedgerWriter {self._place} waiting: {len(waiting.intents)} intents, {records} records>"
 
     @property
     def thread(self) -> int:
@@ -96,7 +116,9 @@ class LedgerWriter:
         return self._is_refused
 
     def open(self, intent: Intent) -> Awaitable[None]:
-        """Hand over an intent; see `router.base.Ledger`."""
+        """Write an intent down, or hand it over; see `router.base.Ledger`."""
+        if self._journal is not None and not self._is_refused and self._journal.write(intent):
+            return _WRITTEN
         written: asyncio.Future[None] = self._loop.create_future()
         self._waiting.intents.append((intent, written))
         if not self._waking:  # once for all that is handed over in this round of the loop
@@ -106,12 +128,17 @@ class LedgerWriter:
 
     def settle(self, record: Record) -> None:
         """Hand over the end of a request; see `router.base.Ledger`."""
-        self._waiting.records.append(record)
+        intent = None if self._journal is None else self._journal.take(record.id)
+        if intent is None:
+            self._waiting.records.append(record)
+        else:
+            self._waiting.wholes.append((intent, record))
         if self._later is None:
             self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
 
     def shadow(self, request_id: str, attempt: Attempt, before: tuple[Attempt, ...] = ()) -> None:
         """Hand over a shadow call, begun or ended; see `router.base.Ledger`."""
+        self._make_row(request_id)
         self._waiting.shadows.append(Shadow(request_id, attempt, before))
         self._wake_later()
 
@@ -122,6 +149,7 @@ class LedgerWriter:
 
     def assess(self, assessment: Assessment) -> None:
         """Hand over what a reply looks like; see `router.base.Ledger`."""
+        self._make_row(assessment.request_id)
         self._waiting.assessments.append(assessment)
         self._wake_later()
 
@@ -145,6 +173,19 @@ class LedgerWriter:
         self._forget_before = before
         self._wake()
 
+    def _make_row(self, identifier: str) -> None:
+        """Have an open request written, since something is said about it."""
+        intent = None if self._journal is None else self._journal.take(identifier)
+        if intent is not None:
+            self._waiting.moved.append(intent)
+
+    def _retire(self, file: IntentFile) -> None:
+        """Have the requests of a file written that are open, and then the file removed."""
+        self._waiting.moved.extend(file.open.values())
+        file.open.clear()
+        self._waiting.retired.append(file)  # last: who finds it finds all that it holds
+        self._wake_later()
+
     def _wake_later(self) -> None:
         if self._later is None:
             self._later = self._loop.call_later(SETTLED_WITHIN, self._wake)
@@ -159,11 +200,15 @@ class LedgerWriter:
         if self._later is not None:
             self._later.cancel()
             self._later = None
+        if self._journal is not None:
+            self._journal.look()
         self._is_due = True
         self._bell.put(None)
 
     async def aclose(self) -> None:
         """Write what was handed over, close the ledger."""
+        if self._journal is not None:
+            self._journal.turn()
         self._closing = True
         self._wake()
         await asyncio.to_thread(self._thread.join)
@@ -182,8 +227,9 @@ class LedgerWriter:
             if is_due:
                 self._is_due = False  # before anything is taken: what comes after that rings again
             taken = self._waiting.take(all_of_it=is_due)
-            handed_over = len(taken)
-            written = self._write(taken) if handed_over else self._try()
+            handed_over = len(taken.intents)
+            written = self._write(taken) if len(taken) else self._try()
+            self._remove(taken.retired, written=written)
             if before is not None:
                 self._forget(before)
             if self._closing and (not written or not len(self._waiting)) and self._forget_before is None:
@@ -204,7 +250,7 @@ class LedgerWriter:
         """Commit what was taken; tells whether the place takes anything."""
         found, error, is_passing = Found(), None, False
         try:
-            found = self._poster.post(taken.batch())
+            found = self._look_around(taken, self._poster.post(taken.batch()))
         except self._engine.errors as raised:
             error = raised
         if error is not None:
@@ -214,11 +260,13 @@ class LedgerWriter:
                 return all(written)
             if in_words(error) != self._said:
                 _log.error("the ledger %s cannot be written: %s", self._place, in_words(error))
-            if is_passing or self._doubts(taken.records):
+            if is_passing or self._doubts(taken):
                 self._waiting.put_back(taken)
                 self._again = time.monotonic() + RETRY
+            else:
+                self._leave_open(taken)
         elif self._doubted:
-            self._doubted.difference_update(record.id for record in taken.records)
+            self._doubted.difference_update(taken.settled())
         self._is_refused = is_passing
         self._said = "" if error is None else in_words(error)
         self._tell(taken.intents, [None] * len(taken.intents), error, "written, so nothing is answered")
@@ -226,13 +274,46 @@ class LedgerWriter:
         self._tell(taken.signals, found.signals, error, "written now")
         return not is_passing
 
-    def _doubts(self, records: deque[Record]) -> bool:
+    def _doubts(self, taken: "_Waiting") -> bool:
         """Tell whether what was refused is a record alone, for the first time: an answer was given for it."""
-        if len(records) != 1 or self._closing:
+        settled = taken.settled()
+        if len(settled) != 1 or self._closing:
             return False
-        is_first = records[0].id not in self._doubted
-        self._doubted ^= {records[0].id}
+        is_first = settled[0] not in self._doubted
+        self._doubted ^= {settled[0]}
         return is_first
+
+    def _leave_open(self, taken: "_Waiting") -> None:
+        """Make a row of a request whose end is refused for good: the next start closes it."""
+        if taken.wholes:
+            with suppress(*self._engine.errors):
+                self._poster.post(Batch(met=[intent for intent, _ in taken.wholes]))
+
+    def _look_around(self, taken: "_Waiting", found: Found) -> Found:
+        """Return what was found, also of requests that some process has written down and not yet made rows of."""
+        if self._journal is None or None not in (*found.ratings, *found.signals):
+            return found
+        ratings = [rating for (rating, _), known in zip(taken.ratings, found.ratings, strict=True) if known is None]
+        signals = [signal for (signal, _), known in zip(taken.signals, found.signals, strict=True) if known is None]
+        names = {(rating.tenant, rating.request_id) for rating in ratings}
+        names |= {(signal.tenant, signal.request_id) for signal in signals}
+        met = [intent for intent in journalled(self._place) if not names.isdisjoint(names_of(intent))]
+        if not met:
+            return found
+        again = self._poster.post(Batch(met=met, ratings=ratings, signals=signals))
+        late_ratings, late_signals = iter(again.ratings), iter(again.signals)
+        return Found(
+            [known or next(late_ratings) for known in found.ratings],
+            [known or next(late_signals) for known in found.signals],
+        )
+
+    def _remove(self, retired: list[IntentFile], *, written: bool) -> None:
+        """Remove files that nothing is left of but in the ledger."""
+        self._retired += retired
+        if self._retired and written and not self._doubted:
+            for file in self._retired:
+                file.remove()
+            self._retired.clear()
 
     def _try(self) -> bool:
         """See whether a place that has refused something takes it now: where nobody asks, nobody would find out."""
@@ -283,7 +364,10 @@ class _Waiting:
     """What was handed over and is not written; the loop appends, the thread takes."""
 
     def __init__(self) -> None:
+        self.retired: list[IntentFile] = []
         self.intents: deque[tuple[Intent, asyncio.Future[None]]] = deque()
+        self.moved: deque[Intent] = deque()
+        self.wholes: deque[tuple[Intent, Record]] = deque()
         self.records: deque[Record] = deque()
         self.shadows: deque[Shadow] = deque()
         self.labels: deque[Label] = deque()
@@ -301,6 +385,8 @@ class _Waiting:
         earlier one.
         """
         taken = _Waiting()
+        if all_of_it:
+            taken.retired, self.retired = self.retired, []
         pairs = list(zip(self.everything(), taken.everything(), strict=True))
         for waiting, theirs in reversed(pairs if all_of_it else pairs[:1]):
             theirs.extend(waiting.popleft() for _ in range(len(waiting)))
@@ -308,7 +394,7 @@ class _Waiting:
 
     def put_back(self, taken: "_Waiting") -> None:
         """Keep what an answer was given for, until it is recorded."""
-        for mine, theirs in zip(self.everything()[1:5], taken.everything()[1:5], strict=True):
+        for mine, theirs in zip(self.everything()[1:-2], taken.everything()[1:-2], strict=True):
             mine.extendleft(reversed(theirs))
 
     def ones(self) -> "list[_Waiting]":
@@ -324,18 +410,33 @@ class _Waiting:
     def batch(self) -> Batch:
         """Return what is to be committed."""
         return Batch(
-            [intent for intent, _ in self.intents],
+            intents=[*[intent for intent, _ in self.intents], *self.moved],
+            wholes=self.wholes,
+            records=self.records,
+            shadows=self.shadows,
+            labels=self.labels,
+            assessments=self.assessments,
+            ratings=[rating for rating, _ in self.ratings],
+            signals=[signal for signal, _ in self.signals],
+        )
+
+    def settled(self) -> list[str]:
+        """Return the ids of what ends."""
+        return [*[record.id for _, record in self.wholes], *[record.id for record in self.records]]
+
+    def everything(self) -> tuple[deque[Any], ...]:
+        """Return everything in the order in which it is written."""
+        return (
+            self.intents,
+            self.moved,
+            self.wholes,
             self.records,
             self.shadows,
             self.labels,
             self.assessments,
-            [rating for rating, _ in self.ratings],
-            [signal for signal, _ in self.signals],
+            self.ratings,
+            self.signals,
         )
-
-    def everything(self) -> tuple[deque[Any], ...]:
-        """Return everything in the order in which it is written."""
-        return self.intents, self.records, self.shadows, self.labels, self.assessments, self.ratings, self.signals
 
 
 def _resolve(

@@ -30,6 +30,7 @@ from router.bench.faults.mixed import report_of
 from router.bench.faults.plan import plain
 from router.bench.goals import at_least
 from router.config.models import Config
+from router.ledger.journal import journalled
 from router.running.serving import serve_beside
 
 REST_WITHIN: Final = 3.0  # seconds until nothing of a scenario is open in the ledger
@@ -37,7 +38,7 @@ BACK_WITHIN: Final = 4.0  # seconds until the gateway answers as ever
 ASKED_WITHIN: Final = 5.0  # seconds until Redis is asked again after a fault
 _PAUSE: Final = 0.02  # seconds between two looks
 _PLANNED: Final = frozenset((200, 404, 409, 429, 502, 503, 504))
-_OPEN: Final = "SELECT count(*) FROM requests WHERE outcome IS NULL AND caller_id GLOB ? || '-*'"
+_OUTCOMES: Final = "SELECT id, outcome FROM requests WHERE caller_id GLOB ? || '-*'"
 _TENANT: Final = "acme"
 _NOTHING_GIVEN: Final = frozenset((502, 503, 504))
 
@@ -303,9 +304,11 @@ async def _ready(is_so: bool) -> bool:  # noqa: FBT001 - a value that is waited 
     return is_so
 
 
-def _open_in(ledger: Path, name: str) -> int:
+def _open_in(ledger: Path, name: str) -> bool:
+    noted = {intent.id for intent in journalled(ledger) if intent.caller_id.startswith(f"{name}-")}
     with closing(connect_untouched(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        return int(connection.execute(_OPEN, (name,)).fetchone()[0])
+        outcomes = dict(connection.execute(_OUTCOMES, (name,)).fetchall())
+    return None in outcomes.values() or not noted <= outcomes.keys()
 
 
 @asynccontextmanager

@@ -42,8 +42,8 @@ class Engine(Protocol):
         """Open a transaction: committed at the end of the block, undone where the block raises."""
         ...
 
-    def insert(self, shape: Shape, rows: Sequence[Row]) -> None:
-        """Write rows."""
+    def insert(self, shape: Shape, rows: Sequence[Row]) -> int:
+        """Write rows; returns how many were, which are fewer where those are kept that were there."""
         ...
 
     def settle(self, shape: Shape, rows: Sequence[Row]) -> int:

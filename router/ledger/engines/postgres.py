@@ -94,7 +94,7 @@ class PostgresEngine:
         with self._connection.transaction():
             yield
 
-    def insert(self, shape: Shape, rows: Sequence[Row]) -> None:
+    def insert(self, shape: Shape, rows: Sequence[Row]) -> int:
         """Write rows."""
         cursor = self._connection.cursor()
         if shape.clash == "error":
@@ -105,6 +105,7 @@ class PostgresEngine:
             cursor.executemany(_keeping(shape), rows)
         else:
             cursor.execute(_merging(shape), (_as_json(shape, rows),))
+        return cursor.rowcount
 
     def settle(self, shape: Shape, rows: Sequence[Row]) -> int:
         """Change rows by their key where `outcome` is NULL."""

@@ -103,9 +103,9 @@ class SqliteEngine:
             raise Damaged(self._was_cut)
         self._size = size
 
-    def insert(self, shape: Shape, rows: Sequence[Row]) -> None:
+    def insert(self, shape: Shape, rows: Sequence[Row]) -> int:
         """Write rows."""
-        self.connection.executemany(_inserting(shape), rows)
+        return self.connection.executemany(_inserting(shape), rows).rowcount
 
     def settle(self, shape: Shape, rows: Sequence[Row]) -> int:
         """Change rows by their key where `outcome` is NULL."""

@@ -17,7 +17,7 @@ from router.ledger.place import LedgerPlace
 from router.ledger.reading import iter_requests
 from router.ledger.rollup import verify
 from router.ledger.writer import LedgerWriter
-from tests.router.ledger.test_writer import intent, record
+from tests.router.ledger.test_writer import as_rows, intent, record
 
 _WRITES = """
 import asyncio, sys
@@ -77,6 +77,7 @@ async def test_only_what_one_process_left_open_is_interrupted(place: LedgerPlace
     old = f"req_{0:012x}{'d' * 10}{old[26:]}"
     for name in (gone, mine, old):
         await ledger.open(intent(name))
+    await as_rows(ledger)
     assert maker_of(gone) == "d" * 10 != maker_of(mine)
     assert interrupt(place, "d" * 10, since=time.time() - 60) == 1
     ledger.settle(record(gone))  # too late: what was said of it stands

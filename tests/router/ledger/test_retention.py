@@ -18,6 +18,7 @@ from router.ledger.rollup import verify
 from router.ledger.spending import UNKNOWN, read_spending
 from router.ledger.writer import LedgerWriter
 from tests.router.ledger.test_rollup import MAKER, STARTED, assessment, attempt, intent, record
+from tests.router.ledger.test_writer import as_rows
 
 TODAY = STARTED // DAY * DAY
 NOW = STARTED + 10.0
@@ -153,6 +154,7 @@ async def test_what_is_open_stays_and_a_mark_never_goes_back(place: LedgerPlace)
     still_open = intent(-86_400_000 * 40, started=TODAY - 40 * DAY)
     ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
     await ledger.open(still_open)
+    await as_rows(ledger)
     for raw in (DAY, 20 * DAY):
         with erasing(place, Retention(raw=raw)) as (eraser, engine):
             while eraser.step():

@@ -136,6 +136,9 @@ async def test_the_writer_says_it_once_refuses_intents_and_keeps_records(
     await ledger.open(first)
     os.truncate(path, 2 * PAGE)
     ledger.settle(Record("req_a", Outcome.ANSWERED, 200, (), 0.1, 0.2, None))
+    async with asyncio.timeout(5):
+        while not ledger.is_refused():
+            await asyncio.sleep(0.01)
     for _ in range(2):
         with pytest.raises(Unavailable, match="cannot be written, so nothing is answered") as caught:
             await ledger.open(second)
@@ -150,5 +153,7 @@ async def test_requests_are_refused_as_on_a_full_disk(open_house: OpenHouse, tmp
     async with open_house() as house:
         assert (await house.client.post("/v1/chat/completions", json=chat())).status_code == 200
         os.truncate(tmp_path / "ledger.db", 0)
-        answer = await house.client.post("/v1/chat/completions", json=chat())
+        async with asyncio.timeout(5):  # until a record has found out
+            while (answer := await house.client.post("/v1/chat/completions", json=chat())).status_code == 200:
+                await asyncio.sleep(0.01)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "ledger_unavailable")

@@ -1,0 +1,216 @@
+"""Intents -> lines of a file beside the ledger, which outlive the process; and back, where it has ended before them.
+
+A line costs the loop some microseconds; a row would cost a thread, a transaction and a wait. Most requests end before
+their intent has become a row, and are then written at once, with what became of them. Each process has a file of its
+own, locked for as long as it lives, and takes another one when it is full or old. A ledger in a database has none,
+since whoever goes on with it may run on another machine.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from router.base import Intent
+from router.ledger.place import LedgerPlace, PostgresPlace, Reading, as_place
+
+MOST_BYTES: Final = 1 << 20  # of one file: about two thousand intents
+LONG: Final = 60.0  # seconds, after which what is open becomes a row
+AGAIN: Final = 0.5  # seconds after which a file is tried again that could not be made
+
+INTENTS: Final = "-intents-"
+"""What stands in a file's name between its ledger's name and what no other has."""
+
+_MODE: Final = 0o600
+_NEW: Final = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC
+_UNSETTLED: Final = """
+SELECT value AS id FROM json_each(:ids) WHERE NOT EXISTS (SELECT 1 FROM requests WHERE requests.id = value)
+"""
+
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(Intent).decode
+
+
+class IntentJournal:
+    """What one process has written down, and what of it has not become a row; belongs to its loop."""
+
+    def __init__(
+        self, ledger: Path, *, loop: asyncio.AbstractEventLoop, turned: "Callable[[IntentFile], None]"
+    ) -> None:
+        """Take note of what to do; a file is made with the first intent.
+
+        Args:
+            turned: given each file that no more is written to, soon after which its open intents ought to be rows.
+        """
+        self._ledger, self._loop, self._turned = ledger, loop, turned
+        self._file: IntentFile | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def write(self, intent: Intent) -> bool:
+        """Write an intent down; tells whether the kernel has it."""
+        file = self._file
+        try:
+            if file is None:
+                if self._timer is not None:  # none could be made just now
+                    return False
+                file = self._begin()
+            is_full = file.write(intent)
+        except (OSError, ValueError):  # no room, or what JSON cannot say: whoever makes a row of it finds out
+            return False
+        if is_full:
+            self.turn()
+        return True
+
+    def take(self, identifier: str) -> Intent | None:
+        """Return the intent of a request that has no row yet and is given one now; None where that is not so."""
+        return None if self._file is None else self._file.open.pop(identifier, None)
+
+    def look(self) -> None:
+        """Go on in another file where somebody has removed this one."""
+        if self._file is not None and not self._file.is_there():
+            self.turn()
+
+    def turn(self) -> None:
+        """Go on in another file, for the next intent."""
+        file, self._file = self._file, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if file is not None:
+            self._turned(file)
+
+    def _begin(self) -> "IntentFile":
+        """Return a new file.
+
+        Raises:
+            OSError: there is no room, or no right to; it is tried again a little later.
+        """
+        self._timer = self._loop.call_later(AGAIN, self.turn)
+        file = self._file = IntentFile(self._ledger)
+        self._timer.cancel()
+        self._timer = self._loop.call_later(LONG, self.turn)
+        return file
+
+
+class IntentFile:
+    """One file, which one process writes.
+
+    Attributes:
+        open: intents by the id of their request, which have not become rows.
+    """
+
+    __slots__ = ("_bytes", "_descriptor", "_is_torn", "_path", "open")
+
+    def __init__(self, ledger: Path) -> None:
+        """Make the file.
+
+        Raises:
+            OSError: there is no room, or no right to.
+        """
+        self._path = ledger.with_name(f"{_prefix(ledger)}{uuid4().hex[:12]}")
+        self._descriptor = os.open(self._path, _NEW, _MODE)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._bytes, self._is_torn = 0, False
+        self.open: dict[str, Intent] = {}
+
+    def write(self, intent: Intent) -> bool:
+        """Have the kernel take an intent; tells whether the file has as much as it ought to.
+
+        Raises:
+            OSError: it does not.
+            ValueError: a text of it is no Unicode, or a number too large.
+        """
+        line = _encode(intent) + b"\n"
+        if self._is_torn:  # a piece of a line that was refused stands before
+            line = b"\n" + line
+        self._is_torn = True
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            raise OSError(f"{written} of {len(line)} bytes were written")
+        self._is_torn = False
+        self._bytes += written
+        self.open[intent.id] = intent
+        return self._bytes >= MOST_BYTES
+
+    def is_there(self) -> bool:
+        """Tell whether the file still has a name: what is written into one without is gone with the process."""
+        return os.fstat(self._descriptor).st_nlink > 0
+
+    def remove(self) -> None:
+        """Remove the file: all of it stands in the ledger."""
+        with suppress(OSError):
+            self._path.unlink()
+        os.close(self._descriptor)
+
+
+@contextmanager
+def left_behind(ledger: Path) -> Iterator[list[Intent]]:
+    """Yield what stands in files of processes that have ended; where the block does not raise, they are removed.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    files: list[tuple[int, Path]] = []
+    try:
+        intents: list[Intent] = []
+        for path in _files(ledger):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            files.append((descriptor, path))
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # its process lives
+                os.close(files.pop()[0])
+                continue
+            intents += _read(path)
+        yield intents
+        for _, path in files:
+            path.unlink(missing_ok=True)
+    finally:
+        for descriptor, _ in files:
+            os.close(descriptor)
+
+
+def journalled(ledger: LedgerPlace | Path) -> list[Intent]:
+    """Return the intents that stand in files beside a ledger, those of requests with a row among them.
+
+    Read before the ledger, so that what becomes a row meanwhile is found there.
+    """
+    place = as_place(ledger)
+    if isinstance(place, PostgresPlace):
+        return []
+    found: list[Intent] = []
+    with suppress(OSError):  # a folder that is not there is for whoever opens the ledger to tell
+        for path in _files(place.path):
+            with suppress(FileNotFoundError):  # its intents have become rows
+                found += _read(path)
+    return found
+
+
+def unsettled(intents: list[Intent], opened: Reading) -> list[Intent]:
+    """Return those of the intents that have no row in the ledger that is read."""
+    if not intents:
+        return []
+    ids = msgspec.json.encode([intent.id for intent in intents]).decode()
+    missing = {row["id"] for row in opened.rows(_UNSETTLED, ids=ids)}
+    return [intent for intent in intents if intent.id in missing]
+
+
+def _read(path: Path) -> Iterator[Intent]:
+    """Yield what a file holds; a piece of a line was never answered for."""
+    for line in path.read_bytes().split(b"\n"):
+        with suppress(msgspec.DecodeError):
+            yield _decode(line)
+
+
+def _files(ledger: Path) -> list[Path]:
+    return sorted(path for path in ledger.parent.iterdir() if path.name.startswith(_prefix(ledger)))
+
+
+def _prefix(ledger: Path) -> str:
+    return f"{ledger.name}{INTENTS}"
