@@ -1,16 +1,18 @@
 """Intents -> lines of a file beside the ledger, which outlive the process; and back, where it has ended before them.
 
-A line costs the loop some microseconds; a row would cost a thread, a transaction and a wait. Most requests end before
+A line costs the loop two microseconds; a row would cost a thread, a transaction and a wait. Most requests end before
 their intent has become a row, and are then written at once, with what became of them. Each process has a file of its
-own, locked for as long as it lives, and takes another one when it is full or old. A ledger in a database has none,
-since whoever goes on with it may run on another machine.
+own, locked for as long as it lives, and takes another one when it is full or old. Files are mapped into memory: what
+stands there is the kernel's, whatever becomes of the process, and no call lets another thread go first. A ledger in a
+database has none, since whoever goes on with it may run on another machine.
 """
 
 import asyncio
 import fcntl
+import mmap
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -28,7 +30,7 @@ INTENTS: Final = "-intents-"
 """What stands in a file's name between its ledger's name and what no other has."""
 
 _MODE: Final = 0o600
-_NEW: Final = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC
+_NEW: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
 _UNSETTLED: Final = """
 SELECT value AS id FROM json_each(:ids) WHERE NOT EXISTS (SELECT 1 FROM requests WHERE requests.id = value)
 """
@@ -56,16 +58,13 @@ class IntentJournal:
         """Write an intent down; tells whether the kernel has it."""
         file = self._file
         try:
-            if file is None:
-                if self._timer is not None:  # none could be made just now
-                    return False
-                file = self._begin()
-            is_full = file.write(intent)
+            if file is not None:
+                if file.write(intent):
+                    return True
+                self.turn()
+            return self._timer is None and self._begin().write(intent)
         except (OSError, ValueError):  # no room, or what JSON cannot say: whoever makes a row of it finds out
             return False
-        if is_full:
-            self.turn()
-        return True
 
     def take(self, identifier: str) -> Intent | None:
         """Return the intent of a request that has no row yet and is given one now; None where that is not so."""
@@ -105,38 +104,39 @@ class IntentFile:
         open: intents by the id of their request, which have not become rows.
     """
 
-    __slots__ = ("_bytes", "_descriptor", "_is_torn", "_path", "open")
+    __slots__ = ("_descriptor", "_end", "_lines", "_path", "open")
 
     def __init__(self, ledger: Path) -> None:
-        """Make the file.
+        """Make the file, with room for all that it may hold.
 
         Raises:
             OSError: there is no room, or no right to.
         """
         self._path = ledger.with_name(f"{_prefix(ledger)}{uuid4().hex[:12]}")
-        self._descriptor = os.open(self._path, _NEW, _MODE)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        self._bytes, self._is_torn = 0, False
+        with ExitStack() as failed:
+            self._descriptor = os.open(self._path, _NEW, _MODE)
+            failed.callback(self._give_up)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            os.posix_fallocate(self._descriptor, 0, MOST_BYTES)  # a page without room would end the process
+            self._lines = mmap.mmap(self._descriptor, MOST_BYTES)
+            failed.pop_all()
+        self._end = 0
         self.open: dict[str, Intent] = {}
 
     def write(self, intent: Intent) -> bool:
-        """Have the kernel take an intent; tells whether the file has as much as it ought to.
+        """Write a line; tells whether there was room for it.
 
         Raises:
-            OSError: it does not.
             ValueError: a text of it is no Unicode, or a number too large.
         """
         line = _encode(intent) + b"\n"
-        if self._is_torn:  # a piece of a line that was refused stands before
-            line = b"\n" + line
-        self._is_torn = True
-        written = os.write(self._descriptor, line)
-        if written != len(line):
-            raise OSError(f"{written} of {len(line)} bytes were written")
-        self._is_torn = False
-        self._bytes += written
+        end = self._end + len(line)
+        if end > MOST_BYTES:
+            return False
+        self._lines[self._end : end] = line
+        self._end = end
         self.open[intent.id] = intent
-        return self._bytes >= MOST_BYTES
+        return True
 
     def is_there(self) -> bool:
         """Tell whether the file still has a name: what is written into one without is gone with the process."""
@@ -144,6 +144,10 @@ class IntentFile:
 
     def remove(self) -> None:
         """Remove the file: all of it stands in the ledger."""
+        self._lines.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
         with suppress(OSError):
             self._path.unlink()
         os.close(self._descriptor)
@@ -203,7 +207,7 @@ def unsettled(intents: list[Intent], opened: Reading) -> list[Intent]:
 
 def _read(path: Path) -> Iterator[Intent]:
     """Yield what a file holds; a piece of a line was never answered for."""
-    for line in path.read_bytes().split(b"\n"):
+    for line in path.read_bytes().rstrip(b"\0").split(b"\n"):
         with suppress(msgspec.DecodeError):
             yield _decode(line)
 

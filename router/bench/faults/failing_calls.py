@@ -5,21 +5,17 @@ they came by them. A call fails without being carried out, or is carried out and
 """
 
 import errno
-import os
 import socket
 import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, TypeVar
-
-from router.ledger.journal import INTENTS
 
 _Told = TypeVar("_Told")
 connect_untouched: Final = sqlite3.connect
@@ -31,7 +27,6 @@ class Seam(StrEnum):
     """Whose calls fail."""
 
     FILE = "file"
-    JOURNAL = "journal"
     REDIS = "redis"
     UPSTREAM = "upstream"
 
@@ -51,7 +46,6 @@ class Way:
 
 
 _FILE: Final = (Seam.FILE,)
-_JOURNAL: Final = (Seam.JOURNAL,)
 _SOCKETS: Final = (Seam.REDIS, Seam.UPSTREAM)
 
 WAYS: Final = (
@@ -59,8 +53,6 @@ WAYS: Final = (
     Way("i/o error when done", _FILE, lambda: sqlite3.OperationalError("disk I/O error"), is_done=True),
     Way("malformed", _FILE, lambda: sqlite3.DatabaseError("database disk image is malformed")),
     Way("value refused", _FILE, lambda: sqlite3.IntegrityError("constraint failed")),
-    Way("no space", _JOURNAL, lambda: OSError(errno.ENOSPC, "no space left on device")),
-    Way("i/o error when written", _JOURNAL, lambda: OSError(errno.EIO, "input/output error"), is_done=True),
     Way("reset", _SOCKETS, lambda: ConnectionResetError(errno.ECONNRESET, "connection reset by peer")),
     Way("reset when done", _SOCKETS, lambda: ConnectionResetError(errno.ECONNRESET, "reset by peer"), is_done=True),
     Way("timed out", _SOCKETS, lambda: TimeoutError(errno.ETIMEDOUT, "connection timed out")),
@@ -123,12 +115,10 @@ def failing(calls: Calls) -> Generator[None, None, None]:
     for name in _METHODS:
         setattr(socket.socket, name, _counted(calls, getattr(socket.socket, name), _seam_of))
     vars(sqlite3)["connect"] = partial(connect_untouched, factory=_database(calls))
-    write, os.write = os.write, _counted(calls, os.write, _is_journal)
     try:
         yield
     finally:
         vars(sqlite3)["connect"] = connect_untouched
-        os.write = write
         for name in _METHODS:
             if name in own:
                 setattr(socket.socket, name, own[name])
@@ -154,13 +144,6 @@ def _seam_of(calls: Calls, own: object, given: tuple[object, ...]) -> Seam | Non
     except OSError:  # it is not connected yet
         peer = given[0]
     return calls.ports.get(peer[1]) if isinstance(peer, tuple) else None
-
-
-def _is_journal(_calls: Calls, own: object, _given: tuple[object, ...]) -> Seam | None:
-    """Tell a file of intents beside a ledger from whatever else is written."""
-    with suppress(OSError):
-        return Seam.JOURNAL if INTENTS in Path(f"/proc/self/fd/{own}").readlink().name else None
-    return None
 
 
 def _file(_calls: Calls, _own: object, _given: tuple[object, ...]) -> Seam:

@@ -65,16 +65,18 @@ def test_every_field_comes_back(file: IntentFile, path: Path) -> None:
     assert journalled(path) == [FULL, plain]
 
 
-def test_a_line_that_is_cut_is_none_and_those_around_it_stand(file: IntentFile, path: Path) -> None:
-    file.write(FULL)
+def test_a_line_that_is_not_all_there_is_none_and_those_around_it_stand(file: IntentFile, path: Path) -> None:
+    for each in (intent("a"), FULL):
+        file.write(each)
     (name,) = files(path)
-    size = name.stat().st_size
-    for cut in range(size):
-        os.truncate(name, cut)
-        assert journalled(path) == []
-    file._is_torn = True  # as after a write that the disk cut short
-    file.write(intent("b"))
-    assert [each.id for each in journalled(path)] == ["b"]
+    whole = name.read_bytes()
+    begin, end = whole.index(b"\n") + 1, len(whole.rstrip(b"\0")) - 1
+    other = path.with_name("m.db")
+    for cut in range(begin, end):  # as a process leaves it that is killed meanwhile
+        path.with_name("m.db-intents-cut").write_bytes(whole[:cut] + bytes(9))
+        assert [each.id for each in journalled(other)] == ["a"]
+    path.with_name("m.db-intents-cut").write_bytes(whole[:-1])
+    assert [each.id for each in journalled(other)] == ["a", "req_full"]
 
 
 def test_a_file_belongs_to_its_process_until_that_ends(file: IntentFile, path: Path) -> None:
@@ -90,6 +92,7 @@ def test_a_file_belongs_to_its_process_until_that_ends(file: IntentFile, path: P
 def test_what_cannot_be_taken_over_stays(path: Path) -> None:
     gone = IntentFile(path)
     gone.write(FULL)
+    gone._lines.close()
     os.close(gone._descriptor)
     with pytest.raises(RuntimeError), left_behind(path):
         raise RuntimeError
@@ -191,32 +194,20 @@ async def test_a_file_that_somebody_removes_is_replaced_and_its_requests_become_
     await ledger.aclose()
 
 
-async def test_without_room_for_a_line_an_intent_is_a_row_or_refused(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_no_line_can_hold_is_a_row_or_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MOST_BYTES", 4_096)
     ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     await ledger.open(intent("a"))
-    write = os.write
-
-    def short(descriptor: int, content: bytes) -> int:
-        return write(descriptor, content[:10])
-
-    def full(descriptor: int, content: bytes) -> int:
-        raise OSError(errno.ENOSPC, "no space left on device")
-
-    for name, failing in (("b", short), ("c", full)):
-        monkeypatch.setattr(os, "write", failing)
-        await ledger.open(intent(name))
-        monkeypatch.undo()
-        assert rows_in(path)[name] is None
-    await ledger.open(intent("d"))
-    assert [each.id for each in journalled(path)] == ["a", "d"]
+    await ledger.open(replace(intent("b"), inputs="x" * 5_000))
+    assert rows_in(path)["b"] is None
     with pytest.raises(Unavailable, match="cannot be written"):
-        await ledger.open(replace(intent("e"), model="\ud800"))
-    for name in "abcd":
+        await ledger.open(replace(intent("c"), model="\ud800"))
+    await ledger.open(intent("d"))
+    assert [each.id for each in journalled(path)][-1] == "d"
+    for name in "abd":
         ledger.settle(record(name))
     await ledger.aclose()
-    assert rows_in(path) == dict.fromkeys("abcd", "answered")
+    assert rows_in(path) == dict.fromkeys("abd", "answered")
     assert verify(path) == []
 
 
@@ -224,14 +215,15 @@ async def test_where_no_file_can_be_made_intents_are_rows(path: Path, monkeypatc
     monkeypatch.setattr(journal, "AGAIN", 0.05)
     ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
 
-    def refuse(ledger: Path) -> IntentFile:
-        raise PermissionError(ledger)
+    def refuse(descriptor: int, begin: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device", (descriptor, begin, size))
 
-    monkeypatch.setattr(journal, "IntentFile", refuse)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
     for name in "ab":
         await ledger.open(intent(name))
         assert rows_in(path)[name] is None
-    monkeypatch.setattr(journal, "IntentFile", IntentFile)
+    assert files(path) == []
+    monkeypatch.undo()
     await asyncio.sleep(0.1)
     await ledger.open(intent("c"))
     assert (rows_in(path), [each.id for each in journalled(path)]) == ({"a": None, "b": None}, ["c"])

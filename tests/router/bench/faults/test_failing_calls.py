@@ -1,6 +1,5 @@
 """Tests `router/bench/faults/failing_calls.py`: real files and real sockets."""
 
-import os
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -12,7 +11,6 @@ import pytest
 from router.bench.faults.failing_calls import WAYS, Calls, Seam, connect_untouched, failing
 
 FULL, DONE = (next(way for way in WAYS if way.name == name) for name in ("disk full", "i/o error when done"))
-NO_SPACE, WRITTEN = (way for way in WAYS if way.seams == (Seam.JOURNAL,))
 RESET, SENT = (next(way for way in WAYS if way.name == name) for name in ("reset", "reset when done"))
 
 
@@ -52,21 +50,6 @@ def test_a_commit_can_fail_that_was_made(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="disk I/O"):
             keep(connection, 1)
     assert numbers_in(tmp_path / "kept.db") == [1]
-
-
-def test_a_line_of_a_journal_fails_and_nothing_else_that_is_written(tmp_path: Path) -> None:
-    calls = Calls({})
-    with (tmp_path / "l.db-intents-1").open("wb") as lines, (tmp_path / "l.db").open("wb") as other, failing(calls):
-        for way, stands in ((NO_SPACE, b"a"), (WRITTEN, b"aa")):
-            calls.begin(way, Seam.JOURNAL, 2)
-            os.write(lines.fileno(), b"a")
-            os.write(other.fileno(), b"b")
-            with pytest.raises(OSError, match=way.error().args[1]):
-                os.write(lines.fileno(), b"a")
-            assert calls.end()[Seam.JOURNAL] == 2
-            assert (tmp_path / "l.db-intents-1").read_bytes().endswith(stands)
-    assert os.write.__name__ == "write"
-    assert (tmp_path / "l.db-intents-1").read_bytes() == b"aaa"
 
 
 def test_calls_to_the_chosen_server_fail_and_no_others() -> None:
