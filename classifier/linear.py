@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import mul
 from pathlib import Path
@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 
 from classifier.base import Contribution, Prompt, Score, WeightsError
 from classifier.calibrating.maps import Beta, Isotonic, Platt
-from classifier.features import BUCKETS, NUMBERS, digest, featurise
+from classifier.features import BUCKETS, NUMBERS, Features, digest, featurise
+from classifier.openings import mark_of
 from classifier.pairs import marks_of
+from classifier.regular_files import read_regular
 
 FORMAT = "tandem-linear-2"
 COLUMNS = BUCKETS + len(NUMBERS)
 _NEAR = 0.25  # logits
+_OF_OPENINGS = ("openings", "opening_sizes", "opening_columns", "opening_values")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +50,8 @@ class Weights:
         threshold: the score from which Large was worth its price on the data they were fitted on.
         fitted_on: rows, seed and measures, for people.
         groups: marks of the groups that they were fitted on (`classifier.pairs.marks_of`), distinct.
+        openings: by mark of how a prompt begins (`classifier.openings.mark_of`), what is added to the values of words
+            there; shape (BUCKETS,), float32, as float16 has them.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Weights:
     threshold: float
     fitted_on: dict[str, Any]
     groups: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
+    openings: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
 class LinearClassifier:
@@ -68,6 +74,7 @@ class LinearClassifier:
         self.weights = weights
         self._source = f"linear@{weights.version}"
         self._hashed = weights.values[:BUCKETS]
+        self._within = {mark: self._hashed + added for mark, added in weights.openings.items()}
         self._calibrated = weights.calibration.probability
         of_numbers = (weights.values[BUCKETS:], weights.lowest, weights.highest)
         self._of_numbers = list(zip(*(array.tolist() for array in of_numbers), strict=True))
@@ -99,7 +106,8 @@ class LinearClassifier:
         values[-len(NUMBERS) :].clip(self.weights.lowest, self.weights.highest, values[-len(NUMBERS) :])
         values[-len(NUMBERS) :] -= (self.weights.lowest + self.weights.highest) / 2
         parts: defaultdict[str, float] = defaultdict(float)
-        weights = self._steepness(prompt) * self.weights.values[found.indices] * values
+        own = np.concatenate((self._of_words(found), self.weights.values[BUCKETS:]))
+        weights = self._steepness(prompt) * own[found.indices] * values
         for text, weight in zip(found.texts(), weights.tolist(), strict=True):
             parts[text] += weight
         strongest = sorted(parts.items(), key=lambda part: (-abs(part[1]), part[0]))[:top]
@@ -118,12 +126,16 @@ class LinearClassifier:
             within = highest if number > highest else number  # noqa: FURB136 - a call of `min` costs more than the rest
             logit += weight * (lowest if number < lowest else within)
         if len(found.hashed):
-            weights = self._hashed[found.hashed]
+            weights = (self._of_words(found) if self._within else self._hashed)[found.hashed]
             if len(found.runs) == 1:
                 logit += found.runs[0][1] * float(np.add.reduce(weights))  # `dot` would give up the interpreter's lock
             else:
                 logit += math.fsum(map(mul, *_sums(weights, found.runs)))
         return logit
+
+    def _of_words(self, found: Features) -> NDArray[np.float32]:
+        """Return the weights of words in a prompt that begins so, shape (BUCKETS,)."""
+        return self._within.get(mark_of(found.text), self._hashed)
 
 
 def _sums(weights: NDArray[np.float32], runs: tuple[tuple[int, float], ...]) -> tuple[list[float], list[float]]:
@@ -147,6 +159,7 @@ def dump(weights: Weights) -> str:
         "lowest": _packed(weights.lowest.astype("<f4")),
         "highest": _packed(weights.highest.astype("<f4")),
         "groups": _packed(np.unique(weights.groups).astype("<u4")),
+        **(_packed_openings(weights.openings) if weights.openings else {}),
     }
     content = {
         "format": FORMAT,
@@ -172,7 +185,7 @@ def load(path: Path) -> LinearClassifier:
         WeightsError: the file is missing, damaged, or fitted on other features.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(f"{path}: weights cannot be read: {reason}; fit them with ./tandem train") from error
@@ -222,12 +235,46 @@ def _weights(content: dict[str, Any]) -> Weights:
         threshold=threshold,
         fitted_on=dict(content["fitted_on"]),
         groups=_unpacked(content["groups"], "<u4"),
+        openings=_unpacked_openings(content) if _OF_OPENINGS[0] in content else {},
     )
+
+
+def _packed_openings(openings: Mapping[int, NDArray[np.float32]]) -> dict[str, str]:
+    marks = sorted(openings)
+    columns = [np.flatnonzero(openings[mark]) for mark in marks]
+    values = [openings[mark][of_one] for mark, of_one in zip(marks, columns, strict=True)]
+    sizes = [len(of_one) for of_one in columns]
+    arrays = (
+        np.array(marks, "<u4"),
+        np.array(sizes, "<u4"),
+        np.concatenate(columns).astype("<u2"),
+        np.concatenate(values).astype("<f2"),
+    )
+    return dict(zip(_OF_OPENINGS, map(_packed, arrays), strict=True))
+
+
+def _unpacked_openings(content: dict[str, Any]) -> dict[int, NDArray[np.float32]]:
+    marks, sizes = (_unpacked(content[key], "<u4").tolist() for key in _OF_OPENINGS[:2])
+    columns, values = (
+        _unpacked(content[key], kind) for key, kind in zip(_OF_OPENINGS[2:], ("<u2", "<f2"), strict=True)
+    )
+    if len(sizes) != len(marks) or not sum(sizes) == len(columns) == len(values):
+        raise ValueError("the openings' arrays differ in size")
+    if columns.size and int(columns.max()) >= BUCKETS:
+        raise ValueError(f"column {columns.max()} of an opening does not exist")
+    if not np.isfinite(values).all():
+        raise ValueError("a number of an opening is not finite")
+    found, ends = {}, np.cumsum(sizes).tolist()
+    for mark, size, end in zip(marks, sizes, ends, strict=True):
+        found[mark] = np.zeros(BUCKETS, np.float32)
+        found[mark][columns[end - size : end]] = values[end - size : end]
+    return found
 
 
 def _checksum(content: dict[str, Any]) -> str:
     """Return a fingerprint of the arrays: one damaged character in base64 would pass unseen."""
-    arrays = "\n".join(content[key] for key in ("columns", "values", "lowest", "highest", "groups"))
+    keys = ("columns", "values", "lowest", "highest", "groups", *_OF_OPENINGS)
+    arrays = "\n".join(content[key] for key in keys if key in content)
     return hashlib.sha256(arrays.encode()).hexdigest()
 
 

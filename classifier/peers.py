@@ -15,6 +15,7 @@ from classifier.measures import Outcomes
 
 PENALTY = 30.0  # of squared slopes: a model counts by what it says on more rows than that
 SAME = 0.97  # share of a model's rows with the scores of Large or of Mini, from which it is taken for that one
+ROUNDING = 1e-6  # of scores, which two files may write with fewer or more digits
 
 Reals = NDArray[np.float64]
 
@@ -41,7 +42,10 @@ def expected_gain(outcomes: Outcomes, peers: Reals, *, folds: NDArray[np.int64])
 
 def _is_own(outcomes: Outcomes, peers: Reals) -> NDArray[np.bool_]:
     asked = (~np.isnan(peers)).sum(axis=0)
-    same = [(peers == scores[:, None]).sum(axis=0) >= SAME * asked for scores in (outcomes.strong, outcomes.weak)]
+    same = [
+        (np.abs(peers - scores[:, None]) <= ROUNDING).sum(axis=0) >= SAME * asked
+        for scores in (outcomes.strong, outcomes.weak)
+    ]
     return np.asarray(same[0] | same[1])  # who was never asked is among them
 
 

@@ -6,10 +6,14 @@ line or a batch of rows at a time; pyarrow is loaded only for parquet.
 
 import json
 from collections.abc import Collection, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from classifier.regular_files import open_regular
+
+LONGEST = 64 << 20  # bytes of a line
 _PARQUET = b"PAR1"
 _UNREADABLE = {  # what a file that is neither begins with, and what to do about it
     b"\xef\xbb\xbf": "begins with a UTF-8 byte order mark; save it as UTF-8 without one",
@@ -36,8 +40,9 @@ def read_rows(path: Path, *, columns: Collection[str]) -> Iterator[tuple[int, di
         TableError: the file is missing, empty, damaged or in another format or encoding, or a line is no JSON object.
     """
     try:
-        with path.open("rb") as file:
-            head = file.peek(4)[:4]
+        with open_regular(path) as file:
+            head = file.read(4)
+            file.seek(0)
             if head == _PARQUET:
                 rows = _parquet_rows(path, columns)
             else:
@@ -69,7 +74,9 @@ def _check_start(path: Path, head: bytes) -> None:
 
 
 def _json_rows(path: Path, lines: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(iter(partial(lines.readline, LONGEST + 1), b""), 1):
+        if len(line) > LONGEST:
+            raise TableError(f"{path}:{number}: is longer than {LONGEST} bytes; write one JSON object a line")
         if line.strip():
             yield number, _object(line, f"{path}:{number}")
 

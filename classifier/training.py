@@ -1,14 +1,15 @@
 """Labelled pairs -> weights, by linear models that are chosen on rows which they had not seen.
 
 Several models are tried: logistic regression on "Mini is not enough" and ridge regression on what Large adds. The one
-that routes best out of fold is taken, by exact APGR; whichever it is, its scores are then calibrated to the probability
-that Mini is not enough. Every row weighs the same, and classes are not balanced: a probability shall mean what it says
-on data like these. Rows of one group never stand on both sides of a split. The threshold is a plug-in estimate, a place
-to start from and no promise about other traffic (`./tandem calibrate` makes one).
+listed first is taken unless another routes clearly better out of fold, by exact APGR: a few hundred labels cannot tell
+near ones apart, and the best of many is often the luckiest. Whichever it is, its scores are then calibrated to the
+probability that Mini is not enough. Every row weighs the same, and classes are not balanced: a probability shall mean
+what it says on data like these. Rows of one group never stand on both sides of a split. The threshold is a plug-in
+estimate, a place to start from and no promise about other traffic (`./tandem calibrate` makes one).
 Knows nothing of models, of backends or of where the pairs came from.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +28,7 @@ from classifier.measures import FIGURES, Outcomes, figures, rank
 from classifier.pairs import Pair, check, marks_of
 from classifier.peers import expected_gain
 
-NO_WORSE = 0.002  # of APGR: of models this close to the best, the one listed first is taken
+CLEARLY = 1.0  # standard errors by which a model must lead the one listed first
 STEPS = 1000  # of a solver, at most
 TOLERANCE = 1e-3  # of a solver, in its own terms
 
@@ -43,7 +44,7 @@ class Candidate:
     Attributes:
         target: "fail" is logistic regression on "Mini is not enough"; "gain" is ridge regression on the difference of
             both scores, which cares for the rows that Large mends and not for those on which both fail.
-        penalty: of the squared coefficients; a stronger one comes first where two are as good.
+        penalty: of the squared coefficients.
         steadied: share of the gain that is not what was seen but what other models' scores lead one to expect.
     """
 
@@ -66,10 +67,10 @@ class Candidate:
 
 
 CANDIDATES = (
-    *(Candidate("fail", penalty) for penalty in (100.0, 10.0, 1.0, 0.1)),
-    *(Candidate("gain", penalty) for penalty in (300.0, 100.0, 30.0, 10.0)),
+    *(Candidate("gain", penalty) for penalty in (100.0, 300.0, 30.0, 10.0)),
+    *(Candidate("fail", penalty) for penalty in (10.0, 100.0, 1.0, 0.1)),
 )
-STEADIED = tuple(Candidate("gain", penalty, share) for share in (0.5, 0.75, 1.0) for penalty in (100.0, 30.0))
+STEADIED = tuple(Candidate("gain", penalty, share) for share in (0.75, 0.5, 1.0) for penalty in (100.0, 30.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +89,8 @@ class Recipe:
     peers: Reals | None = None
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Return what is tried, in order."""
-        found = CANDIDATES if self.peers is None else CANDIDATES + STEADIED
+        """Return what is tried; the first is what has done best on data of many kinds."""
+        found = CANDIDATES if self.peers is None else STEADIED + CANDIDATES
         return tuple(each for each in found if self.target in (each.target, "auto"))
 
 
@@ -176,25 +177,26 @@ def fit(
     """
     check(pairs, "pairs")
     say(f"features of {len(pairs)} prompts")
-    designed = design([pair.prompt for pair in pairs], prior=recipe.prior)
+    designed = design([pair.prompt for pair in pairs], prior=recipe.prior, of_one_user=True)
     groups = [pair.group for pair in pairs]
     outcomes = Outcomes.of([pair.strong_score for pair in pairs], [pair.weak_score for pair in pairs], groups)
     folds = folds_of(groups, outcomes.fails > 0, seed=seed)
     expected = outcomes.gain if recipe.peers is None else expected_gain(outcomes, recipe.peers, folds=folds)
     # One thread: the vectors are short, so that threads cost more than they give, and sums keep their order.
     with import_module("threadpoolctl").threadpool_limits(1):
-        tried, worth = {}, {}
+        tried = {}
         for candidate in recipe.candidates():
             tried[candidate] = out_of_fold(designed.rows, candidate.of(outcomes, expected), folds, candidate)
-            worth[candidate] = _worth(tried[candidate], outcomes)
             steadied = f", steadied {candidate.steadied:g}" if candidate.steadied else ""
-            say(f"{candidate.target}, penalty {candidate.penalty:g}{steadied}: {worth[candidate]:.4f}")
-        taken = _best(worth)
+            worth = _worth(tried[candidate], outcomes)
+            say(f"{candidate.target}, penalty {candidate.penalty:g}{steadied}: {worth:.4f}")
+        taken = _best(tried, outcomes)
         learner = _fitted(taken, designed.rows, taken.of(outcomes, expected))
     scale = float(tried[taken].std()) or 1.0
     labelled = Labelled(tried[taken] / scale, outcomes.fails > 0, groups)
     calibration, kind, found_ece = _calibration(labelled, seed=seed)
-    values, intercept = designed.merged(learner.coef_.ravel() / scale, float(np.ravel(learner.intercept_)[0]) / scale)
+    coefficients = learner.coef_.ravel() / scale
+    values, intercept = designed.merged(coefficients, float(np.ravel(learner.intercept_)[0]) / scale)
     report = Report(
         target=taken.target,
         penalty=taken.penalty,
@@ -221,6 +223,7 @@ def fit(
         threshold=report.threshold,
         fitted_on=asdict(report),
         groups=marks_of(groups),
+        openings=designed.within(coefficients),
     )
     return Fitted(weights, report)
 
@@ -262,9 +265,36 @@ def _worth(logits: Reals, outcomes: Outcomes) -> float:
     return routed if routed is not None else 0.5 if fails is None else fails
 
 
-def _best(worth: dict[Candidate, float]) -> Candidate:
-    top = max(worth.values())
-    return next(candidate for candidate, found in worth.items() if found >= top - NO_WORSE)
+def _best(tried: Mapping[Candidate, Reals], outcomes: Outcomes) -> Candidate:
+    """Return the candidate that leads the first by most standard errors' worth, or the first where none does clearly.
+
+    Source: Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3, for the one standard error.
+    """
+    places = {candidate: _places(logits) for candidate, logits in tried.items()}
+    usual = next(iter(places))
+
+    def clear_lead(candidate: Candidate) -> float:
+        lead, error = _lead(places[candidate] - places[usual], outcomes)
+        return lead - CLEARLY * error
+
+    return max(places, key=clear_lead)  # the first where none is above 0, which is its own
+
+
+def _places(logits: Reals) -> Reals:
+    """Return each row's place from the lowest, 0.0 to 1.0; equal rows share theirs."""
+    places: Reals = import_module("scipy.stats").rankdata(logits) / len(logits)
+    return places
+
+
+def _lead(moved: Reals, outcomes: Outcomes) -> tuple[float, float]:
+    """Return what rows gain by being moved up the order, in APGR, and its standard error over groups.
+
+    Where Large is not better on average, what counts is how far up the rows come on which Mini fails.
+    """
+    counted = outcomes.gain if outcomes.gain.sum() > 0 else outcomes.fails
+    lead = float(counted @ moved / counted.sum())
+    of_groups = np.bincount(outcomes.groups, counted * (moved - lead))
+    return lead, float(np.sqrt(np.square(of_groups).sum()) / counted.sum())
 
 
 def _calibration(rows: Labelled, *, seed: int) -> tuple[Platt | Beta | Isotonic, str, float]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from classifier.base import Contribution, Kind, Sample, WeightsError
+from classifier.regular_files import read_regular
 from classifier.verifying.replies import AGREEMENT, SIGNS, Pattern, Signs, signs_of
 
 FORMAT: Final = "tandem-verify-1"
@@ -158,7 +159,7 @@ def load(path: Path | None = None, *, name: str | None = None) -> Verifier:
     """
     path = path or SHIPPED
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(f"{path}: weights cannot be read: {reason}; {_ADVICE}") from error

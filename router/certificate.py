@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from classifier.regular_files import read_regular
 from router.base import Request, Tier
 
 FORMAT: Final = "tandem certificate"
@@ -24,7 +25,6 @@ EXPIRED: Final = "expired"
 """Stands where a slice's name does: the certificate is too old, so it speaks for no request."""
 
 A_DAY: Final = 86_400.0  # seconds
-LARGEST: Final = 64 << 20  # bytes of a file
 
 _NEWEST: Final = 253_402_300_800.0  # the year 10,000
 
@@ -190,12 +190,10 @@ def load(path: Path) -> Certificate:
         CertificateError: it cannot be read, or is no certificate of this version.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        content = read_regular(path)
     except OSError as error:
-        raise CertificateError(f"{path}: cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
-    if len(content) > LARGEST:
-        raise CertificateError(f"{path}: is over {LARGEST} bytes, as no certificate is; make one with ./tandem certify")
+        reason = (error.strerror or "unknown reason").lower()
+        raise CertificateError(f"{path}: cannot be read: {reason}; make one with ./tandem certify") from error
     try:
         head: Any = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -2,8 +2,9 @@
 
 import gc
 import os
+import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,13 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     return True if is_left(collection_path, config) else None
+
+
+@pytest.fixture
+def in_time() -> Iterator[None]:
+    """Fail what waits for a pipe or reads a device without end, instead of all tests after it."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it was waited for what never comes"))
+    signal.setitimer(signal.ITIMER_REAL, 10.0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0.0)
+    signal.signal(signal.SIGALRM, before)

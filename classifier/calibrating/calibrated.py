@@ -15,9 +15,9 @@ from msgspec import Struct
 from classifier.base import Classifier, Contribution, Prompt, Score, WeightsError
 from classifier.calibrating.guarantee import Count
 from classifier.calibrating.maps import Calibration, logit_of
+from classifier.regular_files import open_regular, read_regular
 
 FORMAT = "tandem-calibration-1"
-LARGEST = 64 << 20  # bytes of a file
 _AGAIN = "make it again with ./tandem calibrate"
 
 
@@ -139,7 +139,8 @@ def digest_of(weights: Path) -> str:
         for file in files:
             if file.is_file() or file == weights:
                 name = file.relative_to(weights).as_posix() if file != weights else ""
-                digest.update(f"{name}\n{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+                with open_regular(file) as opened:
+                    digest.update(f"{name}\n{hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
     except OSError as error:
         raise WeightsError(f"{weights}: weights cannot be read: {error.strerror or type(error).__name__}") from error
     return digest.hexdigest()
@@ -159,15 +160,12 @@ def load(path: Path) -> Overlay:
         WeightsError: it is missing, damaged or of another version; the message names file and reason.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        content = read_regular(path)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise WeightsError(f"{path}: the calibration cannot be read: {reason}; make it with ./tandem calibrate") from (
             error
         )
-    if len(content) > LARGEST:
-        raise WeightsError(f"{path}: the calibration is over {LARGEST} bytes, as none is; {_AGAIN}")
     try:
         said = msgspec.json.decode(content, type=_Said)
         if said.format != FORMAT:

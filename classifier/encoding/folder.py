@@ -15,9 +15,11 @@ from msgspec import Meta
 
 from classifier.base import WeightsError
 from classifier.calibrating.maps import Platt
+from classifier.regular_files import read_regular
 
 FORMAT = "tandem-encoder-1"
 MODEL, TOKENIZER, FIGURES, CARD = "model.onnx", "tokenizer.json", "encoder.json", "CARD.md"
+LARGEST = 2 << 30  # bytes of a graph: no message of protobuf, which ONNX is written in, is longer
 LONGEST = 4096  # tokens; the window that is looked at holds fewer bytes than that
 _AGAIN = "make the folder again with ./tandem train-encoder"
 
@@ -106,7 +108,7 @@ def digest(content: bytes) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, most=LARGEST)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or type(error).__name__}; {_AGAIN}") from error
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from classifier.encoding.recipe import BaseUnusable, Recipe
 from classifier.encoding.session import foreign
+from classifier.regular_files import read_regular
 
 # Loaded by name: the contract that keeps torch out of what serves requests reads import statements.
 torch, tokenizers, transformers = map(import_module, ("torch", "tokenizers", "transformers"))
@@ -126,8 +127,8 @@ def _from_base(base: Path, longest: int) -> Untrained:
     for name in _BASE_FILES:
         if not (base / name).is_file():
             raise BaseUnusable(f"{base}: {name} is missing; a base is a folder with {', '.join(_BASE_FILES)}")
-    content = (base / "tokenizer.json").read_bytes()
     with foreign(BaseUnusable, f"{base}: cannot be read as an encoder"), _silent():
+        content = read_regular(base / "tokenizer.json")
         tokenizer = tokenizers.Tokenizer.from_buffer(content)
         body = transformers.AutoModel.from_pretrained(
             base, local_files_only=True, use_safetensors=True, attn_implementation="eager", dtype=torch.float32

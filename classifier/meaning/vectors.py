@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from classifier.base import WeightsError
 from classifier.meaning.base import EQUAL, Vector
+from classifier.regular_files import read_regular
 
 FORMAT: Final = "tandem-meaning-1"
 SHIPPED: Final = Path(__file__).parents[1] / "weights" / "meaning.npz"
@@ -113,7 +114,7 @@ def load(path: Path = SHIPPED) -> Vocabulary:
         WeightsError: it is missing, damaged or of another version.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
+        with np.load(io.BytesIO(read_regular(path)), allow_pickle=False) as held:
             head = json.loads(bytes(held["head"]))
             if head["format"] != FORMAT:
                 raise WeightsError(f"{path}: its format is {head['format']}, and {FORMAT} is needed")

@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from classifier.regular_files import read_regular
 from router.statistics.drift import Reference
 
 FORMAT: Final = "tandem-alerts-1"
@@ -92,7 +93,7 @@ class Memory:
 
 def _read(path: Path) -> _Learnt:
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Learnt)
+        found = msgspec.json.decode(read_regular(path), type=_Learnt)
         if found.format == FORMAT:
             return found
         reason = f"the format is {found.format!r}, this code reads {FORMAT}"

@@ -14,6 +14,7 @@ from typing import Final, Self
 import msgspec
 from msgspec import Struct
 
+from classifier.regular_files import open_regular
 from router.certifying.base import FilesError
 from router.certifying.judging import Marked
 
@@ -74,10 +75,11 @@ class Results:
     def _opened(self, path: Path, run: str) -> int:
         try:
             with ExitStack() as failed:
-                file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+                file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o600)
                 failed.callback(os.close, file)
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
-                written = path.read_bytes()
+                with open_regular(path) as before:
+                    written = before.read()
                 whole = written[: written.rfind(b"\n") + 1]
                 self._read(path, whole, run)
                 os.ftruncate(file, len(whole))  # without a line that was cut

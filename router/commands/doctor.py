@@ -29,7 +29,8 @@ from router.commands.weights import bundled, is_gguf
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
-from router.ledger.place import SqlitePlace
+from router.ledger.place import LedgerPlace, LedgerUnreadable, SqlitePlace, reading
+from router.ledger.retention import doubt_in
 from router.ledger.trying import tried
 
 _OLDEST = (3, 11)
@@ -199,9 +200,21 @@ def _ledger(config: Config) -> Finding:
             )
     seen = tried(place)
     if not seen.advice:
+        if doubt := _doubt(place):
+            advice = "set the clock; where it is right, wait, or stop the gateway and run ./tandem ledger retain"
+            return Finding("ledger", State.WARNING, f"{name}: {doubt}", advice)
         return Finding("ledger", State.OK, f"{name}{way}: {seen.found}")
     state = State.WARNING if seen.is_usable else State.FAILED
     return Finding("ledger", state, f"{name}: {seen.found}", seen.advice)
+
+
+def _doubt(place: LedgerPlace) -> str:
+    """Return why nothing is erased; "" also where there is no ledger yet."""
+    try:
+        with reading(place) as opened:
+            return doubt_in(opened)
+    except (LedgerUnreadable, ValueError):  # a mark that is no time: ./tandem ledger verify names it
+        return ""
 
 
 def _ask(command: list[str]) -> str | None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from typer import Argument, Option
 
 from router.commands.errors import BadConfiguration, BadUsage, CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.config.faults import ConfigError
 from router.config.models import Config
 from router.config.reading import read_config
@@ -27,7 +27,6 @@ from router.experiments.definition import Experiment
 from router.experiments.folder import Folder, FolderError
 from router.experiments.reading import read_experiment
 from router.experiments.standing import NotAllowed, Standing, stopped
-from router.ledger.place import LedgerUnreadable
 
 experiment = typer.Typer(no_args_is_help=True)
 
@@ -126,6 +125,7 @@ def report(id_: _Id, *, config: _Config = None, folder: _Folder = None, as_json:
         standing = _folder(folder, chosen).standing(id_)
         place = place_of(None, config)
         defined = _defined(standing)
+    with _told(), telling(place):
         seen = exposed(
             place,
             standing.id,
@@ -134,7 +134,7 @@ def report(id_: _Id, *, config: _Config = None, folder: _Folder = None, as_json:
             started=standing.started,
             fate_of=None if defined.complex_from is None else fates_of(chosen, defined.complex_from, time.time()),
         )
-    findings = judge(defined, seen, standing.weights)
+        findings = judge(defined, seen, standing.weights)
     verdict = verdict_of(findings)
     if as_json:
         print(json.dumps(report_of(standing, findings, verdict)))
@@ -170,7 +170,7 @@ def _folder(folder: Path | None, config: Config) -> Folder:
 def _told() -> Generator[None, None, None]:
     try:
         yield
-    except (FolderError, LedgerUnreadable, NotAllowed) as error:
+    except (FolderError, NotAllowed) as error:
         raise CommandFailed(str(error)) from error
 
 

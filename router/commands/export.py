@@ -14,15 +14,15 @@ from typing import Annotated, Any, TextIO
 
 from typer import Argument, Option
 
-from router.commands.errors import BadUsage, CommandFailed
-from router.commands.places import place_of
+from router.commands.errors import BadUsage
+from router.commands.places import place_of, telling
 from router.commands.row_files import write_csv, write_json_lines, write_parquet
 from router.commands.times import seconds_of
 from router.commands.writing import writing
 from router.learning.pairs import labelled_row
 from router.ledger.extracts import Column, Table, columns_of, iter_rows
 from router.ledger.labels import iter_labels
-from router.ledger.place import LedgerPlace, LedgerUnreadable
+from router.ledger.place import LedgerPlace
 from router.ledger.reading import iter_requests
 
 # Of a labelled row; see `router.learning.pairs.labelled_row`.
@@ -100,7 +100,7 @@ def export(  # noqa: PLR0913 - options of a command line
     begin = seconds_of(since)
     end = float("inf") if until is None else seconds_of(until, option="--until")
     place = place_of(ledger, config)
-    try:
+    with telling(place):
         rows = _rows(place, wanted, begin, end)
         if form is Format.PARQUET and out is not None:
             with _replacing(out) as file:
@@ -109,8 +109,6 @@ def export(  # noqa: PLR0913 - options of a command line
         write = write_csv if form is Format.CSV else write_json_lines
         with _opened(out) as stream:
             write(rows, stream)
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
 
 
 def _wanted(kind: What | None, what: What | None) -> What:

@@ -10,13 +10,13 @@ from typer import Option
 
 from router.base import Unavailable
 from router.commands.errors import CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.config.reading import read_config
 from router.ledger.charged_prices import charged_prices, words_of
 from router.ledger.cubes import DAY
 from router.ledger.engines.opening import engine_of
 from router.ledger.holding import hold
-from router.ledger.place import LedgerPlace, LedgerUnreadable, in_words
+from router.ledger.place import LedgerPlace, in_words
 from router.ledger.retention import Eraser, Retention
 from router.ledger.rollup import verify
 from router.ledger.versions import REVISION
@@ -56,10 +56,8 @@ _HourDays = Annotated[
 def compare_sums(*, ledger: _Ledger = None, config: _Config = None, as_json: _Json = False) -> None:
     """Compare all sums with their rows, and name the rows' prices; exit 1 where sums differ by a nano-USD."""
     place = place_of(ledger, config)
-    try:
+    with telling(place):
         differences, charged = verify(place), charged_prices(place)
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place)) from error
     if as_json:
         found = [{"where": one.where, "column": one.column, "raw": one.raw, "kept": one.kept} for one in differences]
         prices = [each.as_json() for each in charged]
@@ -103,7 +101,7 @@ def erase_what_is_old(
     erased = 0
     try:
         with hold(place), closing(engine_of(place)) as engine:
-            eraser = Eraser(engine, retention)
+            eraser = Eraser(engine, retention, trusts=True)
             try:
                 while step := eraser.step():
                     erased += step

@@ -1,11 +1,9 @@
 """`--from-ledger` and `--since` -> labelled pairs, or an error of the command."""
 
 from classifier.pairs import Pair
-from router.commands.errors import CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.commands.times import seconds_of
 from router.learning.pairs import pairs_of
-from router.ledger.place import LedgerUnreadable
 
 
 def ledger_pairs(ledger: str | None, since: str | None) -> list[Pair]:
@@ -18,7 +16,5 @@ def ledger_pairs(ledger: str | None, since: str | None) -> list[Pair]:
     if ledger is None:
         return []
     place = place_of(ledger, None, must_be=False)
-    try:
+    with telling(place, option="--from-ledger"):
         return pairs_of(place, since=seconds_of(since))
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --from-ledger") from error

@@ -17,12 +17,12 @@ from typer import Argument, Option
 
 from router.base import Price
 from router.commands.errors import BadUsage, CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.commands.published_prices import Left, as_book, published
 from router.commands.writing import writing
 from router.config.reading import read_config
 from router.ledger.money import BUCKETS, PICO_PER_PRICE_UNIT, usd
-from router.ledger.place import LedgerUnreadable, reading
+from router.ledger.place import reading
 from router.ledger.price_rows import Row
 from router.ledger.prices import Checked, PriceBook, PriceBookError, check_book, load, utc_today
 from router.ledger.served_prices import changes_in
@@ -49,14 +49,15 @@ def lint(
     place = None if ledger is None else place_of(ledger, None)
     names = () if config is None else read_config(config).price_names
     try:
-        with nullcontext() if place is None else reading(place) as opened:
+        with (
+            nullcontext() if place is None else telling(place),
+            nullcontext() if place is None else reading(place) as opened,
+        ):
             charged = () if opened is None else [row["model"] for row in opened.rows(_MODELS)]
             checked = check_book(file or _configured(config), names=[*names, *charged])
             changes = () if opened is None else changes_in(checked.rows, opened)
     except PriceBookError as error:
         raise CommandFailed(str(error)) from error
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
     warnings = [*checked.warnings, *(f"{checked.file}:{each.line}:1: {each.words}" for each in changes)]
     if as_json:
         said = {"file": str(checked.file), "rows": len(checked.rows), "faults": checked.faults}

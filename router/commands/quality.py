@@ -16,13 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from typer import Option
 
-from router.commands.errors import CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.commands.times import seconds_of
 from router.config.models import Config
 from router.config.reading import read_config
 from router.ledger.conversations import iter_conversations
-from router.ledger.place import LedgerPlace, LedgerUnreadable, reading
+from router.ledger.place import LedgerPlace, reading
 from router.ledger.reply_counts import iter_compared, read_counts
 from router.quality.rates import MISSING, Mean, Part, judge_shares, parts_by_arm, parts_by_tier
 from router.quality.resolution import HOUR, Resolution, resolutions
@@ -47,14 +46,12 @@ def quality(
     """Show how good replies were: loops, refusals, empty and cut ones, checks, judges, users and resolution."""
     begin, place = seconds_of(since), place_of(ledger, config)
     chosen = Config() if ledger is not None and config is None else read_config(config)
-    try:
+    with telling(place):
         found = _read(place, since=begin, chosen=chosen)
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
-    if as_json:
-        print(json.dumps({"since": since, **found.as_json()}, ensure_ascii=False))
-    else:
-        found.show(Console(width=WIDTH, highlight=False))
+        if as_json:
+            print(json.dumps({"since": since, **found.as_json()}, ensure_ascii=False))
+        else:
+            found.show(Console(width=WIDTH, highlight=False))
 
 
 class _Found:

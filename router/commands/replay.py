@@ -11,12 +11,12 @@ from typer import Option
 
 from classifier.base import WeightsError
 from router.commands.errors import BadUsage, CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.commands.times import seconds_of
 from router.config.models import Config
 from router.config.reading import read_config
 from router.experiments.folder import Folder
-from router.ledger.place import LedgerPlace, LedgerUnreadable, SqlitePlace
+from router.ledger.place import LedgerPlace, SqlitePlace
 from router.ledger.prices import PriceBookError
 from router.ledger.replays import iter_logged
 from router.replaying.arms import Arms
@@ -61,7 +61,7 @@ def replay(
     begin = seconds_of(since)
     end = float("inf") if until is None else seconds_of(until, option="--until")
     place = place_of(ledger, config)
-    with _failing(str(place), str(policy)):
+    with _failing(str(policy)), telling(place):
         if policy is None:
             chosen = read_config(config)
             usual = Decider(chosen, recalls=True)
@@ -83,12 +83,10 @@ def _experiments(place: LedgerPlace, config: Config) -> Folder:
 
 
 @contextmanager
-def _failing(place: str, file: str) -> Iterator[None]:
+def _failing(file: str) -> Iterator[None]:
     """Say in words what goes wrong inside the block."""
     try:
         yield
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=place, advice="name another with --ledger") from error
     except NotReplayable as error:
         raise CommandFailed(str(error), where=file) from error
     except (WeightsError, PriceBookError) as error:

@@ -37,7 +37,7 @@ def write_csv(rows: Rows, out: TextIO) -> None:
     first = next(following, None)
     if first is None:
         return
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(_UnixLines(out), lineterminator="\r\n")
     writer.writerow(first)
     writer.writerow(_cells(first))
     writer.writerows(map(_cells, following))
@@ -59,6 +59,19 @@ def write_parquet(rows: Rows, out: Path, columns: Sequence[Column]) -> None:
     with parquet.ParquetWriter(out, schema, compression="zstd") as writer:
         for group in _groups(_jsoned(rows, as_json)):
             writer.write_batch(arrow.RecordBatch.from_pylist(group, schema=schema))
+
+
+class _UnixLines:
+    """Lines of CSV -> the same, ended as Unix ends them.
+
+    Cells are quoted for what a line may end with: a carriage return within one would begin a row in a spreadsheet.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, line: str) -> None:
+        self._out.write(line.removesuffix("\r\n") + "\n")
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:

@@ -11,14 +11,13 @@ from typing import Annotated
 from typer import Option
 
 from router.commands.errors import CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.commands.times import seconds_of
 from router.config.models import Config
 from router.config.reading import read_config
 from router.insight.hosted import hosted
 from router.insight.savings import NoEstimate, saving
 from router.ledger.charged_prices import charged_prices, words_of
-from router.ledger.place import LedgerUnreadable
 from router.ledger.prices import PriceBookError, load
 
 
@@ -39,15 +38,13 @@ def savings(
     chosen = Config() if ledger is not None and config is None else read_config(config)
     names = {each.model: each.price for each in chosen.backends.by_tier.values()}
     try:
-        with ThreadPoolExecutor(1) as beside:  # rows are counted while the saving is read, which takes longer
+        with telling(place), ThreadPoolExecutor(1) as beside:  # rows are counted while the saving is read
             counted = beside.submit(charged_prices, place, since=begin, until=end)
             found = saving(place, since=begin, until=end)
             gpus = hosted(place, load(chosen.prices), names, since=begin, until=end)
             charged = counted.result()
     except PriceBookError as error:
         raise CommandFailed(str(error)) from error
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
     if as_json:
         own_gpus = None if gpus is None else gpus.as_json()
         print(json.dumps({**found.as_json(), "own_gpus": own_gpus, "prices": [each.as_json() for each in charged]}))

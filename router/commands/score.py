@@ -20,6 +20,7 @@ from classifier.base import Classifier, ClassifierError, Contribution, WeightsEr
 from classifier.calibrating.maps import logit_of
 from classifier.options import GENERAL as OF_ANYTHING
 from classifier.options import ClassifierOptions
+from classifier.regular_files import open_regular
 from classifier.verify import DESK, GENERAL, Verifier, load
 from classifier.verifying.answers import wanted_by
 from classifier.verifying.rows import RowError, replies_of
@@ -201,7 +202,7 @@ def _scorer(config: Path | None, weights: Path | None, verifier: str, *, top: in
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each line with its number; of one that is too long only as much as shows that."""
     try:
-        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as opened:
+        with sys.stdin.buffer if str(file) == "-" else open_regular(file) as opened:
             number = 0
             for number, line in enumerate(_bounded(opened), 1):
                 if number == 1 and line.startswith(_PARQUET):
@@ -210,7 +211,8 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             if not number:
                 raise CommandFailed("is empty", where=str(file), advice="write one JSON object a line")
     except OSError as error:
-        raise CommandFailed(f"cannot be read: {error.strerror}", where=str(file), advice="name another file") from error
+        advice = "name another file, or - for standard input"
+        raise CommandFailed(f"cannot be read: {error.strerror}", where=str(file), advice=advice) from error
 
 
 def _bounded(opened: BinaryIO) -> Iterator[bytes]:

@@ -28,14 +28,13 @@ from backends.engines.distilling.examples import COLUMNS, examples_of, split
 from backends.engines.options import MODELS
 from classifier.tables import TableError, read_rows
 from router.commands.errors import CommandFailed
-from router.commands.places import place_of
+from router.commands.places import place_of, telling
 from router.commands.times import seconds_of
 from router.commands.writing import writing
 from router.config.models import Config
 from router.config.reading import read_config
 from router.learning.teaching import Kept, ask_large, cases_of, kept_conversations
 from router.ledger.money import cost, usd
-from router.ledger.place import LedgerUnreadable
 from router.ledger.prices import PriceBookError
 from router.ledger.prices import load as load_prices
 
@@ -145,10 +144,8 @@ def _gathered(asked: _Source, say: Say) -> tuple[str, Sequence[Example], Exam]:
 def _from_ledger(asked: _Source, say: Say) -> list[Example]:
     config = read_config(asked.config)
     place = place_of(asked.ledger, asked.config)
-    try:
+    with telling(place):
         kept, left_out = kept_conversations(place, tenants=asked.tenants, since=asked.since, most=asked.most)
-    except LedgerUnreadable as error:
-        raise CommandFailed(str(error), where=str(place), advice="name a ledger with --ledger") from error
     if not kept:
         raise CommandFailed(
             f"no conversation to learn from; left out: {_counted(left_out)}",

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from classifier.regular_files import read_regular
 from router.config.document import Document, DocumentError, Note, Place, shown
 from router.config.environment import fill
 from router.config.faults import ConfigError, Fault
@@ -111,12 +112,9 @@ def _parsed(path: Path) -> Document:
     if notation is None:
         raise DocumentError(_TOP, "an unknown kind of file", f"name it with one of {', '.join(_NOTATIONS)}")
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, most=MAX_BYTES)
     except OSError as error:
         raise DocumentError(_TOP, f"cannot be read: {(error.strerror or 'unknown reason').lower()}") from error
-    if len(content) > MAX_BYTES:
-        raise DocumentError(_TOP, f"longer than {MAX_BYTES} bytes")
     try:
         return notation(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`: for those who run the gateway."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from starlette.responses import JSONResponse, Response
 
 from backends.base import Backend
 from router.base import Tier
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,15 @@ class Ops:
         return JSONResponse({"status": status, "reason": reason, **told}, 503)
 
     async def readiness(self) -> dict[Tier, bool]:
-        """Ask both tiers at once."""
-        answers = await asyncio.gather(*(backend.is_ready() for backend in self.backends.values()))
-        return dict(zip(self.backends, answers, strict=True))
+        """Ask both tiers at once; one of a kind from outside that raises is not ready, and the log has why."""
+        asked = (backend.is_ready() for backend in self.backends.values())
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        ready = dict[Tier, bool]()
+        for tier, answer in zip(self.backends, answers, strict=True):
+            if isinstance(answer, BaseException):
+                _log.error("the backend of %s cannot tell whether it is ready", tier, exc_info=answer)
+            ready[tier] = not isinstance(answer, BaseException) and answer
+        return ready
 
     def _reason(self, ready: Mapping[Tier, bool]) -> str:
         """Return why no request would be answered; "" where one would."""

@@ -18,10 +18,10 @@ from typing import Final
 
 import msgspec
 
+from classifier.regular_files import read_regular
 from router.experiments.overrides import Plan
 from router.experiments.standing import NotAllowed, Standing, fault_of, started, widened
 
-LARGEST: Final = 64 << 20  # bytes of a file
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # of a damaged file
 
 Marks = tuple[tuple[str, int, int], ...]
@@ -165,11 +165,7 @@ class Folder:
 
     def _read(self, path: Path) -> Standing | None:
         try:
-            with path.open("rb") as file:
-                content = file.read(LARGEST + 1)
-            if len(content) > LARGEST:
-                raise FolderError(f"{path}: is damaged: it is over {LARGEST} bytes")
-            standing = msgspec.json.decode(content, type=Standing)
+            standing = msgspec.json.decode(read_regular(path), type=Standing)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -22,7 +22,7 @@ from classifier.base import Prompt
 from classifier.pairs import ENOUGH, FEWEST, Pair, PairsError
 from router.base import Tier
 from router.ledger.labels import RatedLabel, iter_labels
-from router.ledger.place import LedgerPlace
+from router.ledger.place import LedgerPlace, LedgerUnreadable
 
 FEEDBACK = "feedback"
 """The grader's name in a pair whose grades rest on what a person said."""
@@ -50,13 +50,13 @@ def iter_pairs(ledger: LedgerPlace | Path, *, since: float = float("-inf")) -> I
     """Yield the pairs, however few; the source of each is its grader.
 
     Raises:
-        LedgerUnreadable: no such file, or not a ledger.
+        LedgerUnreadable: no such file, or not a ledger, or a prompt in it is damaged.
     """
     for rated in iter_labels(ledger, since=since):
         scores = scores_of(rated)
         if rated.label.prompt is None or scores is None:
             continue
-        prompt = msgspec.json.decode(rated.label.prompt, type=Prompt)
+        prompt = prompt_of(rated.label.id, rated.label.prompt)
         strong, weak = scores
         yield Pair(prompt, strong, weak, group_of(prompt), source=grader_of(rated))
 
@@ -75,9 +75,13 @@ def scores_of(rated: RatedLabel) -> tuple[float, float] | None:
 
 
 def labelled_row(rated: RatedLabel) -> dict[str, Any]:
-    """Return one label as a row of a labelled file, with where it comes from; a field that is not known is None."""
+    """Return one label as a row of a labelled file, with where it comes from; a field that is not known is None.
+
+    Raises:
+        LedgerUnreadable: its prompt is damaged.
+    """
     label, scores = rated.label, scores_of(rated) or (None, None)
-    prompt = None if label.prompt is None else msgspec.json.decode(label.prompt, type=Prompt)
+    prompt = None if label.prompt is None else prompt_of(label.id, label.prompt)
     turns = [] if prompt is None else prompt.turns
     return {
         "request_id": label.id,
@@ -97,6 +101,18 @@ def labelled_row(rated: RatedLabel) -> dict[str, Any]:
         "threshold": label.threshold,
         "propensity": label.propensity,
     }
+
+
+def prompt_of(request_id: str, kept: bytes) -> Prompt:
+    """Return the conversation of a label.
+
+    Raises:
+        LedgerUnreadable: it is damaged.
+    """
+    try:
+        return msgspec.json.decode(kept, type=Prompt)
+    except (msgspec.DecodeError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        raise LedgerUnreadable(f"what it holds of label {request_id} is damaged: prompt: {error}") from error
 
 
 def grader_of(rated: RatedLabel) -> str:

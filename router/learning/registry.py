@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from classifier.base import Classifier, ClassifierError, Prompt
 from classifier.options import ClassifierOptions
+from classifier.regular_files import open_regular, read_regular
 from router.learning.standing import Contest, Standing, began, challenged, observed
 
 ABOUT = "about.json"
@@ -196,7 +197,7 @@ class Registry:
     def _about(self, version_id: str) -> Version:
         path = self._place(version_id) / ABOUT
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Version)
+            return msgspec.json.decode(read_regular(path), type=Version)
         except (OSError, *_UNREADABLE) as error:
             raise RegistryError(f"{path}: the version cannot be read: {error}") from error
 
@@ -208,7 +209,7 @@ class Registry:
 
     def _read(self) -> Standing | None:
         try:
-            return msgspec.json.decode(self._standing.read_bytes(), type=Standing)
+            return msgspec.json.decode(read_regular(self._standing), type=Standing)
         except FileNotFoundError:
             return None
         except (OSError, *_UNREADABLE) as error:
@@ -247,5 +248,6 @@ def _digest(weights: Path) -> str:
     for path in sorted(weights.rglob("*")) if weights.is_dir() else [weights]:
         if path.is_file():
             digest.update(f"{path.relative_to(weights)}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+            with open_regular(path) as file:
+                digest.update(file.read())
     return digest.hexdigest()

@@ -24,7 +24,7 @@ from classifier.base import Prompt, Turn
 from classifier.pairs import ENOUGH
 from router.base import Tier
 from router.learning.grading import SHORT, grade, plain
-from router.learning.pairs import group_of
+from router.learning.pairs import group_of, prompt_of
 from router.ledger.labels import RatedLabel, iter_labels
 from router.ledger.place import LedgerPlace
 from router.samples import sample_of
@@ -97,7 +97,7 @@ def kept_conversations(
     for rated in reversed(labels):
         if tenants and rated.label.tenant not in tenants:
             continue
-        prompt = msgspec.json.decode(rated.label.prompt or b"", type=Prompt)
+        prompt = prompt_of(rated.label.id, rated.label.prompt or b"")
         group, reason = group_of(prompt), _unfit(rated, prompt)
         if group in kept:
             reason = "asked before"

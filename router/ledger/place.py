@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import psycopg
 
 WAIT: Final = 1.0  # seconds that a writer may hold a reading up
+IRREGULAR: Final = "it is a folder, a pipe or a device, and no file"
 
 _STEPS: Final = 100_000  # virtual machine steps between two looks at the clock, about a millisecond
 _PAGE: Final = 2_000  # rows that come over from PostgreSQL at a time
@@ -106,6 +107,8 @@ def reading(ledger: LedgerPlace | Path, *, within: float | None = None, wait: fl
             yield opened
         return
     path = ledger if isinstance(ledger, Path) else ledger.path
+    if is_irregular(path):
+        raise LedgerUnreadable(f"the ledger cannot be read: {IRREGULAR}")
     try:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=wait, isolation_level=None
@@ -123,6 +126,11 @@ def reading(ledger: LedgerPlace | Path, *, within: float | None = None, wait: fl
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             raise _too_slow(within) from error
         raise _unreadable(str(error), is_older=str(error).startswith(_OLDER)) from error
+
+
+def is_irregular(path: Path) -> bool:
+    """Tell whether something else than a file is there: SQLite would wait for a pipe."""
+    return not path.is_file() and path.exists()
 
 
 def revision_in(connection: sqlite3.Connection) -> str | None:

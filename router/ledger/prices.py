@@ -16,6 +16,7 @@ from typing import Final
 
 import yaml
 
+from classifier.regular_files import read_regular
 from router.base import Price
 from router.ledger.hosting import Hosting, Standing
 from router.ledger.price_order import Finding, findings_between
@@ -23,7 +24,6 @@ from router.ledger.price_overlaps import holding
 from router.ledger.price_rows import BOOK_VERSION, Row, mapping_of, place_of, read_row
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
-LARGEST: Final = 64 << 20  # bytes of a file
 _SECONDS_A_DAY: Final = 86_400
 _REMEMBERED: Final = 1_024  # names whose price of today is kept at hand
 
@@ -179,12 +179,11 @@ def check_book(path: Path | None, *, names: Iterable[str] | None = None) -> Chec
     """
     file = path or SHIPPED
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise PriceBookError(f"{file}: is over {LARGEST} bytes, as no price book is")
-        root = yaml.compose(content.decode(), Loader=yaml.BaseLoader)
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        root = yaml.compose(read_regular(file).decode(), Loader=yaml.BaseLoader)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise PriceBookError(f"{file}: cannot be read: {reason}; name another price book") from error
+    except (UnicodeDecodeError, RecursionError) as error:
         raise PriceBookError(f"{file}: cannot be read: {type(error).__name__}") from error
     except yaml.YAMLError as error:
         raise PriceBookError(f"{file}: not YAML: {error}") from error

@@ -6,16 +6,21 @@
     sums of days, labels, ratings               never; text of the latter two is erased elsewhere
 
 What is erased ends at the beginning of a day, and the ledger keeps in mind where that was: before it, sums are all
-that is left, and nobody may compare them with rows. Blocking; belongs to the thread that writes.
+that is left, and nobody may compare them with rows. A clock that is ahead would have everything erased, and requests
+come by that clock, too: so it is believed only if it is near to what it said when it was last believed, or has said
+so for days. Blocking; belongs to the thread that writes.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from router.ledger.cubes import DAY, HOUR, MINUTE, QUARTER
 from router.ledger.engines.base import Engine
+from router.ledger.place import Reading
 
 MINUTES_KEPT: Final = 2.0 * DAY  # seconds
 AT_ONCE: Final = 500  # requests in one step
@@ -27,10 +32,17 @@ RAW: Final = "raw_from"
 FROM: Final = {MINUTE: "minutes_from", HOUR: "hours_from", QUARTER: "quarters_from"}
 UNITS_FROM: Final = "units_from"
 
+CLOCK: Final = ("clock_believed", "clock_doubted")
+"""Marks of the time at which the clock was last believed, and of that from which on it is not; as above."""
+NEAR: Final = 7.0 * DAY  # seconds without a look after which a clock is not believed at once
+DOUBTED: Final = 3.0 * DAY  # seconds by it for which it is not; long enough for somebody to set it
+
 _MARK: Final = """
 INSERT INTO marks (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 _MARKED: Final = "SELECT value FROM marks WHERE name = :name"
+_UNMARK: Final = "DELETE FROM marks WHERE name = :name"
+_NEWEST: Final = "SELECT max(started) FROM requests"
 _OLD: Final = """
 SELECT id FROM requests WHERE started < :before AND outcome IS NOT NULL ORDER BY started LIMIT :most
 """
@@ -40,6 +52,8 @@ _ERASE: Final = (
     "DELETE FROM signals WHERE request_id {among}",
     "DELETE FROM requests WHERE id {among}",
 )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +68,9 @@ class Eraser:
     """Erases what is due, step by step.
 
     Args:
-        clock: wall time, seconds since 1970. One that has jumped ahead would have everything erased, so that time is
-            told from it once, and from then on by `ticks`.
+        trusts: the clock is believed, since somebody asks for it now.
+        clock: wall time, seconds since 1970. Where it jumps ahead, `ticks` tell what it would be; where it goes back,
+            it was ahead before.
         ticks: seconds of a clock that does not jump.
     """
 
@@ -64,10 +79,12 @@ class Eraser:
         engine: Engine,
         retention: Retention,
         *,
+        trusts: bool = False,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._retention, self._ticks = engine, retention, ticks
+        self._engine, self._retention, self._trusts = engine, retention, trusts
+        self._clock, self._ticks = clock, ticks
         self._offset = clock() - ticks()
         self._due = float("-inf")
         self._steps: Iterator[int] = iter(())
@@ -88,7 +105,9 @@ class Eraser:
         try:
             for erased in self._steps:
                 return erased
-            self._steps = self._erase(self._ticks() + self._offset)
+            now = min(self._ticks() + self._offset, self._clock())
+            if self._trusts or _is_believed(self._engine, now):
+                self._steps = self._erase(now)
             for erased in self._steps:
                 return erased
         except self._engine.errors:
@@ -140,10 +159,54 @@ class Eraser:
             yield erased
 
 
+def doubt_in(opened: Reading) -> str:
+    """Return why nothing is erased of a ledger; "" where it is."""
+    marks = {
+        row["name"]: float(row["value"]) for row in opened.rows("SELECT name, value FROM marks") if row["name"] in CLOCK
+    }
+    believed, doubted = (marks.get(name) for name in CLOCK)
+    return "" if believed is None or doubted is None else _doubt(believed, doubted)
+
+
+def _is_believed(engine: Engine, now: float) -> bool:
+    """Tell whether the clock may be right, and remember what it said."""
+    with engine.transaction():
+        believed, doubted = (_mark_of(engine, name) for name in CLOCK)
+        if believed is None:  # a ledger that was never looked at
+            ((newest,),), _ = engine.run(_NEWEST, {})
+            believed = now if newest is None else float(newest)
+        if now - believed <= NEAR or (doubted is not None and now - doubted >= DOUBTED):
+            engine.run(_MARK, {"name": CLOCK[0], "value": repr(now)})
+            engine.run(_UNMARK, {"name": CLOCK[1]})
+            return True
+        if doubted is None or now < doubted:
+            engine.run(_MARK, {"name": CLOCK[0], "value": repr(believed)})
+            engine.run(_MARK, {"name": CLOCK[1], "value": repr(now)})
+            _log.warning("%s", _doubt(believed, now))
+    return False
+
+
+def _doubt(believed: float, doubted: float) -> str:
+    said, before, until = map(_in_words, (doubted, believed, doubted + DOUBTED))
+    return f"nothing is erased: the clock says {said}, and was last believed at {before}; from {until} on it is again"
+
+
+def _in_words(moment: float) -> str:
+    try:
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    except (OverflowError, ValueError, OSError):
+        return f"{moment:.0f} s after 1970"
+
+
+def _mark_of(engine: Engine, name: str) -> float | None:
+    found, _ = engine.run(_MARKED, {"name": name})
+    return float(str(found[0][0])) if found else None
+
+
 def _advance(engine: Engine, name: str, value: float) -> None:
     """Move a mark, never back."""
-    found, _ = engine.run(_MARKED, {"name": name})
-    if not found or float(str(found[0][0])) < value:
+    found = _mark_of(engine, name)
+    if found is None or found < value:
         engine.run(_MARK, {"name": name, "value": repr(value)})
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from router.ledger.place import (
+    IRREGULAR,
     WAIT,
     LedgerPlace,
     LedgerUnreadable,
     PostgresPlace,
     SqlitePlace,
     in_words,
+    is_irregular,
     load_psycopg,
     revision_in,
 )
@@ -63,6 +65,8 @@ def tried(place: LedgerPlace) -> Tried:
 
 def _file(path: Path) -> Tried:
     try:
+        if is_irregular(path):
+            return Tried(IRREGULAR, "set ledger.path to another file", is_usable=False)
         if not path.exists() or not path.stat().st_size:
             return Tried("not there: it is made when a gateway starts")
         uri = f"{path.absolute().as_uri()}?mode=ro"

@@ -14,10 +14,11 @@ from typing import Final, Literal
 
 from backends.base import BackendError
 from classifier.base import ClassifierError
+from classifier.regular_files import open_regular
 from router.base import GatewayError
 from router.config.faults import ConfigError, Fault
 from router.config.models import Config
-from router.config.reading import Chosen, placed, read_chosen
+from router.config.reading import MAX_BYTES, Chosen, placed, read_chosen
 from router.learning.registry import RegistryError
 from router.ledger.prices import PriceBookError
 from router.metrics.reloads import Reloads
@@ -158,6 +159,7 @@ def _value(config: Config, key: str) -> object:
 def _digest(path: Path) -> bytes | None:
     """Return a digest of a file's content; None where it cannot be read, such as while it is replaced."""
     try:
-        return hashlib.sha256(path.read_bytes()).digest()
+        with open_regular(path) as file:  # no more of it than is read, and of one that is too long enough to say so
+            return hashlib.sha256(file.read(MAX_BYTES + 1)).digest()
     except OSError:
         return None

@@ -16,8 +16,9 @@ from sklearn.metrics import roc_auc_score
 
 from classifier.base import Prompt, Turn, WeightsError
 from classifier.calibrating.maps import Platt
-from classifier.features import NUMBERS
+from classifier.features import BUCKETS, NUMBERS, featurise
 from classifier.linear import COLUMNS, LinearClassifier, Weights, dump, load
+from classifier.openings import mark_of
 from classifier.pairs import Pair
 from classifier.training import Fitted
 
@@ -29,6 +30,17 @@ def user(text: str) -> Prompt:
 @pytest.fixture
 def classifier(fitted: Fitted) -> LinearClassifier:
     return LinearClassifier(fitted.weights)
+
+
+LETTER = "Sort the letters of this buyer, please: "
+
+
+@pytest.fixture
+def of_letters(fitted: Fitted) -> Weights:
+    """Return weights by which words weigh more in prompts that begin as letters do."""
+    added = np.zeros((2, BUCKETS), np.float32)
+    added[0, featurise(user("the lamp is broken")).hashed] = 0.5
+    return replace(fitted.weights, openings={mark_of(featurise(user(LETTER)).text): added[0], 1: added[1]})
 
 
 @pytest.fixture
@@ -99,11 +111,12 @@ def test_explain_names_n_grams_of_the_prompt_strongest_first(classifier: LinearC
     assert all(gram in f" {text} " for gram in quoted)
 
 
-def test_explained_parts_add_up_to_the_score(fitted: Fitted) -> None:
-    classifier = LinearClassifier(replace(fitted.weights, calibration=Platt(1.5, 0.2)))
+@pytest.mark.parametrize("begin", ["", LETTER])
+def test_explained_parts_add_up_to_the_score(fitted: Fitted, of_letters: Weights, begin: str) -> None:
+    classifier = LinearClassifier(replace(of_letters, calibration=Platt(1.5, 0.2)))
     middle = (fitted.weights.lowest + fitted.weights.highest) / 2
     bias = 1.5 * (fitted.weights.intercept + float(middle @ fitted.weights.values[-len(NUMBERS) :])) + 0.2
-    prompt = user("what do the Amber Lamp and the 椅子 cost together?")
+    prompt = user(begin + "the lamp is broken: what do the Amber Lamp and the 椅子 cost together?")
     parts = sum(part.weight for part in classifier.explain(prompt, top=10_000))
     score = classifier.score(prompt).value
     assert 1 / (1 + math.exp(-parts - bias)) == pytest.approx(score, abs=1e-6)
@@ -210,6 +223,49 @@ def test_arrays_that_do_not_fit_are_refused_though_the_checksum_is_right(
     content[field] = base64.b64encode(array.tobytes()).decode()
     monkeypatch.setattr("classifier.linear._checksum", lambda _content: content["sha256"])
     path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(WeightsError, match=reason):
+        load(path)
+
+
+def test_words_are_weighed_anew_in_prompts_that_begin_so_and_in_no_others(fitted: Fitted, of_letters: Weights) -> None:
+    plain, within = LinearClassifier(fitted.weights), LinearClassifier(of_letters)
+    letter, other = user(LETTER + "the lamp is broken"), user("About a letter: the lamp is broken")
+    assert within.decide(other) == plain.decide(other)
+    found = featurise(letter)
+    added = of_letters.openings[mark_of(found.text)][found.hashed].sum() * found.runs[0][1]
+    assert added > 0
+    assert within.decide(letter) == pytest.approx(plain.decide(letter) + added, abs=1e-5)
+
+
+def test_weights_of_openings_read_back_score_the_same(of_letters: Weights, tmp_path: Path) -> None:
+    path = tmp_path / "weights.json"
+    path.write_text(dump(of_letters), encoding="utf-8")
+    read, letter = load(path), user(LETTER + "the lamp is broken")
+    assert dump(read.weights) == path.read_text(encoding="utf-8")
+    assert read.decide(letter) == LinearClassifier(of_letters).decide(letter)
+
+
+@pytest.mark.parametrize(
+    ("field", "array", "reason"),
+    [
+        ("opening_sizes", np.array([2], "<u4"), "differ in size"),
+        ("opening_sizes", np.array([1, 0], "<u4"), "differ in size"),
+        ("opening_values", np.array([], "<f2"), "differ in size"),
+        ("opening_values", np.array([np.inf], "<f2"), "not finite"),
+        ("opening_columns", np.array([BUCKETS], "<u2"), "does not exist"),
+    ],
+)
+def test_openings_that_do_not_fit_are_refused(
+    fitted: Fitted, path: Path, monkeypatch: pytest.MonkeyPatch, field: str, array: Any, reason: str
+) -> None:
+    added = np.zeros(BUCKETS, np.float32)
+    added[7] = 1.0
+    content = json.loads(dump(replace(fitted.weights, openings={1: added})))
+    content[field] = base64.b64encode(array.tobytes()).decode()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(WeightsError, match="checksum"):
+        load(path)
+    monkeypatch.setattr("classifier.linear._checksum", lambda _content: content["sha256"])
     with pytest.raises(WeightsError, match=reason):
         load(path)
 

@@ -39,6 +39,14 @@ def test_large_and_mini_are_no_peers_under_whatever_name() -> None:
     )
 
 
+def test_large_and_mini_are_told_by_scores_that_were_written_with_fewer_digits() -> None:
+    outcomes, peers, folds, _ = drawn(1)
+    thirds = Outcomes(outcomes.strong * 2 / 3, outcomes.weak * 2 / 3, outcomes.groups)
+    written = np.stack((thirds.strong, thirds.weak), axis=1).astype(np.float32).astype(float)
+    with_own = np.hstack((peers, written))
+    assert expected_gain(thirds, with_own, folds=folds).tolist() == expected_gain(thirds, peers, folds=folds).tolist()
+
+
 def test_no_row_has_a_part_in_its_own_expectation() -> None:
     outcomes, peers, folds, _ = drawn(2)
     before = expected_gain(outcomes, peers, folds=folds)

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,6 +96,21 @@ def test_a_line_that_is_no_object_is_named(lines: Path, content: bytes, words: s
 def test_a_file_that_cannot_be_opened_is_named_with_the_reason(tmp_path: Path, name: str) -> None:
     with pytest.raises(TableError, match=r": cannot be read: (No such file|Is a directory)"):
         rows_of(tmp_path / name)
+
+
+def test_rows_are_not_waited_for_and_a_line_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_time: None
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in ((tmp_path / "pipe", "pipe"), (Path("/dev/zero"), "device")):
+        with pytest.raises(TableError, match=f"{path}: cannot be read: it is a {what}, and no file"):
+            rows_of(path)
+    monkeypatch.setattr("classifier.tables.LONGEST", 8)
+    (tmp_path / "long.jsonl").write_bytes(b'{"a": 1}\n{"a": 1}')
+    with pytest.raises(TableError, match=r"long\.jsonl:1: is longer than 8 bytes"):
+        rows_of(tmp_path / "long.jsonl")
+    monkeypatch.setattr("classifier.tables.LONGEST", 9)
+    assert [row for _, row in rows_of(tmp_path / "long.jsonl")] == [{"a": 1}, {"a": 1}]
 
 
 def test_a_table_by_name_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from sklearn.metrics import roc_auc_score
 from classifier.base import Prompt, Turn
 from classifier.cards import card
 from classifier.linear import LinearClassifier, dump, load
+from classifier.measures import Outcomes
 from classifier.pairs import Pair, PairsError
-from classifier.training import CANDIDATES, Fitted, Recipe, _best, _threshold, fit, write
+from classifier.training import CANDIDATES, Candidate, Fitted, Recipe, _best, _threshold, fit, write
+
+BEGINNINGS = ("Count the letters that came in today:", "Translate the letters that came in:")
 
 
 def noisy(pairs: list[Pair], share: float) -> list[Pair]:
@@ -92,10 +95,39 @@ def test_rows_on_which_both_fail_do_not_attract_large(seen_pairs: list[Pair]) ->
     assert mended > hopeless
 
 
-def test_of_models_that_route_alike_the_one_listed_first_is_taken() -> None:
-    first, second, *_ = CANDIDATES
-    assert _best({first: 0.7, second: 0.7015}) is first
-    assert _best({first: 0.7, second: 0.71}) is second
+def test_a_model_that_leads_by_luck_is_not_taken() -> None:
+    chance = np.random.default_rng(0)
+    usual, other, *_ = CANDIDATES
+    told = chance.normal(size=400)  # what a score knows of the gain
+    gain = (told + 2 * chance.normal(size=400) > 0).astype(float)
+
+    def taken(first: float, second: float) -> Candidate:
+        scores = {one: told + noise * chance.normal(size=400) for one, noise in ((usual, first), (other, second))}
+        return _best(scores, Outcomes(gain, np.zeros(400), np.arange(400)))
+
+    assert [taken(1.0, 1.0) for _ in range(20)].count(usual) > 13
+    assert [taken(0.1, 3.0) for _ in range(20)].count(usual) == 20
+    assert [taken(3.0, 0.1) for _ in range(20)].count(other) == 20
+
+
+def test_rows_of_one_group_do_not_make_a_lead_surer() -> None:
+    chance = np.random.default_rng(0)
+    usual, other, *_ = CANDIDATES
+    gain, first, second = (chance.random(60) < 0.5).astype(float), chance.random(60), chance.random(60)
+    second -= 0.15 * gain  # still ahead, by two thirds of its standard error
+    twenty = [np.repeat(each, 20) for each in (gain, first, second)]
+    alone = Outcomes(twenty[0], np.zeros(1200), np.repeat(np.arange(60), 20))
+    assert _best({usual: first, other: second}, Outcomes(gain, np.zeros(60), np.arange(60))) is usual
+    assert _best({usual: twenty[1], other: twenty[2]}, alone) is usual
+    assert _best({usual: twenty[1], other: twenty[2]}, replace(alone, groups=np.arange(1200))) is other
+
+
+def test_where_large_is_no_better_what_finds_failures_is_taken() -> None:
+    chance = np.random.default_rng(0)
+    usual, other, *_ = CANDIDATES
+    weak = (chance.random(300) < 0.5).astype(float)
+    scores = {usual: chance.random(300), other: chance.random(300) - weak}
+    assert _best(scores, Outcomes(weak, weak, np.arange(300))) is other
 
 
 def test_a_prior_helps_where_there_are_few_labels(
@@ -112,6 +144,30 @@ def test_a_prior_helps_where_there_are_few_labels(
 
     assert built.report.prior == "test@test-1"
     assert found(built) > found(alone)
+
+
+def test_a_word_may_say_the_opposite_in_prompts_that_begin_otherwise() -> None:
+    chance = random.Random("openings")
+    fill = "of paper wood glass steel brass stone cloth linen".split()
+
+    def pairs(count: int, name: str) -> list[Pair]:
+        found = []
+        for number in range(count):
+            begin, word = chance.choice(BEGINNINGS), chance.choice(("many", "few"))
+            hard = chance.random() < (0.8 if (begin is BEGINNINGS[0]) is (word == "many") else 0.2)
+            text = " ".join((begin, *chance.sample(fill, 3), word, *chance.sample(fill, 3)))
+            found.append(Pair(Prompt((Turn("user", text),)), 1.0, 1.0 - hard, f"{name} {number}"))
+        return found
+
+    fitted = fit(pairs(200, "seen"), seed=0, version="o", name="o", recipe=Recipe("gain"))
+    unseen = pairs(200, "unseen")
+    classifier = LinearClassifier(fitted.weights)
+    assert len(fitted.weights.openings) == 2
+    told = [classifier.decide(pair.prompt) for pair in unseen]
+    assert roc_auc_score([pair.needs_large for pair in unseen], told) > 0.7
+    for begin in BEGINNINGS:
+        many, few = (classifier.decide(Prompt((Turn("user", f"{begin} {word}"),))) for word in ("many", "few"))
+        assert (many > few) is (begin is BEGINNINGS[0])
 
 
 def test_peers_steady_a_gain_that_is_mostly_chance(seen_pairs: list[Pair], unseen_pairs: list[Pair]) -> None:

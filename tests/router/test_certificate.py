@@ -11,11 +11,11 @@ import pytest
 
 from backends.capabilities import Capabilities
 from classifier.base import Score
+from classifier.regular_files import LARGEST
 from router.base import Decision, Request, Tier
 from router.certificate import (
     A_DAY,
     EXPIRED,
-    LARGEST,
     CertificateError,
     Gate,
     Guards,
@@ -167,7 +167,7 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
         (b"", "is no JSON"),
         (b"[" * 100_000, "is no JSON"),
         (b'{"format": "\xff"}', "is no JSON"),
-        (b" " * (LARGEST + 1), "is over 67108864 bytes"),
+        (b" " * (LARGEST + 1), "it is over 67108864 bytes"),
         (b"[]", "is no certificate"),
         (b'{"format": "else"}', "is no certificate"),
         (b'{"format": "tandem certificate", "version": 2}', "is of version 2, and 1 is read here"),

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from backends.engines.base import ModelRefused
 from backends.engines.desk import gguf_reading
 from backends.engines.distilling.base import Student
+from backends.engines.gguf_head import check_is_gguf
 
 KINDS: Final = ("mistral", "llama")
 """Of models, by transformers' name; llama.cpp calls both "llama"."""
@@ -35,6 +36,7 @@ def open_student(source: Path) -> Student:
 
 
 def _from_gguf(source: Path) -> Student:
+    check_is_gguf(source)
     try:
         tokenizer, model = gguf_reading.read_tokenizer(source), gguf_reading.read_model(source)
     except KeyError as error:

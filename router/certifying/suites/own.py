@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from classifier.base import Prompt, Turn
+from classifier.regular_files import open_regular
 from classifier.tables import TableError, read_rows
 from router.certificate import Guards
 from router.certifying.base import Case, FilesError, Mark, PatternTooSlow, Plan, Said, is_right, spoken
@@ -75,7 +76,8 @@ class OwnPrompts:
     @property
     def data(self) -> str:
         """Return the file's digest."""
-        return f"file sha256:{hashlib.sha256(self._path.read_bytes()).hexdigest()}"
+        with open_regular(self._path) as file:
+            return f"file sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
     def plans(self) -> Sequence[Plan]:
         """Return one slice for each tenant, and one for rows that name none; of equal rows one counts."""

@@ -106,7 +106,7 @@ def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_a_file_without_an_end_is_not_read_to_it() -> None:
-    with pytest.raises(WeightsError, match="/dev/zero: the calibration is over"):
+    with pytest.raises(WeightsError, match="/dev/zero: the calibration cannot be read: it is a device"):
         load(Path("/dev/zero"))
 
 

@@ -1,5 +1,6 @@
 """Tests router/certifying/results.py."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,10 @@ def test_a_file_of_another_run_or_none_is_named_and_left_as_it_is(content: str, 
     assert path.read_text() == content
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, in_time: None) -> None:
     with pytest.raises(FilesError, match="cannot be written"):
         Results(tmp_path / "none" / "c.partial", "run")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(FilesError, match=f"{path}: cannot be written: (no such|it is a) device"):
+            Results(path, "run")

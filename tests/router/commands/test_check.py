@@ -1,6 +1,7 @@
 """Tests `router/commands/check.py`."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,44 @@ def test_a_model_of_our_own_that_does_not_start_is_named(config: Path, capsys: p
     config.write_text(f"backends:\n  large: {local}\n  mini: {{use: local, name: desk-mini}}\n")
     assert run(["check", "--config", str(config), "--live"]) == 4
     assert "no answer from large (" in capsys.readouterr().err
+
+
+NAMED = {
+    "classifier.weights": "classifier: {weights: PATH}",
+    "classifier.calibration": "classifier: {calibration: PATH}",
+    "policy.verifier": "policy: {use: cascade, verifier: PATH}",
+    "policy.file": "policy: {use: certified, file: PATH}",
+    "certificate": "certificate: PATH",
+    "prices": "prices: PATH",
+}
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_a_pipe_or_a_device_where_a_file_belongs_is_told_by_its_key_and_not_waited_for(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], in_time: None
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = tmp_path / "tandem.yaml"
+    for path, what in ((tmp_path / "pipe", "pipe"), (Path("/dev/zero"), "device")):
+        config.write_text(NAMED[key].replace("PATH", str(path)))
+        assert run(["check", "--config", str(config)]) == 3
+        told = capsys.readouterr().err
+        assert f" {key}: {path}: " in told
+        assert f"cannot be read: it is a {what}, and no file" in told
+
+
+def test_a_configuration_that_is_a_pipe_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], in_time: None
+) -> None:
+    os.mkfifo(tmp_path / "tandem.yaml")
+    assert run(["check", "--config", str(tmp_path / "tandem.yaml")]) == 3
+    assert "tandem.yaml:1:1: cannot be read: it is a pipe, and no file" in capsys.readouterr().err
+
+
+def test_a_ledger_that_is_no_file_is_remarked_upon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], in_time: None
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "tandem.yaml").write_text(f"ledger: {{path: {tmp_path}/pipe}}\n")
+    assert run(["check", "--config", str(tmp_path / "tandem.yaml")]) == 0
+    assert f"{tmp_path}/pipe: it is a folder, a pipe or a device, and no file; set" in capsys.readouterr().out

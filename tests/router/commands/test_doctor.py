@@ -3,8 +3,9 @@
 import json
 import os
 import socket
+import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,6 +15,8 @@ import pytest
 from router.commands import doctor
 from router.commands.doctor import State, findings_of
 from router.commands.program import run
+from router.config.reading import read_config
+from router.ledger.holding import hold
 
 
 @pytest.fixture
@@ -87,6 +90,20 @@ def test_a_port_at_which_something_else_answers_is_taken(config: Path, body: byt
     with answering(body) as port:
         config.write_text(f"server: {{port: {port}}}\n")
         assert state_of("port", config) is State.FAILED
+
+
+def test_a_clock_that_is_not_believed_is_told(config: Path, tmp_path: Path) -> None:
+    chosen = read_config(config)
+    hold(tmp_path / "a.db").close()
+    assert doctor._ledger(chosen).state is State.OK
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("INSERT INTO marks VALUES ('clock_believed', '1.7e9'), ('clock_doubted', '1.9e9')")
+    finding = doctor._ledger(chosen)
+    assert finding.state is State.WARNING
+    assert "the clock says 2030-03-17T17:46Z, and was last believed at 2023-11-14T22:13Z" in finding.found
+    with closing(sqlite3.connect(tmp_path / "a.db")) as connection, connection:
+        connection.execute("UPDATE marks SET value = 'noon' WHERE name = 'clock_doubted'")
+    assert doctor._ledger(chosen).state is State.OK
 
 
 def test_a_ledger_that_cannot_be_written_is_found(config: Path, tmp_path: Path) -> None:

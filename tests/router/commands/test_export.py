@@ -7,8 +7,11 @@ import json
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,6 +22,7 @@ from classifier.pairs import read_labelled
 from router.base import Assessment, Attempt, Decision, Intent, Label, Outcome, Rating, Record, Signal, Tier
 from router.commands.export import What
 from router.commands.program import run
+from router.commands.row_files import write_csv
 from router.ledger.writer import LedgerWriter
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,8 +53,9 @@ async def fill(path: Path, count: int) -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Path:
-    """A ledger of three requests."""
+    """A ledger of three requests and two labels."""
     asyncio.run(fill(tmp_path / "a.db", 3))
+    asyncio.run(fill_labels(tmp_path / "a.db"))
     return tmp_path / "a.db"
 
 
@@ -152,7 +157,7 @@ def test_labels_are_rows_that_training_reads(tmp_path: Path, capsys: pytest.Capt
     assert (row["made"], row["tools"]) == (NEW_YEAR + 1, "[]")
 
 
-def exported(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+def exported(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
     """Return the objects that an export as JSON lines prints."""
     assert run(["export", *arguments]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -163,9 +168,11 @@ def test_every_table_is_written_with_money_in_whole_nano_usd(ledger: Path, capsy
     attempts = exported(capsys, "--what", "attempts", *place)
     assert [(row["request_id"], row["cost"]) for row in attempts] == [(f"req_{n:08d}", 1_200) for n in range(3)]
     totals = exported(capsys, "--what", "totals", *place)
-    assert {(row["width"], row["requests"], row["cost"]) for row in totals} >= {(3_600, 3, 3_600), (86_400, 3, 3_600)}
+    assert {(row["width"], row["requests"], row["cost"]) for row in totals} == {
+        (width, 3, 3_600) for width in (60, 3_600, 21_600, 86_400)
+    }
     units = exported(capsys, "--what", "units", *place)
-    assert sum(int(str(row["cost"])) for row in units) == 3_600
+    assert sum(row["cost"] for row in units) == 3_600
     assert [row["agreement"] for row in exported(capsys, "--what", "assessments", *place)] == [0.5]
 
 
@@ -226,13 +233,92 @@ def test_parquet_has_the_columns_that_are_told_and_the_rows_of_the_json(
     out, place = tmp_path / "a.parquet", ("--ledger", str(ledger))
     assert run(["export", "--what", what, "--format", "parquet", "--out", str(out), *place]) == 0
     table = parquet.read_table(out)
-    assert table.to_pylist() == exported(capsys, "--what", what, *place)
+    rows = exported(capsys, "--what", what, *place)
+    as_json = [field.name for field in table.schema if field.name in ("messages", "tools")]
+    assert table.to_pylist() == [row | {name: json.dumps(row[name]) for name in as_json} for row in rows] != []
     assert run(["export", "--what", what, "--columns"]) == 0
-    told = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    lines = capsys.readouterr().out.splitlines()
+    told = [line for line in lines if not line.startswith(" ")]
     assert [line.split()[0] for line in told] == table.column_names
+    assert ["cost", "whole", "nano-USD"] in [
+        line.split() for line in lines if line.startswith("  ")
+    ] or what != "requests"
+    moments = {
+        line.split()[0]: line.split(maxsplit=2)[2:] for line in told if line.startswith(("started", "made", "given"))
+    }
+    assert all(unit == ["seconds since 1970"] for unit in moments.values())
     if "cost" in table.column_names:
         field = table.schema.field("cost")
         assert (str(field.type), field.metadata) == ("int64", {b"unit": b"nano-USD"})
+
+
+def test_a_label_whose_text_is_erased_has_none(
+    ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE labels SET prompt = NULL")
+    place, out = ("--ledger", str(ledger)), tmp_path / "labels.parquet"
+    assert {(row["messages"], row["group"]) for row in exported(capsys, "labels", *place)} == {(None, None)}
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert run(["export", "labels", "--format", "parquet", "--out", str(out), *place]) == 0
+    assert parquet.read_table(out)["messages"].to_pylist() == [None, None]
+
+
+MOMENTS: dict[What, Callable[[dict[str, Any]], float]] = {
+    What.REQUESTS: lambda row: row["started"],
+    What.ATTEMPTS: lambda row: NEW_YEAR + int(row["request_id"][-8:]),
+    What.TOTALS: lambda row: row["bucket"] * row["width"],
+    What.UNITS: lambda row: row["day"] * 86_400,
+    What.LABELS: lambda row: row["made"],
+    What.ASSESSMENTS: lambda row: row["made"],
+    What.SIGNALS: lambda row: row["given"],
+    What.RATINGS: lambda row: row["given"],
+}
+
+
+@pytest.mark.parametrize("what", [*What])
+def test_a_span_has_its_first_moment_and_not_its_last(
+    ledger: Path, what: What, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, moment_of = ("--ledger", str(ledger)), MOMENTS[what]
+    whole = exported(capsys, what, *place)
+    moments = sorted(map(moment_of, whole))
+    for at in (*moments, moments[-1] + 1):
+        text = datetime.fromtimestamp(at, UTC).isoformat()
+        assert exported(capsys, what, *place, "--since", text) == [row for row in whole if moment_of(row) >= at]
+        assert exported(capsys, what, *place, "--until", text) == [row for row in whole if moment_of(row) < at]
+
+
+def test_a_carriage_return_begins_no_row() -> None:
+    out = io.StringIO()
+    write_csv([{"a": "x\r=1+1", "b": 1}], out)
+    assert out.getvalue() == 'a,b\n"x\r=1+1",1\n'
+
+
+def test_csv_has_no_cell_that_begins_like_a_formula_and_lines_as_unix_has_them(tmp_path: Path) -> None:
+    starts, out = "=+-@\t\r\n＝＋－＠", io.StringIO()
+    write_csv([{"text": f"{start}1+1"} for start in starts] + [{"text": "1+1"}, {"text": -1}], out)
+    rows = [row["text"] for row in csv.DictReader(io.StringIO(out.getvalue(), newline=""))]
+    assert rows == [*(f"'{start}1+1" for start in starts), "1+1", "-1"]
+    assert out.getvalue().startswith("text\n'=1+1\n")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_file_has_lines_as_unix_has_them_and_words_as_they_were_written(
+    ledger: Path, tmp_path: Path, form: str
+) -> None:
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("UPDATE requests SET caller_id = 'où'")
+    out = tmp_path / "rows"
+    assert run(["export", "--format", form, "--ledger", str(ledger), "--out", str(out)]) == 0
+    assert b"\r" not in out.read_bytes()
+    assert out.read_text(encoding="utf-8").count("où") == 3
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_of_no_rows_nothing_is_written(ledger: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["export", "--format", form, "--ledger", str(ledger), "--until", "2020-01-01"]) == 0
+    assert capsys.readouterr().out == ""
 
 
 def test_parquet_needs_a_file_and_its_library(

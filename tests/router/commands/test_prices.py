@@ -171,7 +171,7 @@ def test_lint_tells_faults_and_oddities_and_exits_by_the_faults(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["lint", "nowhere.yaml"], 1, "cannot be read: FileNotFoundError"),
+        (["lint", "nowhere.yaml"], 1, "cannot be read: no such file or directory"),
         (["import", "--models", "["], 2, "is no regular expression"),
         (["import", "--models", "a{99999999999}"], 2, "is no regular expression"),
         (["import", "--models", "gpt-4o", "--provider", "openai", "--out", "/dev/null/b"], 1, "cannot be written"),

@@ -237,3 +237,13 @@ def test_a_file_that_holds_no_lines_is_refused_once(
     file.write_bytes(content)
     assert run(["score", "--file", str(file)]) == 1
     assert fault in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [(), ("hello", "--verifier"), ("hello", "--weights")])
+def test_what_is_no_file_is_told_and_not_read_without_end(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], in_time: None
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in ((tmp_path / "pipe", "pipe"), (Path("/dev/zero"), "device")):
+        assert run(["score", *(option or ("--file",)), str(path)]) == (3 if "--weights" in option else 1)
+        assert f"cannot be read: it is a {what}, and no file" in capsys.readouterr().err

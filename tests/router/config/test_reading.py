@@ -374,7 +374,7 @@ def test_a_fault_inside_an_alias_is_placed_where_it_is_used(tmp_path: Path) -> N
         ("tandem", b"{}", "1:1: an unknown kind of file"),
         ("latin.yaml", "server: {}\nprices: \xe4".encode("latin-1"), "2:9: not UTF-8"),
         ("utf16.yaml", "server: {}".encode("utf-16"), "1:1: not UTF-8"),
-        ("long.yaml", b"#" * (MAX_BYTES + 1), f"1:1: longer than {MAX_BYTES} bytes"),
+        ("long.yaml", b"#" * (MAX_BYTES + 1), f"1:1: cannot be read: it is over {MAX_BYTES} bytes"),
     ],
 )
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -141,8 +141,9 @@ async def test_a_full_file_gives_way_to_another_and_goes_when_all_of_it_is_writt
         await ledger.open(intent(f"r{number:02d}"))
         if number % 3:
             ledger.settle(record(f"r{number:02d}"))
-    await ledger.rate(rating("nobody's"))
-    assert len(files(path)) == 1
+    async with asyncio.timeout(5):
+        while len(files(path)) > 1:
+            await asyncio.sleep(0.01)
     assert {row["id"] for row in iter_requests(path)} == {f"r{number:02d}" for number in range(60)}
     await ledger.aclose()
     assert sorted(map(str, rows_in(path).values())) == ["None"] * 20 + ["answered"] * 40
@@ -203,7 +204,7 @@ async def test_what_no_line_can_hold_is_a_row_or_refused(path: Path, monkeypatch
     with pytest.raises(Unavailable, match="cannot be written"):
         await ledger.open(replace(intent("c"), model="\ud800"))
     await ledger.open(intent("d"))
-    assert [each.id for each in journalled(path)][-1] == "d"
+    assert "d" in {each.id for each in journalled(path)}
     for name in "abd":
         ledger.settle(record(name))
     await ledger.aclose()

@@ -434,10 +434,10 @@ def test_a_fault_of_the_book_is_placed_where_it_is_or_where_the_book_begins(
 
 
 def test_a_missing_book_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PriceBookError, match="FileNotFoundError"):
+    with pytest.raises(PriceBookError, match="cannot be read: no such file"):
         load(tmp_path / "none.yaml")
 
 
 def test_a_book_without_an_end_is_not_read_to_it() -> None:
-    with pytest.raises(PriceBookError, match="/dev/zero: is over"):
+    with pytest.raises(PriceBookError, match="/dev/zero: cannot be read: it is a device"):
         load(Path("/dev/zero"))

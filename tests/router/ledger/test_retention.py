@@ -13,7 +13,7 @@ from router.ledger.cubes import DAY, Deltas, Facts, interrupted
 from router.ledger.engines.base import Engine
 from router.ledger.engines.opening import engine_of
 from router.ledger.place import LedgerPlace, reading
-from router.ledger.retention import EVERY, Eraser, Retention
+from router.ledger.retention import CLOCK, DOUBTED, EVERY, NEAR, Eraser, Retention, doubt_in
 from router.ledger.rollup import verify
 from router.ledger.spending import UNKNOWN, read_spending
 from router.ledger.writer import LedgerWriter
@@ -26,9 +26,9 @@ NOW = STARTED + 10.0
 
 async def write(place: LedgerPlace, days: int, *, today: float = TODAY) -> None:
     """Write requests of today and the days before."""
-    ledger = LedgerWriter(place, loop=asyncio.get_running_loop())
+    ledger, later = LedgerWriter(place, loop=asyncio.get_running_loop()), int(today - TODAY) * 1_000
     asked = [
-        intent(-day * 86_400_000 + number, Tier.LARGE, started=today - day * DAY + 60.0 * number, user=f"u{day}")
+        intent(later - day * 86_400_000 + number, Tier.LARGE, started=today - day * DAY + 60.0 * number, user=f"u{day}")
         for day in range(days)
         for number in range(2)
     ]
@@ -75,7 +75,9 @@ async def test_rows_go_and_their_sums_stay(place: LedgerPlace) -> None:
             "SELECT width, count(DISTINCT bucket * width / 86400) AS days FROM totals GROUP BY width"
         )}  # fmt: skip
         marks = {
-            row["name"]: float(row["value"]) for row in ledger.rows("SELECT * FROM marks") if row["name"] != "holder"
+            row["name"]: float(row["value"])
+            for row in ledger.rows("SELECT * FROM marks")
+            if row["name"] not in ("holder", *CLOCK)
         }
     assert days == {60: 3, 3_600: 5, 21_600: 5, 86_400: 6}
     assert counts(place, "units") == [5]
@@ -142,11 +144,91 @@ async def test_who_keeps_sums_for_longer_gets_none_back_that_were_erased(place: 
 
 async def test_a_clock_that_jumps_ahead_erases_nothing(place: LedgerPlace) -> None:
     await write(place, 2)
-    clocks = Clocks()
+    for jump in (NEAR, 1_000 * DAY):
+        clocks = Clocks()
+        with erasing(place, Retention(raw=3 * DAY, hours=3 * DAY), clocks) as (eraser, _):
+            clocks.wall += jump
+            assert eraser.step() == 0
+    assert counts(place, "requests") == [4]
+
+
+def erase(place: LedgerPlace, clocks: Clocks) -> int:
+    """Start, look once, and return how many rows were erased."""
     with erasing(place, Retention(raw=3 * DAY, hours=3 * DAY), clocks) as (eraser, _):
-        clocks.wall += 1_000 * DAY
+        return sum(iter(eraser.step, 0))
+
+
+def doubt(place: LedgerPlace) -> str:
+    with reading(place) as ledger:
+        return doubt_in(ledger)
+
+
+@pytest.mark.parametrize("was_looked_at", [True, False])
+async def test_a_clock_that_is_far_ahead_from_the_start_erases_nothing_whatever_is_asked_by_it(
+    place: LedgerPlace, caplog: pytest.LogCaptureFixture, *, was_looked_at: bool
+) -> None:
+    await write(place, 2)
+    clocks = Clocks()
+    if was_looked_at:
+        assert erase(place, clocks) == 0
+    clocks.wall = NOW + 1_000 * DAY
+    assert erase(place, clocks) == 0
+    await write(place, 1, today=TODAY + 1_000 * DAY)  # requests come by that clock, too
+    for _ in range(2):  # a start is no reason to believe it
+        clocks.wall += DOUBTED / 3
+        assert erase(place, clocks) == 0
+    assert caplog.text.count("nothing is erased: the clock says ") == 1
+    assert "believed" in doubt(place)
+    clocks.wall = NOW + DAY
+    assert erase(place, clocks) == 0
+    assert doubt(place) == ""
+    assert counts(place, "requests") == [6]
+
+
+async def test_a_gateway_that_was_off_for_long_erases_when_its_clock_has_said_so_for_days(place: LedgerPlace) -> None:
+    await write(place, 2)
+    clocks = Clocks()
+    clocks.wall = NOW + 1_000 * DAY
+    assert erase(place, clocks) == 0  # what was doubted first, and set since, is forgotten
+    clocks.wall = NOW + 60 * DAY
+    with erasing(place, Retention(raw=3 * DAY), clocks) as (eraser, _):
+        assert eraser.step() == 0
+        clocks.ticks += DOUBTED - EVERY
+        clocks.wall += DOUBTED - EVERY
+        assert eraser.step() == 0
+        assert counts(place, "requests") == [4]
+        clocks.ticks += EVERY
+        clocks.wall += EVERY
+        assert sum(iter(eraser.step, 0)) > 0
+    assert counts(place, "requests") == [0]
+    assert doubt(place) == ""
+
+
+async def test_a_week_without_a_gateway_is_no_reason_to_doubt(place: LedgerPlace) -> None:
+    await write(place, 2)
+    clocks = Clocks()
+    assert erase(place, clocks) == 0
+    clocks.wall = NOW + NEAR
+    assert erase(place, clocks) > 0
+    assert counts(place, "requests") == [0]
+
+
+async def test_a_clock_that_is_set_back_was_ahead_before(place: LedgerPlace) -> None:
+    await write(place, 2)
+    clocks = Clocks()
+    clocks.wall = NOW + NEAR - DAY  # near enough to be believed
+    with erasing(place, Retention(raw=5 * DAY), clocks) as (eraser, _):
+        clocks.wall = NOW
         assert eraser.step() == 0
     assert counts(place, "requests") == [4]
+
+
+async def test_whoever_asks_for_it_now_is_believed(place: LedgerPlace) -> None:
+    await write(place, 2)
+    with closing(engine_of(place)) as engine:
+        eraser = Eraser(engine, Retention(raw=DAY), trusts=True, clock=lambda: NOW + 1_000 * DAY)
+        assert sum(iter(eraser.step, 0)) > 0
+    assert counts(place, "requests") == [0]
 
 
 async def test_what_is_open_stays_and_a_mark_never_goes_back(place: LedgerPlace) -> None:

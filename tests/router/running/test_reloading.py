@@ -6,6 +6,7 @@ Another configuration answers, and no request notices.
 import asyncio
 import gc
 import json
+import os
 import weakref
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -210,6 +211,9 @@ async def test_a_file_that_is_watched_is_read_when_its_content_changes_and_told_
         assert caplog.text.count("is not taken") == 1
         spoil(file, None)
         await asyncio.sleep(0.05)
+        os.mkfifo(file)  # to be opened like a file, it would be waited for
+        await asyncio.sleep(0.05)
+        spoil(file, None)
         house.write(policy={"use": "explicit", "tier": "large"})
         await asyncio.sleep(0.3)
         assert (await house.ask()).headers["x-tandem-tier"] == "large"

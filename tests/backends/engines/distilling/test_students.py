@@ -1,5 +1,6 @@
 """Tests backends/engines/distilling/students.py: who can be fine-tuned, and why others cannot."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def test_what_is_no_model_is_refused_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "torn.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(ModelRefused, match=r"torn\.gguf"):
         open_student(tmp_path / "torn.gguf")
+
+
+def test_a_pipe_and_a_device_are_refused_and_not_waited_for(tmp_path: Path, in_time: None) -> None:
+    os.mkfifo(tmp_path / "pipe.gguf")
+    for path in (tmp_path / "pipe.gguf", Path("/dev/zero")):
+        with pytest.raises(ModelRefused, match=f"{path} is a pipe or a device"):
+            open_student(path)
 
 
 def test_a_folder_without_a_chat_template_is_refused(student: Any, tmp_path: Path) -> None:
