@@ -16,7 +16,7 @@
 No I/O happens here.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from types import TracebackType
 from typing import ClassVar, NoReturn, Protocol
 
@@ -276,10 +276,10 @@ class Chunks(AsyncGenerator[bytes, None]):
         raise error.with_traceback(tb)
 
 
-async def pour(chunks: AsyncGenerator[bytes, None], sink: Sink) -> None:
+def pour(chunks: AsyncGenerator[bytes, None], sink: Sink) -> Awaitable[None]:
     """Give a sink all that follows, in the chunks' own way where they have one; see `Chunks.pour`."""
     own = getattr(chunks, "pour", None)  # a plain generator has none
-    await (Chunks.pour(chunks, sink) if own is None else own(sink))  # type: ignore[arg-type]  # needs iteration alone
+    return Chunks.pour(chunks, sink) if own is None else own(sink)  # type: ignore[arg-type]  # iterates
 
 
 class Reply(Struct, frozen=True):

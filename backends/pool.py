@@ -47,6 +47,7 @@ KEEP_IDLE: Final = 60.0
 
 _SUCCESS: Final = 200
 _REDIRECT: Final = 300
+_NO_HEADERS: Final[dict[bytes, bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Exchange(Chunks):
         "begun",
         "complete",
         "deadline",
+        "ends_by_close",
         "error",
         "headers",
         "limit",
@@ -96,7 +98,7 @@ class Exchange(Chunks):
         self._sink: Sink | None = None
         self._is_full = False
         self._trouble: Exception | None = None
-        self.begun = self.complete = False
+        self.begun = self.complete = self.ends_by_close = False
         self.error: BackendError | None = None
         self.headers: dict[bytes, bytes] = {}
         self.status = 0
@@ -130,12 +132,13 @@ class Exchange(Chunks):
                     await sink.drain()
                     self._is_full = False
                 else:
-                    await self.arrival()
+                    self._waiter = self._loop.create_future()  # as in `arrival`, without one more coroutine
+                    await self._waiter
         except BaseException:
             self._abandon()
             raise
         finally:
-            self._sink = None
+            self._sink = self._waiter = None
 
     def _is_poured(self, sink: Sink) -> bool:
         """Give what is here; tells whether it was the end."""
@@ -313,7 +316,7 @@ class Connection(asyncio.Protocol):
         """Take an answer without a stated length for whole; everything else is judged when the connection is lost."""
         self._pool.forget(self)
         exchange = self._exchange
-        if exchange is not None and exchange.status >= _SUCCESS and exchange.error is None and _ends_by_close(exchange):
+        if exchange is not None and exchange.status >= _SUCCESS and exchange.error is None and exchange.ends_by_close:
             self._exchange = None
             exchange.finish()
 
@@ -358,9 +361,11 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None:
             exchange.status = status = self._parser.get_status_code()
+            headers = exchange.headers
+            exchange.ends_by_close = b"content-length" not in headers and b"transfer-encoding" not in headers
             if status >= _REDIRECT:
                 exchange.whole = True
-            if self._silent > MAX_HEAD and sum(map(len, exchange.headers.values())) > MAX_HEAD:
+            if self._silent > MAX_HEAD and sum(map(len, headers.values())) > MAX_HEAD:
                 raise ValueError(f"head is longer than {MAX_HEAD} bytes")
 
     def on_body(self, piece: bytes) -> None:
@@ -383,10 +388,6 @@ class Connection(asyncio.Protocol):
 
 def _broken(exchange: Exchange, message: str) -> BackendError:
     return StreamBroken(message) if exchange.begun else Broken(message, status=exchange.status or None)
-
-
-def _ends_by_close(exchange: Exchange) -> bool:
-    return b"content-length" not in exchange.headers and b"transfer-encoding" not in exchange.headers
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -474,12 +475,15 @@ class Pool:
             if connection.idle_since < monotonic() - KEEP_IDLE:  # nobody sweeps while nothing is in flight
                 connection.abort()
                 continue
-            exchange = await self._exchange(connection, message, deadline=deadline, whole=whole)
+            exchange = self._begin(connection, message, deadline=deadline, whole=whole)
+            await exchange.arrival()
             if type(exchange.error) is not ConnectFailed:
                 return _answer(exchange)
             break
         connection = await self._connect(deadline)
-        return _answer(await self._exchange(connection, message, deadline=deadline, whole=whole))
+        exchange = self._begin(connection, message, deadline=deadline, whole=whole)
+        await exchange.arrival()
+        return _answer(exchange)
 
     async def aclose(self) -> None:
         """Close all connections; what was in flight breaks."""
@@ -535,12 +539,11 @@ class Pool:
             raise ConnectFailed("connection closed as soon as it was opened")
         return connection
 
-    async def _exchange(self, connection: Connection, message: bytes, *, deadline: float, whole: bool) -> Exchange:
+    def _begin(self, connection: Connection, message: bytes, *, deadline: float, whole: bool) -> Exchange:
         exchange = connection.start(message, deadline=deadline, whole=whole)
         self.in_flight.add(exchange)
         if self._sweeper is None:
             self._sweeper = connection.loop.call_later(TICK, self._sweep)
-        await exchange.arrival()
         return exchange
 
     def _sweep(self) -> None:
@@ -558,5 +561,6 @@ class Pool:
 def _answer(exchange: Exchange) -> Answer:
     if exchange.error is not None and (exchange.whole or not exchange.begun):
         raise exchange.error
-    media_type = exchange.headers.get(b"content-type", b"").decode("latin-1")
-    return Answer(exchange.status, exchange.headers, media_type, exchange)
+    headers, exchange.headers = exchange.headers, _NO_HEADERS  # a body may come for minutes
+    media_type = headers.get(b"content-type", b"").decode("latin-1")
+    return Answer(exchange.status, headers, media_type, exchange)

@@ -8,6 +8,7 @@ Source: WHATWG HTML, section 9.2 "Server-sent events"; OpenAI API reference, "Ch
 """
 
 import re
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -29,6 +30,9 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 # An index other than 0 may be that of a choice which was not seen until now.
 _TOLD: Final = re.compile(rb'"(?:finish_reason|usage)"(?![ \t]*:[ \t]*null)|"index"(?![ \t]*:[ \t]*0)')
 _DONE: Final = b"[DONE]"
+
+_NO_CHOICE: Final = frozenset[int]()
+_FIRST_CHOICE: Final = frozenset((0,))
 
 _EMPTY: Final = msgspec.Raw(b'""')
 _NO_TEXT: Final = (NOTHING, _EMPTY)
@@ -132,8 +136,8 @@ class StreamReader:
     def __init__(self, *, strip_usage: bool) -> None:
         self._strip_usage = strip_usage
         self._held = bytearray()
-        self._seen: set[int] = set()
-        self._finished: set[int] = set()
+        self._seen: AbstractSet[int] = _NO_CHOICE
+        self._finished: AbstractSet[int] = _NO_CHOICE
         self._done = False
         self._tier = NOTHING
         self.usage: Usage | None = None
@@ -215,9 +219,9 @@ class StreamReader:
         if chunk.usage != NOTHING:
             self.usage, self.contradicts = _told_usage(chunk.usage, chunk.model, self._tier)
         for choice in chunk.choices or ():
-            self._seen.add(choice.index)
+            self._seen = _with(self._seen, choice.index)
             if choice.finish_reason is not None:
-                self._finished.add(choice.index)
+                self._finished = _with(self._finished, choice.index)
                 self.reason = reason_of(choice.finish_reason)
             if not self.has_content:
                 self.has_content = _says_something(choice)
@@ -228,6 +232,17 @@ class StreamReader:
             self._tier = msgspec.Raw(bytes(told))  # of its own, since a view would hold the whole chunk
             if self.usage is not None:
                 self.usage = replace(self.usage, service_tier=tier_of(told))
+
+
+def _with(choices: AbstractSet[int], index: int) -> AbstractSet[int]:
+    """Return choices with one more; nearly all streams have one alone, and share the set of it."""
+    if index in choices:
+        return choices
+    if not index and not choices:
+        return _FIRST_CHOICE
+    more = choices if isinstance(choices, set) else set(choices)
+    more.add(index)
+    return more
 
 
 def is_answer(body: bytes) -> bool:

@@ -26,6 +26,7 @@ from router.base import GatewayError, Unavailable
 from router.config.models import Config
 from router.dashboard.base import BackendHealth, DashboardView
 from router.dashboard.pages import dashboard_routes
+from router.endpoints.at_once import AtOnce, WholeAnswer
 from router.endpoints.chat import ChatCompletions, Scope, Send, send_error
 from router.endpoints.completions import read_completion
 from router.endpoints.decisions import Decisions
@@ -47,6 +48,7 @@ from router.endpoints.storing import Storing
 from router.endpoints.translated import Translated
 from router.endpoints.wire import Receive, caller_id, read_chat
 from router.gateway import Gateway, open_gateway
+from router.guards.overload import Overload
 from router.guards.password import Password
 from router.guards.priorities import Priorities
 from router.metrics.event_loop import LoopMonitor
@@ -120,6 +122,7 @@ class Opened:
             results=Counter[str](),
         )
         self.chat = _traced(keyed(chat), gateway.spans)
+        self.at_once = AtOnce(chat, CHAT if gateway.spans is None else "")  # a refusal has its span, too
         self.rest = _traced(keyed(Identified(rest)), gateway.spans)
         results = keyed.keywords["results"]
         gateway.metrics.watch("tandem_idempotent_requests", "Requests with idempotency keys", "result", results)
@@ -225,6 +228,10 @@ class Tandem:
                 await _send_error(scope, send, wire_error(error))
         finally:
             opened.leave()
+
+    def at_once(self, scope: Scope) -> WholeAnswer | None:
+        """Answer what needs no task; None where that is `__call__`'s to do."""
+        return None if self._opened is None else self._opened.at_once(scope)
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncGenerator[None, None]:
@@ -352,7 +359,7 @@ def _routes(gateway: Gateway, chat: ChatCompletions, ops: Ops) -> list[Route]:
     feedback = Feedback(gateway.pipeline.books.ledger, gateway.keys, gateway.metrics)
     models = Models(gateway.names, gateway.keys)
     read = partial(read_embedding, names=gateway.names)
-    embeddings = replace(chat, pipeline=gateway.embeddings or gateway.pipeline, read=read)
+    embeddings = replace(chat, pipeline=gateway.embeddings or gateway.pipeline, read=read, overload=Overload())
     completions = replace(chat, read=partial(read_completion, names=gateway.names))
     view = DashboardView(
         ledger=gateway.ledger_place,

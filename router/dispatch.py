@@ -63,7 +63,7 @@ async def begin(
             failed(route, error)
             if not isinstance(error, BackendError) or isinstance(error, Rejected):
                 raise
-            causes.append(error)
+            causes.append(error.with_traceback(None))  # whose frames hold this list
             if not leads_on(error):
                 break
     raise RoutesFailed(tuple(causes)) from causes[-1]

@@ -8,15 +8,22 @@ would meet a reset, and the refusal would be gone.
 
 import asyncio
 import re
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterable, MutableMapping
+from functools import partial
+from sys import intern
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
+from router.endpoints.at_once import WholeAnswer
 from router.endpoints.errors import plain_error
-from router.endpoints.wire import LEFT, SINK, WHOLE
+from router.endpoints.wire import LEFT, RELEASE, SINK, WHOLE
 
 HEAD_WITHIN = 5.0  # seconds for a head, from its first byte or from the connection on
 MAX_HEADERS = 100
@@ -31,10 +38,60 @@ LINGER_LEAST = 4 * 1024  # bytes between them: who only drips has had the time t
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~-]*|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _HIDDEN = re.compile(rb"^[^?]*%(?:2[ef]|5c|00)", re.IGNORECASE)
 _BODILESS = frozenset((204, 304))
+_EMPTY: deque[Any] = deque()  # of requests that wait, for all connections where none does
 
 
 class _HeadTooLargeError(Exception):
     """Stops the parser; the answer was already sent."""
+
+
+class _Signal(asyncio.Event):
+    """An event that is small: asyncio's own holds a queue of 600 bytes for those who wait before anybody does."""
+
+    __slots__ = ("_is_set", "_waiting")
+
+    def __init__(self, *, is_set: bool = False) -> None:
+        self._is_set = is_set
+        self._waiting: tuple[asyncio.Future[None], ...] = ()
+
+    def is_set(self) -> bool:
+        """Tell whether nobody has to wait."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Let all who wait go on."""
+        self._is_set = True
+        waiting, self._waiting = self._waiting, ()
+        for each in waiting:
+            if not each.done():
+                each.set_result(None)
+
+    def clear(self) -> None:
+        """Let those wait who come from now on."""
+        self._is_set = False
+
+    async def wait(self) -> Literal[True]:
+        """Return as soon as it is set."""
+        if not self._is_set:
+            told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting = (*self._waiting, told)
+            await told
+        return True
+
+
+class _Flow(FlowControl):
+    """Who takes bytes now: uvicorn's, with a small event."""
+
+    __slots__ = ("_is_writable_event", "_transport", "read_paused", "write_paused")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+        self._is_writable_event = _Signal(is_set=True)
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Cycle(RequestResponseCycle):
@@ -45,6 +102,7 @@ class _Cycle(RequestResponseCycle):
     """
 
     _held = b""
+    is_head = False  # nothing but the head of the answer is wanted
 
     async def send(self, message: MutableMapping[str, Any]) -> None:  # type: ignore[override]  # wider than uvicorn's
         """Take one message of the application; returns when the caller can take more."""
@@ -62,6 +120,12 @@ class _Cycle(RequestResponseCycle):
             self._begin(message["status"], message.get("headers", ()))
         else:
             raise RuntimeError(f"{message['type']} has no place here")
+
+    def tell(self, answer: WholeAnswer) -> None:
+        """Take a whole answer."""
+        self._begin(answer.status, (*answer.headers, (b"content-length", b"%d" % len(answer.body))))
+        self._write(self._framed(answer.body, is_last=True), is_last=True)
+        self.on_response = _nothing
 
     def write(self, data: bytes) -> bool:
         """Take the next piece of a body that has begun; see `backends.base.Sink`."""
@@ -109,7 +173,7 @@ class _Cycle(RequestResponseCycle):
         return False
 
     def _framed(self, body: bytes, *, is_last: bool) -> bytes:
-        if self.scope["method"] == "HEAD":
+        if self.is_head:
             return b""
         if self.chunked_encoding:
             framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
@@ -126,6 +190,7 @@ class _Cycle(RequestResponseCycle):
         if data:
             self.transport.write(data)
         if is_last:
+            self.scope.get("extensions", {}).clear()  # else the two would keep each other until they are collected
             self.response_complete = True
             self.message_event.set()
             if not (self.keep_alive or self.more_body):
@@ -134,32 +199,87 @@ class _Cycle(RequestResponseCycle):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
 
-    _head = 0
-    _linger_timer: asyncio.TimerHandle | None = None  # there while what comes is dropped
-    _has_ended = False  # nothing more is said here
-    _dropped = _seen = 0
+    Its names have slots, also those that uvicorn sets: a dictionary of so many takes 1.6 KB for each connection.
+
+    Args:
+        config, server_state, app_state: uvicorn's.
+        at_once: answers a whole request that needs no task; returns None for any other.
+        connected: called with each connection.
+    """
+
+    __slots__ = (
+        "_at_once",
+        "_awaits_head",
+        "_connected",
+        "_dropped",
+        "_has_ended",
+        "_head",
+        "_head_timer",
+        "_idle_since",
+        "_idle_timer",
+        "_left",
+        "_linger_timer",
+        "_seen",
+        "_unbegun",
+        "client",
+        "cycle",
+        "expect_100_continue",
+        "flow",
+        "headers",
+        "parser",
+        "pipeline",
+        "scheme",
+        "scope",
+        "server",
+        "transport",
+        "url",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        at_once: Callable[[Any], WholeAnswer | None] = lambda _scope: None,
+        connected: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._at_once, self._connected = at_once, connected
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Take note of a caller."""
-        super().connection_made(transport)
+        """Take note of a caller; their address and ours are nobody's business here, and take half a kilobyte."""
+        self.connections.add(self)
+        self.transport, self.flow, self.scheme = transport, _Flow(transport), "http"
+        self.pipeline = _EMPTY
+        self._linger_timer: asyncio.TimerHandle | None = None  # there while what comes is dropped
+        self._has_ended = False  # nothing more is said here
+        self._head = self._dropped = self._seen = 0
         self._left: asyncio.Future[None] = self.loop.create_future()
         self._idle_timer: asyncio.TimerHandle | None = None
         self._awaits_head = True
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_WITHIN, self.transport.close)
+        self._unbegun: _Cycle | None = None  # a request of which more may be among the same bytes
+        self._connected()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that began must end in time."""
         self._unset_keepalive_if_required()
         if self._linger_timer is not None and self._drops(data):
             return
+        if self.parser is None:
+            self.parser = _parser_of(self)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as asked:
             self._ignore_upgrade(data[asked.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("")
+        if self._unbegun is not None:
+            self._start()
         if self._awaits_head:
             if self._head_timer is None:
                 self._head_timer = self.loop.call_later(HEAD_WITHIN, self.transport.close)
@@ -243,7 +363,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("")
             return
         kept = b"".join([b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"])
-        self.parser = httptools.HttpRequestParser(self)
+        self.parser = _parser_of(self)
         self.data_received(b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, kept) + rest)
 
     def on_headers_complete(self) -> None:
@@ -276,18 +396,33 @@ class BoundedProtocol(HttpToolsProtocol):
                 access_logger=self.access_logger,
                 access_log=False,
                 default_headers=self.server_state.default_headers,
-                message_event=asyncio.Event(),
+                message_event=_Signal(),
                 expect_100_continue=self.expect_100_continue,
                 keep_alive=version != "1.0" and self.parser.should_keep_alive(),
                 on_response=self.on_response_complete,
             ),
         )
+        self.cycle.is_head = self.scope["method"] == "HEAD"
         self.scope["extensions"][SINK] = {"sink": self.cycle}
+        release = partial(self._release, self.scope)  # type: ignore[arg-type]  # a dictionary, whatever its type says
+        self.scope["extensions"][RELEASE] = {"release": release}
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            self._unbegun = self.cycle
         else:
             self.flow.pause_reading()
+            if self.pipeline is _EMPTY:
+                self.pipeline = deque()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _release(self, scope: MutableMapping[str, Any]) -> None:
+        """Let go of a request's head, but for its id, and of the parser where nothing has begun behind the request."""
+        kept = tuple([header for header in scope["headers"] if header[0] == b"x-request-id"])
+        path, version = intern(scope["path"]), intern(scope["http_version"])  # thousands share them
+        scope.clear()
+        scope.update(type="http", path=path, http_version=version, headers=kept)
+        if scope is self.scope and not self.cycle.more_body:
+            self.headers, self.url = [], b""
+            self.parser = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say that the caller left."""
@@ -295,6 +430,9 @@ class BoundedProtocol(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        if self.cycle is not None:
+            for name in (SINK, RELEASE):  # whose task may not have begun, so that it is to find the others
+                self.cycle.scope.get("extensions", {}).pop(name, None)
         if not self._left.done():
             self._left.set_result(None)
 
@@ -317,6 +455,20 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope["extensions"][WHOLE] = {}
         if not self.pipeline:
             self.flow.resume_reading()
+        if self._unbegun is not None:
+            self._start()
+
+    def _start(self) -> None:
+        """Answer a request at once, or start the task that will."""
+        cycle, self._unbegun = self._unbegun, None
+        if cycle is None or self.transport.is_closing():
+            return
+        waits = cycle.more_body or self.flow.write_paused  # who does not read what was said before is told no more yet
+        answer = None if waits else self._at_once(cycle.scope)
+        if answer is None:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            cycle.tell(answer)
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -349,3 +501,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._linger(ends=True)
+
+
+def _parser_of(protocol: BoundedProtocol) -> httptools.HttpRequestParser:
+    """Return a parser that begins with a request; it reads on behind one that asks to close, as uvicorn's does."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from backends.base import BackendError, Sink, StreamBroken, Usage, pour
 from backends.sse import StreamReader, read_reply
@@ -74,7 +74,10 @@ class Relay(Struct, frozen=True):
         Raises:
             BackendError: the reply broke; what was yielded before has gone out.
         """
-        return self._events(begun) if self.account.request.stream else self._whole(begun)
+        if not self.account.request.stream:
+            return self._whole(begun)
+        self.account.outline()
+        return self._events(begun.first, structs.replace(begun, first=b""))  # which would be held to the end
 
     async def _whole(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield an unstreamed answer; its cost is noted before, since it goes into the headers."""
@@ -101,7 +104,7 @@ class Relay(Struct, frozen=True):
         finally:
             self.account.close(outcome, status=status, error=error)
 
-    async def _events(self, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
+    async def _events(self, first: bytes, begun: Begun) -> AsyncGenerator[bytes, Sink | None]:
         """Yield a stream's events as they come; it must end with finish reasons and `[DONE]`."""
         reader = StreamReader(strip_usage=not self.account.request.wants_usage)
         is_kept = self.keep is not None or self.witness is not None
@@ -113,12 +116,13 @@ class Relay(Struct, frozen=True):
         outcome, error = Outcome.HUNG_UP, ""
         try:
             async with aclosing(begun.reply.chunks) as following:
-                data = feed(begun.first)
-                while not data:  # the first bytes need not be a whole event
-                    data = feed(await anext(following))
+                first = feed(first)
+                while not first:  # the first bytes need not be a whole event
+                    first = feed(await anext(following))
                 self.account.first_byte()
-                gathered.add(data)
-                sink = yield data
+                gathered.add(first)
+                sink = yield first
+                first = b""
                 if sink is None:
                     async for chunk in following:
                         data = feed(chunk)
@@ -135,8 +139,12 @@ class Relay(Struct, frozen=True):
                 yield rest
             outcome = Outcome.ANSWERED
             body = gathered.body() if is_kept else None
-            is_plain = self.keep is not None and body is not None and _NEVER_KEPT.search(body) is None
-            self._hand_on(begun, body, reader.usage, is_plain=is_plain)
+            self._hand_on(
+                begun,
+                body,
+                reader.usage,
+                is_plain=self.keep is not None and body is not None and _NEVER_KEPT.search(body) is None,
+            )
         except StopAsyncIteration:
             outcome, error = Outcome.BROKEN, StreamBroken.__name__
             raise StreamBroken("the stream ended before its first event") from None

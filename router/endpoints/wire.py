@@ -33,8 +33,14 @@ LEFT = "tandem.left"
 WHOLE = "tandem.whole"
 """Another one: it is there when the whole body is, so that nothing needs to be waited for."""
 
+ADMITTED = "tandem.admitted"
+"""And another: this request was let in already, into the `crowd` that has to be told of its end."""
+
 SINK = "tandem.sink"
 """And another: `sink` takes the rest of a streamed body, once its first piece is sent."""
+
+RELEASE = "tandem.release"
+"""And another: `release` lets go of the request's head, once nobody will read it any more."""
 
 MAX_MESSAGES = 2_048
 BODY_WITHIN = 10.0  # seconds from the head on

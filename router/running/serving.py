@@ -10,15 +10,18 @@ import logging
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Final, Literal, Protocol
+from functools import partial
+from typing import Final, Literal, Protocol, cast
 
 import uvicorn
 from uvicorn.server import HANDLED_SIGNALS, ServerState
 
 from router.base import STOPPED
+from router.endpoints.at_once import WholeAnswer
 from router.endpoints.chat import Scope, Send
 from router.endpoints.wire import Receive
 from router.listener import BoundedProtocol
+from router.running.waiting_connections import WaitingConnections
 
 KEEP_ALIVE: Final = 75  # seconds that an idle connection is kept
 LINGER: Final = 0.1  # seconds at the end in which a caller's next request on its connection is still answered
@@ -36,6 +39,10 @@ class Application(Protocol):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or live through one lifespan."""
+        ...
+
+    def at_once(self, scope: Scope) -> WholeAnswer | None:
+        """Answer a whole request that needs no task; None where that is the other's to do."""
         ...
 
 
@@ -60,7 +67,9 @@ class Server(uvicorn.Server):
         begun: Callable[[], None] = lambda: None,
         alongside: Callable[[], AbstractAsyncContextManager[object]] = contextlib.nullcontext,
     ) -> None:
-        super().__init__(options_of(application, lifespan="on", host=host, port=port))
+        self._waiting = WaitingConnections()
+        make = partial(BoundedProtocol, at_once=application.at_once, connected=self._waiting.look)
+        super().__init__(options_of(application, lifespan="on", host=host, port=port, make=make))
         self._application, self._drain, self._begun = application, drain, begun
         self._alongside, self._beside = alongside, contextlib.AsyncExitStack()
         self._linger = LINGER
@@ -84,6 +93,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the application, then listen."""
         await super().startup(sockets)
+        self._waiting.open(self.servers, self._protocol)
         try:
             await self._beside.enter_async_context(self._alongside())
         except OSError:
@@ -96,6 +106,7 @@ class Server(uvicorn.Server):
         clock = asyncio.get_running_loop().time
         begun, drain = clock(), self._drain()
         await self._beside.aclose()
+        self._waiting.close()
         await asyncio.sleep(0)  # what has connected already is taken
         for server in self.servers:
             server.close()
@@ -112,6 +123,11 @@ class Server(uvicorn.Server):
                     connection.shutdown()  # an idle one ends at once, another one with its answer
         await self._cut()
         await self.lifespan.shutdown()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn calls it
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def _cut(self) -> None:
         running = tuple(self.server_state.tasks)
@@ -140,14 +156,23 @@ Serves = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def options_of(
-    application: Serves, *, lifespan: Literal["on", "off"], host: str = "127.0.0.1", port: int = 0
+    application: Serves,
+    *,
+    lifespan: Literal["on", "off"],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    make: Callable[..., asyncio.Protocol] = BoundedProtocol,
 ) -> uvicorn.Config:
-    """Return how we listen, whatever is served."""
+    """Return how we listen, whatever is served.
+
+    Args:
+        make: makes what serves one connection.
+    """
     return uvicorn.Config(
         application,
         host=host,
         port=port,
-        http=BoundedProtocol,
+        http=cast("type[asyncio.Protocol]", make),  # which is only called
         loop="uvloop",
         ws="none",
         log_config=None,

@@ -10,10 +10,11 @@ import pytest
 from msgspec import Raw, structs
 
 from backends.base import Usage
-from classifier.base import Prompt, Score
+from classifier.base import Prompt, Score, Turn
 from router.account import Account, Books, Taken, attempt_of
-from router.base import Assignment, Attempt, Decision, Intent, Outcome, Price, Record, Request, Tier
+from router.base import Assignment, Attempt, Decision, Intent, Needs, Outcome, Price, Record, Request, Tier
 from router.guards.limits.base import Admitted, Allowance, Use
+from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.routes import Route
 from tests.router.scripted import ScriptedBackend
@@ -137,6 +138,30 @@ async def test_what_was_held_is_given_back_once_with_what_it_cost(handed: Handed
         account.close(Outcome.ANSWERED, status=200)
     use = account._taken.admitted.use
     assert (use.spent, use.reserved, use.in_flight) == (111_007, 0, 0)
+
+
+@pytest.mark.parametrize("media", [0, 2])
+async def test_what_is_outlined_holds_no_text_and_is_estimated_and_learnt_from_as_before(
+    handed: Handed, media: int
+) -> None:
+    promise = Raw(b'{"type":"json_object"}')
+    asked = {"messages": Raw(b'[{"role":"user","content":"' + b"word " * 200 + b'"}]'), "response_format": promise}
+    prompt, found = Prompt((Turn("user", "word " * 200),)), []
+    for is_outlined in (False, True):
+        account, estimates = opened(handed), UsageEstimates()
+        await account.opened
+        account._books = structs.replace(account._books, estimates=estimates)
+        account.request = structs.replace(account.request, fields=asked, prompt=prompt, needs=Needs(media=media))
+        if is_outlined:
+            account.outline()
+            assert (account.request.prompt.turns, dict(account.request.fields)) == ((), {"response_format": promise})
+        account.cut("hedge_loser", ROUTE, "mini:2", output=3)
+        untold = account.served(ROUTE, "mini:1", None, came=900)
+        account.served(ROUTE, "mini:1", Usage(70, 0, 5), came=900)
+        learnt = estimates.ratio_of("small", "prompt")
+        found.append((account._attempts, untold.usage, None if learnt is None else learnt.value))
+    assert found[0] == found[1]
+    assert (found[0][2] is None) is bool(media)
 
 
 @pytest.mark.parametrize(

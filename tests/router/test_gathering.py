@@ -31,14 +31,23 @@ def test_what_nobody_wants_is_counted_and_takes_no_room() -> None:
     assert (gathered.body(), gathered.length, room.left) == (None, len(DATA), TO_KEEP)
 
 
-def test_one_that_is_too_long_is_let_go_and_its_room_with_it() -> None:
+def test_room_is_taken_only_for_what_the_events_of_a_stream_do_not_share() -> None:
     room = Room(TO_KEEP)
     gathered = Gathered(room, wanted=True)
-    while gathered.length <= LONGEST:
-        assert gathered.body() is not None
-        gathered.add(DATA)
-    for _ in range(5):  # it is looked at every few kilobytes
-        gathered.add(DATA)
+    for number in range(400):
+        gathered.add(EVENTS[0].replace(b"hel", b"%d" % number))
+    assert gathered.length > 40_000
+    assert TO_KEEP - 8_000 < room.left < TO_KEEP - 1_000
+
+
+@pytest.mark.parametrize("data", [DATA, EVENTS[0] * 100])
+def test_one_that_is_too_long_is_let_go_and_its_room_with_it(data: bytes) -> None:
+    room = Room(TO_KEEP)
+    gathered = Gathered(room, wanted=True)
+    while gathered.length + len(data) <= LONGEST:
+        gathered.add(data)
+    assert gathered.body() is not None
+    gathered.add(data)
     assert gathered.body() is None
     assert room.left == TO_KEEP
 

@@ -1,7 +1,10 @@
 """router/listener.py: what is refused before the application sees it, on raw sockets."""
 
 import asyncio
+import gc
 import logging
+import tracemalloc
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -10,6 +13,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from router.endpoints.at_once import WholeAnswer
+from router.endpoints.chat import Scope, Send
+from router.endpoints.wire import SINK, Receive
 from router.listener import BoundedProtocol
 from tests.router.conftest import Served
 from tests.router.scripted import EVENTS
@@ -212,6 +218,58 @@ async def test_a_caller_who_reads_slowly_gets_the_whole_stream(serve_house: Serv
     assert [row["outcome"] for row in house.rows()] == ["answered"]
 
 
+@pytest.mark.parametrize("begun", [0, 40, len(_WHOLE)])
+async def test_a_connection_goes_on_behind_a_stream_whatever_of_the_next_request_came_meanwhile(
+    begun: int, serve_house: Served
+) -> None:
+    body = _BODY.replace(b"{", b'{"stream":true,', 1)
+    async with serve_house() as house:
+        house.mini.events = (EVENTS[0], 0.2, *EVENTS[1:])
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                writer.write(_HEAD + b"content-length: %d\r\n\r\n" % len(body) + body + _WHOLE[: begun // 2])
+                await reader.readuntil(EVENTS[0])
+                writer.write(_WHOLE[begun // 2 : begun])
+                assert b"[DONE]" in await reader.readuntil(b"\r\n0\r\n\r\n")
+                writer.write(_WHOLE[begun:])
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+                await reader.readuntil(b'"cached_tokens":2}}}')
+        writer.close()
+    assert [row["outcome"] for row in house.rows()] == ["answered"] * 4
+
+
+async def test_a_stream_that_fails_before_it_begins_is_told_under_its_callers_id(serve_house: Served) -> None:
+    body = _BODY.replace(b"{", b'{"stream":true,', 1)
+    async with serve_house() as house:
+        house.mini.failures = [ValueError("a fault of ours")]  # type: ignore[list-item]  # which no backend should raise
+        head = _HEAD + b"x-request-id: mine\r\n"
+        answer = await raw(house.client.base_url.port or 0, head + b"content-length: %d\r\n\r\n" % len(body) + body)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"x-request-id: mine\r\n" in answer
+
+
+async def test_a_stream_that_runs_holds_nothing_of_its_head_or_of_what_was_asked(serve_house: Served) -> None:
+    body = _BODY.replace(b"{", b'{"stream":true,', 1).replace(b"hi", b"hi " * 100_000)
+    head = _HEAD + b"x-request-id: mine\r\nx-long: " + b"y" * 20_000 + b"\r\n"
+    async with serve_house() as house:
+        house.mini.events, house.mini.hangs = EVENTS[:1], True
+        gc.collect()
+        tracemalloc.start()
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.client.base_url.port or 0)
+            writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+            async with asyncio.timeout(5):
+                answer = await reader.readuntil(EVENTS[0])
+            await asyncio.sleep(0.05)
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        writer.close()
+    assert b"x-request-id: mine\r\n" in answer
+    assert held < 2 * len(body)  # the scripted backend itself holds the call that it answers
+
+
 async def test_a_connection_ends_when_it_was_idle_for_long_and_not_before() -> None:
     async def application(_scope: object, _receive: object, send: Callable[[object], Awaitable[None]]) -> None:
         await asyncio.sleep(0.3)  # longer than a connection may be idle, which this one is not
@@ -229,6 +287,49 @@ async def test_a_connection_ends_when_it_was_idle_for_long_and_not_before() -> N
     assert 0.15 < clock() - began < 1
 
 
+async def test_an_answered_request_leaves_nothing_to_the_collector() -> None:
+    kept: list[weakref.ref[object]] = []
+
+    async def application(scope: Scope, _receive: Receive, send: Send) -> None:
+        kept.append(weakref.ref(scope["extensions"][SINK]["sink"]))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    gc.collect()
+    gc.disable()
+    try:
+        async with _serving(application) as (reader, writer):
+            for _ in range(3):
+                writer.write(_GET)
+                assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200 ")
+                await asyncio.sleep(0)
+            assert [each() is None for each in kept] == [True, True, False]  # the last one is the connection's latest
+    finally:
+        gc.enable()
+
+
+async def test_who_does_not_read_what_is_told_at_once_is_told_no_more_of_it() -> None:
+    told = 0
+    body = bytes(100_000)
+
+    def at_once(_scope: object) -> WholeAnswer:
+        nonlocal told
+        told += 1
+        return WholeAnswer(200, (), body)
+
+    async def application(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+
+    async with _serving(application, at_once=at_once) as (reader, writer):
+        writer.write(_GET * 200)
+        await asyncio.sleep(0.05)
+        assert 0 < told < 150
+        for _ in range(200):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            await reader.readexactly(len(body))
+
+
 async def _answer_of(application: object) -> bytes:
     """Return all that a request to this application brings back, until the connection closes."""
     async with _serving(application) as (reader, writer):
@@ -238,7 +339,7 @@ async def _answer_of(application: object) -> bytes:
 
 @asynccontextmanager
 async def _serving(
-    application: object, *, keep_alive: float = 5
+    application: object, *, keep_alive: float = 5, at_once: Callable[[object], WholeAnswer | None] = lambda _scope: None
 ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
     """Serve an application as long as the block runs; gives a connection to it."""
     loop = asyncio.get_running_loop()
@@ -246,7 +347,9 @@ async def _serving(
     config.timeout_keep_alive = keep_alive  # type: ignore[assignment]  # whole seconds would be long for a test
     config.load()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    server = await loop.create_server(lambda: BoundedProtocol(config, ServerState(), {}), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: BoundedProtocol(config, ServerState(), {}, at_once=at_once), "127.0.0.1", 0
+    )
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         try:

@@ -116,6 +116,15 @@ async def test_a_stream_and_a_whole_answer_of_one_request_cost_the_same(open_hou
     assert first["cost"]
 
 
+async def test_a_refusal_holds_no_frames_which_would_hold_it(open_house: OpenHouse) -> None:
+    failures = [ConnectFailed("away"), ConnectFailed("away")]
+    async with open_house() as house:
+        house.large.failures.append(failures[0])
+        house.mini.failures.append(failures[1])
+        await house.client.post("/v1/chat/completions", json=chat())
+    assert [each.__traceback__ for each in failures] == [None, None]
+
+
 async def test_stream_options_of_the_caller_are_kept_when_usage_is_added(open_house: OpenHouse) -> None:
     async with open_house() as house:
         await house.client.post(

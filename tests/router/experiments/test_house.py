@@ -143,6 +143,9 @@ async def test_arms_share_what_may_be_called_in_a_minute(open_house: OpenHouse, 
     async with open_house(learning=learning, policy={"use": "threshold", "threshold": 1.0}) as house:
         for user in range(20):
             await ask(house, f"u{user}")
+            async with asyncio.timeout(5):  # one after the other: only a few are made at once
+                while len(compared(house)) < min(user + 1, 5):
+                    await asyncio.sleep(0.01)
         said = (await house.client.get("/metrics")).text
     assert 'tandem_shadow_calls_total{result="over_rate"} 15.0' in said
     assert sum(shadow_of(row) == "big" for row in house.rows()) == 5

@@ -105,8 +105,8 @@ async def test_two_experiments_share_units_that_the_first_does_not_take(tmp_path
     taken = Counter(
         experiments.assign(request_of(user=str(unit)), "usual")[0].assignment.experiment for unit in range(2_000)
     )
-    assert taken["half"] == pytest.approx(1_000, rel=0.1)
-    assert taken["other"] == pytest.approx(500, rel=0.15)
+    assert taken["half"] == pytest.approx(1_000, abs=112)  # five standard deviations: the salts are chance
+    assert taken["other"] == pytest.approx(500, abs=97)
     await experiments.aclose()
 
 
