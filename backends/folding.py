@@ -9,7 +9,7 @@ from typing import Final
 
 _LEAST: Final = 32  # bytes of a frame that is worth one
 _BLANK: Final = 2  # bytes, the line ends that an event has at its end at least
-_TURNS: Final = 16  # events that may stand in no frame, or in another one, until all are held as they come
+_MOST_STRAYS: Final = 16  # events that may stand in no frame, or in another one, until all are held as they come
 _OBJECT: Final = 48  # bytes that it costs to hold some
 
 
@@ -20,14 +20,14 @@ class Folded:
         size: bytes that they take here.
     """
 
-    __slots__ = ("_before", "_begin", "_end", "_less", "_start", "_texts", "_turns", "size")
+    __slots__ = ("_before", "_begin", "_end", "_less", "_start", "_strays", "_texts", "size")
 
     def __init__(self) -> None:
         self._before: list[bytes | tuple[bytes, bytes, bytes]] = []
         self._start = self._end = b""
         self._begin = self._less = 0  # their lengths
         self._texts = bytearray()  # of the events that stand in the present frame, each with a line end
-        self._turns = self.size = 0
+        self._strays = self.size = 0
 
     def add(self, events: bytes) -> None:
         """Take some whole events, or what is left of one at the end."""
@@ -45,27 +45,27 @@ class Folded:
 
     def body(self) -> bytes:
         """Return all of them, as they came."""
-        self._turn()
+        self._close_frame()
         return b"".join([each if isinstance(each, bytes) else _unfolded(*each) for each in self._before])
 
     def _add_others(self, events: bytes) -> None:
         """Take several events, or one that does not stand in the present frame."""
         at = 0
-        while self._turns < _TURNS and 0 <= (blank := events.find(b"\n\n", at)) < len(events) - _BLANK:
+        while self._strays < _MOST_STRAYS and 0 <= (blank := events.find(b"\n\n", at)) < len(events) - _BLANK:
             self.add(events[at : blank + _BLANK])
             at = blank + _BLANK
         if at:
             self.add(events[at:])
-        elif self._turns >= _TURNS:
+        elif self._strays >= _MOST_STRAYS:
             self._hold(events)
         else:
-            self._turns += 1
+            self._strays += 1
             self._learn(events)
 
     def _learn(self, event: bytes) -> None:
         frame = _shared(self._start, self._end, event)
         if frame is not None:
-            self._turn()
+            self._close_frame()
             first = self._before.pop() if self._start is self._end else None
             self._frame(*frame)
             self.size += sum(map(len, frame)) + _OBJECT
@@ -82,11 +82,11 @@ class Folded:
         self._start, self._end, self._begin, self._less = start, end, len(start), len(end)
 
     def _hold(self, events: bytes) -> None:
-        self._turn()
+        self._close_frame()
         self._before.append(events)
         self.size += len(events) + _OBJECT
 
-    def _turn(self) -> None:
+    def _close_frame(self) -> None:
         """Put what stands in the present frame behind all before it."""
         if self._texts:
             self._before.append((self._start, self._end, bytes(self._texts)))

@@ -13,10 +13,9 @@ from msgspec import Raw, Struct, field, structs
 from backends.base import Broken, ConnectFailed, Lost, Overloaded, Rejected, Usage
 from classifier.base import Prompt
 from router.base import Attempt, Decision, Intent, Ledger, Outcome, Price, Record, Request, Tier, total_cost
-from router.eligibility import token_bounds
 from router.guards.limits.base import Admitted
 from router.ledger.money import cost, cost_at, prefix_saved
-from router.ledger.untold_usage import estimated, prompt_bytes
+from router.ledger.untold_usage import Asked, asked_of, estimated
 from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.routes import Route
@@ -24,7 +23,6 @@ from router.single_flight import ALONE, Seat
 
 BYTES_A_TOKEN: Final = 4  # of JSON, where nobody has counted; more than English needs
 _KEY_BYTES: Final = 12  # of a reply's key, that are recorded: enough that no two requests share them by chance
-_NOTHING: Final = Raw()
 _NO_PROMPT: Final = Prompt(())
 _NO_FIELDS: Final[dict[str, Raw]] = {}
 _PROMISES: Final = ("response_format", "tools")  # that whoever looks at replies verifies
@@ -86,7 +84,7 @@ class Account:
         self.request, self.decision = request, decision
         self._books, self._taken = books, taken
         self._attempts = [*taken.spent]
-        self._asked: tuple[int, int] | None = None
+        self._asked: Asked | None = None
         self._first_byte: float | None = None
         self._cut: tuple[tuple[int, Route], ...] = ()
         self.baseline: int | None = None
@@ -120,8 +118,7 @@ class Account:
         A stream may run for minutes, and a prompt may take megabytes.
         """
         request = self.request
-        size = prompt_bytes(request)
-        self._asked = size, 0 if size else sum(token_bounds(request)) // 2
+        self._asked = asked_of(request)
         kept = {name: Raw(bytes(request.fields[name])) for name in _PROMISES if name in request.fields}
         self.request = structs.replace(request, fields=kept or _NO_FIELDS, prompt=_NO_PROMPT)
 
@@ -171,8 +168,8 @@ class Account:
             self._learn_prompt(usage.total_input)
         estimates = self._books.estimates
         if source == "provider" and came and usage is not None and estimates is not None and estimates.is_due():
-            prompt = prompt_bytes(self.request) if self._asked is None else self._asked[0]
-            estimates.learn(route.model, usage, prompt=prompt, reply=came, stream=self.request.stream)
+            prompt, stream = self._how_much().size, self.request.stream
+            estimates.learn(route.model, usage, prompt=prompt, reply=came, stream=stream)
         attempt = attempt_of(self._kind(), route, replica, usage, error, source)
         self._attempts.append(attempt)
         self._has_served = True
@@ -212,8 +209,8 @@ class Account:
         """
         usage, _ = self._estimated(route, contradicts=False, came=0, stream=False)
         if usage is None:
-            size = len(self.request.fields.get("messages", _NOTHING)) if self._asked is None else self._asked[0]
-            usage = Usage(fresh_input=size // BYTES_A_TOKEN, cached_input=None, output=0)
+            asked = self._how_much()
+            usage = Usage(fresh_input=asked.tokens or asked.size // BYTES_A_TOKEN, cached_input=None, output=0)
         usage = structs.replace(usage, output=output)
         self._cut += ((len(self._attempts), route),)
         self._attempts.append(attempt_of(kind, route, replica, usage, "", "tokenizer"))
@@ -285,12 +282,10 @@ class Account:
         """Return what a reply took as far as its bytes tell, and who says so."""
         if contradicts:
             return None, "contradictory"
-        estimates = self._books.estimates
-        if self._asked is not None and estimates is not None:
-            size, tokens = self._asked
-            usage = estimates.estimate(route.model, prompt=size, reply=came, stream=stream).usage
-            return (usage if size else structs.replace(usage, fresh_input=tokens)), "tokenizer"
-        return estimated(self._books.estimates, self.request, route.model, came=came, stream=stream)
+        return estimated(self._books.estimates, self._how_much(), route.model, came=came, stream=stream)
+
+    def _how_much(self) -> Asked:
+        return self._asked or asked_of(self.request)
 
 
 def attempt_of(

@@ -659,7 +659,7 @@ class Ledger(Protocol):
     """Keeps one record for each request."""
 
     def open(self, intent: Intent) -> Awaitable[None]:
-        """Hand over an intent at once; what is returned ends when the operating system has it.
+        """Write an intent down, or hand it over; what is returned ends when the operating system has it.
 
         Raises:
             Unavailable: when awaited; it could not be written and no answer may be given.

@@ -198,7 +198,7 @@ async def _break(rest: AsyncGenerator[bytes, Sink | None], error: BackendError) 
 
 
 class _Caller:
-    """Cancels the block when the caller hangs up, so that the backend stops working for nobody, or stops reading.
+    """Cancels the block when the caller hangs up or stops reading, so that the backend does not work for nobody.
 
     Args:
         scope: of the request; holds what tells of it where our own listener serves.

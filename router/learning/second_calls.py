@@ -18,7 +18,7 @@ from backends.sse import read_reply
 from router.account import attempt_of, lost_beside, was_refused
 from router.base import Attempt, Ledger, Request
 from router.dispatch import body_for
-from router.ledger.untold_usage import estimated, prompt_bytes
+from router.ledger.untold_usage import asked_of, estimated
 from router.ledger.usage_estimates import UsageEstimates
 from router.metrics.counters import Metrics
 from router.routes import Route
@@ -103,14 +103,16 @@ class SecondCalls:
         if told.contradicts:
             return None, "contradictory"
         if told.usage is None:
-            return estimated(self.estimates, request, route.model, came=len(body), stream=False)
+            return estimated(self.estimates, asked_of(request), route.model, came=len(body), stream=False)
         if self.estimates is not None and self.estimates.is_due():
-            prompt = prompt_bytes(request)
+            prompt = asked_of(request).size
             self.estimates.learn(route.model, told.usage, prompt=prompt, reply=len(body), stream=False)
         return told.usage, "provider"
 
     def _note(self, request: Request, route: Route, attempt: Attempt, before: list[Lost]) -> None:
-        prompt, _ = estimated(self.estimates, request, route.model, came=0, stream=False) if before else (None, "")
+        prompt = None
+        if before:
+            prompt, _ = estimated(self.estimates, asked_of(request), route.model, came=0, stream=False)
         if prompt is not None and attempt.usage is not None:  # who was told the same prompt knows it better
             prompt = msgspec.structs.replace(prompt, fresh_input=attempt.usage.total_input)
         lost = lost_beside(route, tuple(before), prompt)

@@ -105,8 +105,9 @@ def interrupt(place: LedgerPlace | Path, maker: str, *, since: float) -> int:
 
 def _recover(path: Path, poster: Poster) -> None:
     """Make rows of what processes had written down that have ended."""
-    with left_behind(path) as intents:
-        poster.recover(intents)
+    with closing(left_behind(path)) as files:
+        for left in files:
+            left.unread += poster.recover(left.intents)
 
 
 def _lock(path: Path) -> Held:

@@ -8,18 +8,22 @@ database has none, since whoever goes on with it may run on another machine.
 """
 
 import asyncio
+import errno
 import fcntl
+import logging
 import mmap
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+import re
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import msgspec
 
-from router.base import Intent
+from router.base import Decision, Intent
 from router.ledger.place import LedgerPlace, PostgresPlace, Reading, as_place
 
 MOST_BYTES: Final = 1 << 20  # of one file: about two thousand intents
@@ -29,6 +33,10 @@ AGAIN: Final = 0.5  # seconds after which a file is tried again that could not b
 INTENTS: Final = "-intents-"
 """What stands in a file's name between its ledger's name and what no other has."""
 
+UNREAD: Final = ".unread"
+"""What is added to the name of a file that holds more than could be made rows of."""
+
+_OWN: Final = re.compile("[0-9a-f]{12}")  # another ledger's name may begin as our files' do
 _MODE: Final = 0o600
 _NEW: Final = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
 _UNSETTLED: Final = """
@@ -37,6 +45,18 @@ SELECT value AS id FROM json_each(:ids) WHERE NOT EXISTS (SELECT 1 FROM requests
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Intent).decode
+_log = logging.getLogger(__name__)
+
+
+class _AnyDecision(Decision, frozen=True, kw_only=True):
+    tier: str  # type: ignore[assignment]  # who makes vectors stands where a tier does, and is none
+
+
+class _AnyIntent(Intent, frozen=True, kw_only=True):
+    decision: _AnyDecision
+
+
+_decode_any: Final = msgspec.json.Decoder(_AnyIntent).decode
 
 
 class IntentJournal:
@@ -112,11 +132,13 @@ class IntentFile:
         Raises:
             OSError: there is no room, or no right to.
         """
-        self._path = ledger.with_name(f"{_prefix(ledger)}{uuid4().hex[:12]}")
+        self._path = ledger.with_name(f"{ledger.name}{INTENTS}{uuid4().hex[:12]}")
         with ExitStack() as failed:
             self._descriptor = os.open(self._path, _NEW, _MODE)
             failed.callback(self._give_up)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self.is_there():  # whoever looks for what was left has come between
+                raise FileNotFoundError(errno.ENOENT, "removed by another process", str(self._path))
             os.posix_fallocate(self._descriptor, 0, MOST_BYTES)  # a page without room would end the process
             self._lines = mmap.mmap(self._descriptor, MOST_BYTES)
             failed.pop_all()
@@ -153,31 +175,39 @@ class IntentFile:
         os.close(self._descriptor)
 
 
-@contextmanager
-def left_behind(ledger: Path) -> Iterator[list[Intent]]:
-    """Yield what stands in files of processes that have ended; where the block does not raise, they are removed.
+@dataclass(slots=True)
+class Left:
+    """What stands in a file of a process that has ended.
+
+    Attributes:
+        unread: lines that were written wholly, and of which no row can be made.
+    """
+
+    intents: list[Intent]
+    unread: int
+
+
+def left_behind(ledger: Path) -> Generator[Left]:
+    """Yield what processes have left that have ended; each file is removed when the next one is asked for.
+
+    One of which something is unread is kept under another name.
 
     Raises:
         OSError: a file cannot be read.
     """
-    files: list[tuple[int, Path]] = []
-    try:
-        intents: list[Intent] = []
-        for path in _files(ledger):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            files.append((descriptor, path))
+    for path in _files(ledger):
+        with suppress(FileNotFoundError), path.open("rb") as file:  # its process has made rows of it meanwhile
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # its process lives
-                os.close(files.pop()[0])
                 continue
-            intents += _read(path)
-        yield intents
-        for _, path in files:
-            path.unlink(missing_ok=True)
-    finally:
-        for descriptor, _ in files:
-            os.close(descriptor)
+            left = _read(file.read())
+            yield left
+            if left.unread:
+                kept = path.rename(f"{path}{UNREAD}")
+                _log.error("%d lines of intents cannot be read; they are kept in %s", left.unread, kept)
+            else:
+                path.unlink()
 
 
 def journalled(ledger: LedgerPlace | Path) -> list[Intent]:
@@ -192,7 +222,7 @@ def journalled(ledger: LedgerPlace | Path) -> list[Intent]:
     with suppress(OSError):  # a folder that is not there is for whoever opens the ledger to tell
         for path in _files(place.path):
             with suppress(FileNotFoundError):  # its intents have become rows
-                found += _read(path)
+                found += _read(path.read_bytes()).intents
     return found
 
 
@@ -205,16 +235,35 @@ def unsettled(intents: list[Intent], opened: Reading) -> list[Intent]:
     return [intent for intent in intents if intent.id in missing]
 
 
-def _read(path: Path) -> Iterator[Intent]:
-    """Yield what a file holds; a piece of a line was never answered for."""
-    for line in path.read_bytes().rstrip(b"\0").split(b"\n"):
-        with suppress(msgspec.DecodeError):
-            yield _decode(line)
+def _read(lines: bytes) -> Left:
+    """Return what a file holds; a piece of a line at its end was never answered for."""
+    left = Left([], 0)
+    *whole, piece = lines.split(b"\n")
+    for line in (*whole, piece):
+        said = line.strip(b"\0")  # a page that a machine has lost stands as zeros
+        try:
+            if said:
+                left.intents.append(_decoded(said))
+        except (ValueError, RecursionError):
+            left.unread += line is not piece
+    return left
+
+
+def _decoded(line: bytes) -> Intent:
+    try:
+        return _decode(line)
+    except msgspec.ValidationError:  # of no tier
+        return _decode_any(line)
 
 
 def _files(ledger: Path) -> list[Path]:
-    return sorted(path for path in ledger.parent.iterdir() if path.name.startswith(_prefix(ledger)))
-
-
-def _prefix(ledger: Path) -> str:
-    return f"{ledger.name}{INTENTS}"
+    begin = f"{ledger.name}{INTENTS}"
+    with os.scandir(ledger.parent) as entries:
+        names = [
+            each.name
+            for each in entries
+            if each.name.startswith(begin)
+            and _OWN.fullmatch(each.name, len(begin))
+            and each.is_file(follow_symlinks=False)  # to open a pipe would wait for whoever writes it
+        ]
+    return [ledger.with_name(name) for name in sorted(names)]

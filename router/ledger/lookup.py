@@ -33,8 +33,9 @@ def find_request(ledger: LedgerPlace | Path, identifier: str, tenant: str) -> di
     try:
         with reading(ledger, wait=WITHIN, within=WITHIN) as opened:
             row = opened.one(_REQUEST, identifier=identifier, tenant=tenant)
-            if row is None:
-                (row,) = [*map(open_row, unsettled(noted, opened)[-1:])] or (None,)
+            latest = max(unsettled(noted, opened), key=lambda intent: intent.id, default=None)
+            if latest is not None and (row is None or identifier != row["id"] < latest.id):  # as in `FIND`
+                row = open_row(latest)
             if row is None:
                 return None
             attempts = list(opened.rows(_ATTEMPTS, id=row["id"]))

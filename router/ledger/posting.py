@@ -132,10 +132,25 @@ class Poster:
                 closed += len(facts)
         return closed
 
-    def recover(self, intents: Sequence[Intent]) -> None:
-        """Make rows of what a process that has ended had written down; what has a row keeps it."""
+    def recover(self, intents: Sequence[Intent]) -> int:
+        """Make rows of what a process that has ended had written down; what has a row keeps it.
+
+        Returns:
+            How many no row can hold: one of them is no reason to lose its neighbours.
+
+        Raises:
+            Exception: one of the engine's errors, where the place takes nothing.
+        """
+        refused = 0
         for begin in range(0, len(intents), AT_ONCE):
-            self.post(Batch(met=intents[begin : begin + AT_ONCE]))
+            some = intents[begin : begin + AT_ONCE]
+            try:
+                self.post(Batch(met=some))
+            except self._engine.errors as error:
+                if self._engine.is_passing(error):
+                    raise
+                refused += 1 if len(some) == 1 else sum(self.recover([each]) for each in some)
+        return refused
 
     def probe(self) -> None:
         """Write what needs some room, and take it back in the same transaction.

@@ -1,7 +1,8 @@
 """Ledger -> what tenants have spent, by the process that answered them.
 
 The ledger is the truth about money: what a request cost or, where nobody knows that, all that was reserved for it. A
-request that is open counts with its reservation, too, so that a reading is never too low.
+request that is open counts with its reservation, too, so that a reading is never too low; of PostgreSQL, but for what
+was handed over within the last moments.
 """
 
 from collections.abc import Mapping

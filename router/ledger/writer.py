@@ -182,7 +182,6 @@ class LedgerWriter:
     def _retire(self, file: IntentFile) -> None:
         """Have the requests of a file written that are open, and then the file removed."""
         self._waiting.moved.extend(file.open.values())
-        file.open.clear()
         self._waiting.retired.append(file)  # last: who finds it finds all that it holds
         self._wake_later()
 
@@ -229,7 +228,7 @@ class LedgerWriter:
             taken = self._waiting.take(all_of_it=is_due)
             handed_over = len(taken.intents)
             written = self._write(taken) if len(taken) else self._try()
-            self._remove(taken.retired, written=written)
+            self._remove(taken.retired, written=written and is_due)
             if before is not None:
                 self._forget(before)
             if self._closing and (not written or not len(self._waiting)) and self._forget_before is None:
@@ -308,7 +307,11 @@ class LedgerWriter:
         )
 
     def _remove(self, retired: list[IntentFile], *, written: bool) -> None:
-        """Remove files that nothing is left of but in the ledger."""
+        """Remove files that nothing is left of but in the ledger.
+
+        Args:
+            written: all that had gathered is: intents alone may be written while their elders are to be tried again.
+        """
         self._retired += retired
         if self._retired and written and not self._doubted:
             for file in self._retired:
@@ -410,7 +413,8 @@ class _Waiting:
     def batch(self) -> Batch:
         """Return what is to be committed."""
         return Batch(
-            intents=[*[intent for intent, _ in self.intents], *self.moved],
+            intents=[intent for intent, _ in self.intents],
+            met=self.moved,  # a rating may have made a row of it before, here or in another process
             wholes=self.wholes,
             records=self.records,
             shadows=self.shadows,

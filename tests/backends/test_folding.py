@@ -76,5 +76,5 @@ def test_events_that_share_nothing_are_held_as_they_came_and_are_not_looked_at_f
     found = folded(events)
     assert found.size < len(b"".join(events)) * 1.3
     assert len(found._before) == len(events)
-    assert found._turns < 20
+    assert found._strays < 20
     assert folded([b"".join(events)] * 3).size < 3 * len(b"".join(events)) + 2_000  # nor one by one

@@ -3,13 +3,16 @@
 import asyncio
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -19,7 +22,7 @@ from router.endpoints.wire import new_id
 from router.ledger import journal
 from router.ledger.holding import hold, interrupt
 from router.ledger.ids import maker_of
-from router.ledger.journal import IntentFile, journalled, left_behind
+from router.ledger.journal import INTENTS, IntentFile, Left, journalled, left_behind
 from router.ledger.lookup import find_request
 from router.ledger.place import LedgerUnreadable, reading
 from router.ledger.reading import iter_requests, read_window
@@ -73,32 +76,152 @@ def test_a_line_that_is_not_all_there_is_none_and_those_around_it_stand(file: In
     begin, end = whole.index(b"\n") + 1, len(whole.rstrip(b"\0")) - 1
     other = path.with_name("m.db")
     for cut in range(begin, end):  # as a process leaves it that is killed meanwhile
-        path.with_name("m.db-intents-cut").write_bytes(whole[:cut] + bytes(9))
+        path.with_name("m.db-intents-c0c0c0c0c0c0").write_bytes(whole[:cut] + bytes(9))
         assert [each.id for each in journalled(other)] == ["a"]
-    path.with_name("m.db-intents-cut").write_bytes(whole[:-1])
+    path.with_name("m.db-intents-c0c0c0c0c0c0").write_bytes(whole[:-1])
     assert [each.id for each in journalled(other)] == ["a", "req_full"]
 
 
 def test_a_file_belongs_to_its_process_until_that_ends(file: IntentFile, path: Path) -> None:
     file.write(FULL)
-    with left_behind(path) as found:
-        assert found == []
+    assert list(left_behind(path)) == []
     assert files(path)
     os.close(os.dup(file._descriptor))  # whoever else has had the file open has given nothing back
-    with left_behind(path) as found:
-        assert found == []
+    assert list(left_behind(path)) == []
+
+
+def leave(path: Path, *intents: Intent) -> Path:
+    """Leave a file as a process does that is killed."""
+    gone = IntentFile(path)
+    for each in intents:
+        gone.write(each)
+    gone._lines.close()
+    os.close(gone._descriptor)
+    return gone._path
 
 
 def test_what_cannot_be_taken_over_stays(path: Path) -> None:
-    gone = IntentFile(path)
-    gone.write(FULL)
-    gone._lines.close()
-    os.close(gone._descriptor)
-    with pytest.raises(RuntimeError), left_behind(path):
-        raise RuntimeError
-    with left_behind(path) as found:
-        assert found == [FULL]
+    leave(path, FULL)
+    with closing(left_behind(path)) as found:
+        assert next(found) == Left([FULL], 0)  # and no more is asked for
+    assert list(left_behind(path)) == [Left([FULL], 0)]
     assert files(path) == []
+
+
+def test_what_is_no_file_of_ours_is_neither_opened_nor_removed(path: Path) -> None:
+    own = "0123456789ab"
+    os.mkfifo(f"{path}{INTENTS}{own}")
+    path.with_name(f"l.db{INTENTS}folder000000").mkdir()
+    path.with_name(f"l.db{INTENTS}aaaaaaaaaaaa").mkdir()
+    path.with_name(f"l.db{INTENTS}bbbbbbbbbbbb").symlink_to("nowhere")
+    other = path.with_name(f"l.db{INTENTS}foo")  # a ledger of another gateway, which has left something as well
+    hold(other).close()
+    theirs = leave(other, FULL)
+    before = files(path)
+    hold(path).close()
+    assert journalled(path) == []
+    assert files(path) == before
+    assert theirs.exists()
+    hold(other).close()
+    assert rows_in(other) == {"req_full": "interrupted"}
+
+
+def test_of_damaged_files_all_is_saved_that_can_be_and_they_are_kept(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    older = msgspec.json.encode({"id": "a", "what": "an earlier version wrote"})
+    newer = msgspec.json.encode({**msgspec.to_builtins(intent("newer")), "more": [1, "x"]})
+    huge = msgspec.json.encode({**msgspec.to_builtins(intent("huge")), "reserved": 1 << 63})
+    whole = msgspec.json.encode(FULL)
+    lines = [b'{"id":"\xff"}', b"[" * 9_000, b'{"x":' * 9_000, older, newer, huge, bytes(99) + whole, b'{"id":"pie']
+    damaged, empty = leave(path), leave(path)
+    damaged.write_bytes(b"\n".join(lines) + bytes(50))
+    empty.write_bytes(b"")
+    assert [each.id for each in journalled(path)] == ["newer", "huge", "req_full"]
+    for _ in range(2):
+        hold(path).close()
+    assert rows_in(path) == {"newer": "interrupted", "req_full": "interrupted"}
+    assert files(path) == [damaged.with_name(f"{damaged.name}.unread")]
+    assert "5 lines of intents cannot be read" in caplog.text
+    assert verify(path) == []
+
+
+def test_any_number_of_files_is_taken_over(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "MOST_BYTES", 4_000)
+    for number in range(60):
+        leave(path, intent(f"r{number}"))
+    before, lowest = resource.getrlimit(resource.RLIMIT_NOFILE), os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + 20, before[1]))
+    try:
+        hold(path).close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (files(path), len(rows_in(path))) == ([], 60)
+
+
+def test_files_that_go_meanwhile_hinder_nobody(path: Path) -> None:
+    first, second = sorted([leave(path, FULL), leave(path, FULL)])
+    with closing(left_behind(path)) as found:
+        next(found)
+        second.unlink()  # by a process that has made rows of it
+        assert list(found) == []
+    assert not first.exists()
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_file_that_is_taken_for_one_left_behind_is_given_up(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, is_over: bool
+) -> None:
+    made, found = os.open, left_behind(path)
+
+    def opened(name: Path, *how: int) -> int:
+        descriptor = made(name, *how)
+        monkeypatch.setattr(os, "open", made)
+        next(found)  # somebody looks when there is a file, and not yet a lock
+        if is_over:
+            assert list(found) == []
+        return descriptor
+
+    monkeypatch.setattr(os, "open", opened)
+    with pytest.raises(FileNotFoundError if is_over else BlockingIOError):
+        IntentFile(path)
+    found.close()
+    assert files(path) == []
+
+
+async def test_what_a_rating_has_made_a_row_of_moves_without_a_word(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
+    await ledger.open(intent("a"))
+    assert await ledger.rate(rating("a")) == "a"
+    assert ledger._journal is not None
+    ledger._journal.turn()
+    async with asyncio.timeout(5):
+        while files(path):
+            await asyncio.sleep(0.01)
+    ledger.settle(record("a"))
+    await ledger.aclose()
+    assert (rows_in(path), caplog.text) == ({"a": "answered"}, "")
+    assert verify(path) == []
+
+
+async def test_no_file_goes_while_only_newer_intents_are_written(path: Path) -> None:
+    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
+    for name in "ab":
+        await ledger.open(intent(name))
+    by_hand(ledger).execute("PRAGMA query_only=ON")
+    ledger.settle(record("a"))
+    assert ledger._journal is not None
+    ledger._journal.turn()
+    await until_refused(ledger)
+    by_hand(ledger).execute("PRAGMA query_only=OFF")
+    await ledger.open(intent("c"))
+    await asyncio.sleep(0.05)
+    assert {*rows_in(path), *[each.id for each in journalled(path)]} == set("abc")
+    await ledger.aclose()
+    assert rows_in(path) == {"a": "answered", "b": None, "c": None}
 
 
 async def test_a_request_that_ends_soon_is_written_once_and_its_file_is_removed_at_the_end(path: Path) -> None:
