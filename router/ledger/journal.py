@@ -63,14 +63,14 @@ class IntentJournal:
     """What one process has written down, and what of it has not become a row; belongs to its loop."""
 
     def __init__(
-        self, ledger: Path, *, loop: asyncio.AbstractEventLoop, turned: "Callable[[IntentFile], None]"
+        self, ledger: Path, *, loop: asyncio.AbstractEventLoop, rotated: "Callable[[IntentFile], None]"
     ) -> None:
         """Take note of what to do; a file is made with the first intent.
 
         Args:
-            turned: given each file that no more is written to, soon after which its open intents ought to be rows.
+            rotated: given each file that no more is written to, soon after which its open intents ought to be rows.
         """
-        self._ledger, self._loop, self._turned = ledger, loop, turned
+        self._ledger, self._loop, self._rotated = ledger, loop, rotated
         self._file: IntentFile | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -81,7 +81,7 @@ class IntentJournal:
             if file is not None:
                 if file.write(intent):
                     return True
-                self.turn()
+                self.rotate()
             return self._timer is None and self._begin().write(intent)
         except (OSError, ValueError):  # no room, or what JSON cannot say: whoever makes a row of it finds out
             return False
@@ -93,16 +93,16 @@ class IntentJournal:
     def look(self) -> None:
         """Go on in another file where somebody has removed this one."""
         if self._file is not None and not self._file.is_there():
-            self.turn()
+            self.rotate()
 
-    def turn(self) -> None:
+    def rotate(self) -> None:
         """Go on in another file, for the next intent."""
         file, self._file = self._file, None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if file is not None:
-            self._turned(file)
+            self._rotated(file)
 
     def _begin(self) -> "IntentFile":
         """Return a new file.
@@ -110,10 +110,10 @@ class IntentJournal:
         Raises:
             OSError: there is no room, or no right to; it is tried again a little later.
         """
-        self._timer = self._loop.call_later(AGAIN, self.turn)
+        self._timer = self._loop.call_later(AGAIN, self.rotate)
         file = self._file = IntentFile(self._ledger)
         self._timer.cancel()
-        self._timer = self._loop.call_later(LONG, self.turn)
+        self._timer = self._loop.call_later(LONG, self.rotate)
         return file
 
 

@@ -87,7 +87,7 @@ class LedgerWriter:
         self._waiting = _Waiting()
         self._journal: IntentJournal | None = None
         if isinstance(self._place, SqlitePlace):
-            self._journal = IntentJournal(self._place.path, loop=loop, turned=self._retire)
+            self._journal = IntentJournal(self._place.path, loop=loop, rotated=self._retire)
         self._retired: list[IntentFile] = []  # until all that they hold is in the ledger; the thread's
         self._forget_before: float | None = None
         self._holds_erased = False  # a log may hold text that is erased in the ledger
@@ -207,7 +207,7 @@ class LedgerWriter:
     async def aclose(self) -> None:
         """Write what was handed over, close the ledger."""
         if self._journal is not None:
-            self._journal.turn()
+            self._journal.rotate()
         self._closing = True
         self._wake()
         await asyncio.to_thread(self._thread.join)

@@ -197,7 +197,7 @@ async def test_what_a_rating_has_made_a_row_of_moves_without_a_word(
     await ledger.open(intent("a"))
     assert await ledger.rate(rating("a")) == "a"
     assert ledger._journal is not None
-    ledger._journal.turn()
+    ledger._journal.rotate()
     async with asyncio.timeout(5):
         while files(path):
             await asyncio.sleep(0.01)
@@ -214,7 +214,7 @@ async def test_no_file_goes_while_only_newer_intents_are_written(path: Path) -> 
     by_hand(ledger).execute("PRAGMA query_only=ON")
     ledger.settle(record("a"))
     assert ledger._journal is not None
-    ledger._journal.turn()
+    ledger._journal.rotate()
     await until_refused(ledger)
     by_hand(ledger).execute("PRAGMA query_only=OFF")
     await ledger.open(intent("c"))
@@ -280,7 +280,7 @@ async def test_no_file_goes_before_its_requests_are_written(path: Path) -> None:
     by_hand(ledger).execute("PRAGMA query_only=ON")
     ledger.settle(record("a"))
     assert ledger._journal is not None
-    ledger._journal.turn()
+    ledger._journal.rotate()
     await until_refused(ledger)
     await asyncio.sleep(0.7)  # it was tried again
     assert {each.id for each in journalled(path)} == {"a", "b"}

@@ -137,7 +137,7 @@ async def test_no_file_goes_while_a_record_of_it_is_doubted(path: Path) -> None:
         hand.execute(f"CREATE TRIGGER refuses BEFORE INSERT ON requests WHEN NEW.outcome IS NOT NULL {refuses}")
         ledger.settle(record("a"))
         assert ledger._journal is not None
-        ledger._journal.turn()
+        ledger._journal.rotate()
         async with asyncio.timeout(5):
             while not ledger._doubted:
                 await asyncio.sleep(0.01)

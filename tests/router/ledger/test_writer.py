@@ -47,7 +47,7 @@ def record(name: str, *, cost: int | None = 5) -> Record:
 async def as_rows(ledger: LedgerWriter) -> None:
     """Wait until all open requests have rows, as those have that are open for long."""
     if ledger._journal is not None:
-        ledger._journal.turn()
+        ledger._journal.rotate()
     await ledger.rate(rating("nobody's"))
 
 
