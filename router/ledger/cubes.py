@@ -91,7 +91,7 @@ _ANSWERS: Final = ("primary", "failover")
 _EXTRA: Final = frozenset({"escalation", "judge", "retried", "hedge_loser", "classifier", "guardrail"})
 _COSTLESS: Final = frozenset({Outcome.FAILED.value, Outcome.REJECTED.value})  # these need not have run up a cost
 _LARGE: Final = Tier.LARGE.value
-_TIERS: Final = frozenset(tier.value for tier in Tier)  # vectors come of none, and say nothing of routing
+TIERS: Final = frozenset(tier.value for tier in Tier)  # vectors come of none, and say nothing of routing
 _ANSWERED: Final = frozenset({Outcome.ANSWERED.value, Outcome.KEPT.value})
 _FAILED: Final = frozenset({Outcome.FAILED.value, Outcome.BROKEN.value})
 
@@ -244,7 +244,7 @@ class Deltas:
         if ended.overhead is not None:
             own = (minute, ended.source, OVERHEAD, bin_of(ended.overhead, together=COARSE))
             spreads[own] = spreads.get(own, 0) + 1
-        if facts.tier in _TIERS:
+        if facts.tier in TIERS:
             self._add_to_units(facts, ended)
 
     def learn(self, facts: Facts, ended: Ended, after: Afterwards) -> None:

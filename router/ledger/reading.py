@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from router.base import Outcome, Tier
+from router.base import Outcome
 from router.ledger import place
 from router.ledger.assessed import read_assessed
+from router.ledger.cubes import TIERS
 from router.ledger.journal import journalled, unsettled
 from router.ledger.percentiles import Binned, Counts, Histogram
 from router.ledger.place import LedgerPlace, LedgerUnreadable, PostgresPlace, reading
@@ -28,7 +29,6 @@ _PAGE: Final = 500  # requests held in memory at once by an export
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _LONG: Final = 2 * _DAY  # windows from here on are compared to the hour: minutes are not kept for so long
 _SOURCES: Final = tuple(Source)
-_TIERS: Final = frozenset(tier.value for tier in Tier)
 
 # Vectors come of no tier, and say nothing of routing: what was decided on is neither large nor mini there.
 _TOTALS: Final = """
@@ -73,10 +73,6 @@ SELECT id, tenant, model, stream, started, CASE WHEN source = '' THEN tier ELSE 
     reason, score, threshold, scorer, policy, moved, outcome, status, first_byte, duration, cost, error, verify, p_wrong
 FROM requests WHERE tier IN ('large', 'mini') ORDER BY started DESC, id DESC LIMIT :latest
 """
-_LATEST_OF_OPEN: Final = tuple(
-    "id tenant model stream started source reason score threshold scorer policy moved outcome status first_byte"
-    " duration cost error verify p_wrong".split()
-)
 
 # count(x) skips unknowns, so a sum is whole only where it counted all of them.
 _BY_CALLER: Final = """
@@ -117,7 +113,7 @@ def read_window(ledger: LedgerPlace | Path, window: Window, *, latest: int, time
     runs, before = cover(*_reach(window), (finest(window.width),)), cover(*_reach_before(window))
     noted = journalled(ledger)
     with reading(ledger, within=timeout) as opened:
-        still_open = [row for row in map(open_row, unsettled(noted, opened)) if row["tier"] in _TIERS]
+        still_open = [row for row in map(open_row, unsettled(noted, opened)) if row["tier"] in TIERS]
         bins = _BINS_IN_POSTGRES if isinstance(ledger, PostgresPlace) else _BINS_IN_SQLITE
         kept_from = {row["name"]: float(row["value"]) for row in opened.rows(_MARKS) if row["name"] in FROM.values()}
         if not _are_kept(runs, kept_from):
@@ -284,7 +280,8 @@ def _costs(sums: Iterable[dict[str, Any]]) -> dict[str, int]:
 
 def _as_latest(row: dict[str, Any]) -> dict[str, Any]:
     """Return what `_LATEST` would give of a row."""
-    return {"decided": row["tier"]} | {name: row[name] for name in _LATEST_OF_OPEN}
+    named = {**row, "decided": row["tier"]}
+    return {field.name: named[field.name] for field in fields(Line)}
 
 
 def _latest(rows: list[dict[str, Any]], most: int) -> tuple[Line, ...]:

@@ -4,9 +4,6 @@ import asyncio
 import errno
 import os
 import resource
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -31,7 +28,16 @@ from router.ledger.rows import open_row
 from router.ledger.spending import read_spending
 from router.ledger.views import Window
 from router.ledger.writer import LedgerWriter
-from tests.router.ledger.test_writer import as_rows, by_hand, intent, rating, record, shadow, until_refused
+from tests.router.ledger.test_writer import (
+    acknowledged_by,
+    as_rows,
+    by_hand,
+    intent,
+    rating,
+    record,
+    shadow,
+    until_refused,
+)
 
 FULL = Intent(
     "req_full", "theirs", "acme", "auto", stream=True, started=1.5, reserved=7, user="u", conversation="c", unit="x",
@@ -207,7 +213,8 @@ async def test_what_a_rating_has_made_a_row_of_moves_without_a_word(
     assert verify(path) == []
 
 
-async def test_no_file_goes_while_only_newer_intents_are_written(path: Path) -> None:
+async def rotated_while_refused(path: Path) -> LedgerWriter:
+    """Return a writer whose file is full of two requests, one of them ended, and whose ledger takes nothing."""
     ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
     for name in "ab":
         await ledger.open(intent(name))
@@ -216,6 +223,11 @@ async def test_no_file_goes_while_only_newer_intents_are_written(path: Path) -> 
     assert ledger._journal is not None
     ledger._journal.rotate()
     await until_refused(ledger)
+    return ledger
+
+
+async def test_no_file_goes_while_only_newer_intents_are_written(path: Path) -> None:
+    ledger = await rotated_while_refused(path)
     by_hand(ledger).execute("PRAGMA query_only=OFF")
     await ledger.open(intent("c"))
     await asyncio.sleep(0.05)
@@ -274,14 +286,7 @@ async def test_a_full_file_gives_way_to_another_and_goes_when_all_of_it_is_writt
 
 
 async def test_no_file_goes_before_its_requests_are_written(path: Path) -> None:
-    ledger = LedgerWriter(path, loop=asyncio.get_running_loop())
-    for name in "ab":
-        await ledger.open(intent(name))
-    by_hand(ledger).execute("PRAGMA query_only=ON")
-    ledger.settle(record("a"))
-    assert ledger._journal is not None
-    ledger._journal.rotate()
-    await until_refused(ledger)
+    ledger = await rotated_while_refused(path)
     await asyncio.sleep(0.7)  # it was tried again
     assert {each.id for each in journalled(path)} == {"a", "b"}
     by_hand(ledger).execute("PRAGMA query_only=OFF")
@@ -448,15 +453,7 @@ async def test_what_a_killed_worker_had_open_is_interrupted_while_the_others_go_
     with hold(path):
         other = LedgerWriter(path, loop=asyncio.get_running_loop(), is_held=True)
         await other.open(intent("mine"))
-        killed = subprocess.run(
-            [sys.executable, "-c", _KILLED, str(path)],
-            capture_output=True,
-            check=False,
-            timeout=30,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        )
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        names = killed.stdout.decode().split()
+        names = acknowledged_by(_KILLED, path)
         assert len(names) == 50
         assert len(files(path)) == 2
         assert interrupt(path, maker_of(names[0]), since=since) >= 25

@@ -128,16 +128,21 @@ asyncio.run(main())
 """
 
 
-async def test_a_kill_loses_no_intent_and_the_next_start_closes_the_open_ones(tmp_path: Path) -> None:
+def acknowledged_by(program: str, ledger: Path) -> list[str]:
+    """Return the ids that a program has printed which writes this ledger until it kills itself."""
     killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(tmp_path / "l.db")],
+        [sys.executable, "-c", program, str(ledger)],
         capture_output=True,
         check=False,
         timeout=30,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    acknowledged = killed.stdout.decode().split()
+    return killed.stdout.decode().split()
+
+
+async def test_a_kill_loses_no_intent_and_the_next_start_closes_the_open_ones(tmp_path: Path) -> None:
+    acknowledged = acknowledged_by(_KILLED, tmp_path / "l.db")
     assert len(acknowledged) == 200
     await LedgerWriter(tmp_path / "l.db", loop=asyncio.get_running_loop()).aclose()
     rows = {row["id"]: row["outcome"] for row in iter_requests(tmp_path / "l.db")}
