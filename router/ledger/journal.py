@@ -1,6 +1,6 @@
 """Intents -> lines of a file beside the ledger, which outlive the process; and back, where it has ended before them.
 
-A line costs the loop two microseconds; a row would cost a thread, a transaction and a wait. Most requests end before
+A line costs the loop next to nothing; a row would cost a thread, a transaction and a wait. Most requests end before
 their intent has become a row, and are then written at once, with what became of them. Each process has a file of its
 own, locked for as long as it lives, and takes another one when it is full or old. Files are mapped into memory: what
 stands there is the kernel's, whatever becomes of the process, and no call lets another thread go first. A ledger in a
