@@ -125,7 +125,7 @@ async def test_four_processes_never_overspend_and_the_ledger_says_the_same(
                 said = await together(*(each.do(do="load", requests=50, cost=1) for each in workers))
             spent += sum(each["spent"] for each in said)
             assert sum(each["admitted"] for each in said) > 0  # what Redis had allowed before
-            # Until what it has settled is written, else it would count as all that was reserved; four writers take turns.
+            # Until what it has settled is written, or it would count as all that was reserved; writers take turns.
             await asyncio.sleep(0.5)
             os.kill(workers[0].process.pid, signal.SIGKILL)
             await workers[0].process.wait()
